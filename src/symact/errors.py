@@ -1,0 +1,56 @@
+"""Errors that a user can act on: one line that says what, where, and the nearest valid choice."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SymactError(Exception):
+    """Base of every error the command line prints as one line with exit status 2."""
+
+
+class ParseError(SymactError):
+    """The text of an expression does not parse."""
+
+
+class GrammarError(SymactError):
+    """A grammar file is malformed, or an expression is no sentence of a grammar."""
+
+
+class TaskError(SymactError):
+    """A task is unknown, or the data given for one is unusable."""
+
+
+class ZooError(SymactError):
+    """The zoo has no function of that name."""
+
+
+class BudgetError(SymactError):
+    """A budget is neither a time nor a number of candidates."""
+
+
+class StoreError(SymactError):
+    """A run directory or its database cannot be used as asked."""
+
+
+class BatchError(SymactError):
+    """A file of batch jobs is malformed."""
+
+
+def choices(name: str, known: Iterable[str]) -> str:
+    """Return the hint that ends a message about an unknown name.
+
+    Args:
+        name: What the user wrote.
+        known: The valid names, in the order they should be listed.
+
+    Returns:
+        ``"did you mean 'tanh'?"`` where one name is near, else the list of known names.
+    """
+    names = list(known)
+    folded = {candidate.lower(): candidate for candidate in names}
+    near = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{folded[near[0]]}'?"
+    return f"known: {', '.join(names)}"
