@@ -1,0 +1,68 @@
+"""Lowerings of an expression, one private file and one table of primitives each.
+
+These doors import their heavy library only when they are called, so that ``import symact`` stays
+light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from symact.expr import Expr
+
+if TYPE_CHECKING:
+    import numpy as np
+    import sympy
+    import torch
+    from numpy.typing import NDArray
+
+    from symact.lower._tape import Program
+
+
+def to_tape(expr: Expr) -> Program:
+    """Lower to a flat 3-address program for the numba interpreter."""
+    from symact.lower import _tape
+
+    return _tape.to_tape(expr)
+
+
+def evaluate(expr: Expr, x: NDArray[Any]) -> NDArray[np.float64]:
+    """Evaluate on a float32 or float64 array of any shape; batch statistics are over all of it."""
+    from symact.lower import _tape
+
+    values: NDArray[np.float64] = _tape.evaluate(expr, x)
+    return values
+
+
+def evaluate_with_slopes(
+    expr: Expr, x: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Evaluate value and derivative; both have x's shape and dtype."""
+    from symact.lower import _tape
+
+    value, slope = _tape.evaluate(expr, x, slopes=True)
+    return value, slope
+
+
+def to_sympy(expr: Expr) -> sympy.Expr:
+    """Lower to a sympy expression of the real symbol x."""
+    from symact.lower import _sympy
+
+    return _sympy.to_sympy(expr)
+
+
+def to_latex(expr: Expr) -> str:
+    """Print as LaTeX."""
+    from symact.lower import _sympy
+
+    return _sympy.to_latex(expr)
+
+
+def to_torch(expr: Expr) -> torch.nn.Module:
+    """Return a ``torch.nn.Module`` that applies the expression to a tensor of any shape.
+
+    Batch statistics are over the whole tensor, as the language-model functions define them.
+    """
+    from symact.lower import _torch
+
+    return _torch.Activation(expr)

@@ -1,0 +1,250 @@
+"""The last rung: full training of many candidates as one stacked model in torch.
+
+Every network is a slice of batched matrices ``[candidate x instance x seed, unit, point]``. Networks
+share no parameter and the loss is a sum, so one that diverges cannot touch its neighbours. The
+same code runs on ``cuda`` where there is one and on the CPU otherwise. On the CPU pointwise
+activations run through the numba interpreter, which computes value and derivative in one pass and
+leaves a single product to the backward pass; on a GPU, and for functions of batch statistics, the
+torch lowering and autograd do the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from symact.expr import Expr
+from symact.lower import _tape
+from symact.lower._torch import lower
+from symact.protocol import Training
+from symact.score._networks import Data, initial_weights, learning_rates
+
+#: Networks trained at once on the CPU: enough to fill the batched products, few enough that a
+#: layer's activations stay near the cores.
+CPU_NETWORKS = 24
+#: On a GPU larger stacks pay; 24 networks of the full protocol take about 20 MB.
+GPU_NETWORKS = 1536
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _apply_rows(code, constants, result, work, area, z, value, slope, first, last, with_slopes):
+    """Apply one program to rows ``first`` to ``last`` of z [network, element]."""
+    for row in range(first, last):
+        _tape.apply(
+            code,
+            constants,
+            result,
+            z[row],
+            value[row],
+            slope[row],
+            work,
+            _tape.BLOCK,
+            area if with_slopes else 0,
+        )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The networks of one candidate in a stack."""
+
+    expr: Expr
+    first: int
+    last: int
+
+
+class _Fused(torch.autograd.Function):
+    """All candidates' activations of one layer: value and derivative in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, spans: Sequence[_Span], pool: ThreadPoolExecutor) -> Tensor:
+        value = torch.empty_like(z)
+        slope = torch.empty_like(z) if z.requires_grad or ctx.needs_input_grad[0] else None
+        _apply_stack(z, value, slope, spans, pool)
+        if slope is not None:
+            ctx.save_for_backward(slope)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        return gradients[0] * slope, None, None
+
+
+def _apply_stack(
+    z: Tensor,
+    value: Tensor,
+    slope: Tensor | None,
+    spans: Sequence[_Span],
+    pool: ThreadPoolExecutor,
+) -> None:
+    count = z.shape[0]
+    arrays = [t.detach().view(count, -1).numpy() for t in (z, value, value if slope is None else slope)]
+
+    def run(part: tuple[_Span, int, int]) -> None:
+        span, first, last = part
+        program = _tape.to_tape(span.expr)
+        area = program.registers * _tape.BLOCK
+        _apply_rows(
+            program.code,
+            program.constants.astype(np.float32),
+            program.result,
+            np.empty(2 * area, dtype=np.float32),
+            area,
+            *arrays,
+            first,
+            last,
+            slope is not None,
+        )
+
+    list(pool.map(run, _shares(spans, count, torch.get_num_threads())))
+
+
+def _shares(spans: Sequence[_Span], count: int, threads: int) -> Iterator[tuple[_Span, int, int]]:
+    """Cut the stack into one contiguous share a thread, split again at candidates' borders."""
+    edges = [count * t // threads for t in range(threads + 1)]
+    for low, high in zip(edges, edges[1:], strict=False):
+        for span in spans:
+            first, last = max(low, span.first), min(high, span.last)
+            if first < last:
+                yield span, first, last
+
+
+def _activation(
+    spans: Sequence[_Span], device: torch.device, pool: ThreadPoolExecutor
+) -> Callable[[Tensor], Tensor]:
+    """Return the function of a stack [network, unit, point] that applies each candidate to its own."""
+    fused = device.type == "cpu" and not any(_tape.to_tape(s.expr).statistics for s in spans)
+    if fused:
+
+        def through_tape(z: Tensor) -> Tensor:
+            result: Tensor = _Fused.apply(z, spans, pool)
+            return result
+
+        return through_tape
+
+    def through_torch(z: Tensor) -> Tensor:
+        # A network's statistics are over its own units and points.
+        parts = [lower(s.expr, z[s.first : s.last], axes=(-2, -1)) for s in spans]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    return through_torch
+
+
+class FullTrainer:
+    """Judges candidates by training one network for every instance and seed.
+
+    Args:
+        data: Instances of one draw.
+        training: Size and length; any depth.
+        seeds: Training seeds; every instance is trained once with each.
+        entropy: Separates initial weights of one rung and split from another's.
+        device: ``"cuda"``, ``"cpu"`` or None for the best there is.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        training: Training,
+        seeds: Sequence[int],
+        entropy: int,
+        device: str | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.training = training
+        self.data = data
+        self.seeds = tuple(seeds)
+        self.rates = learning_rates(training)
+        self.weights = [
+            (torch.from_numpy(w), torch.from_numpy(b))
+            for w, b in initial_weights(data, training, seeds, entropy)
+        ]
+
+    def judge(self, exprs: Sequence[Expr]) -> NDArray[np.float64]:
+        """Train and judge; returns errors [candidate, instance, seed, 4], NaN where diverged.
+
+        Candidates are stacked as far as the memory budget allows and cut by networks otherwise.
+        """
+        count, seeds = len(self.data.families), len(self.seeds)
+        each = count * seeds
+        limit = GPU_NETWORKS if self.device.type == "cuda" else CPU_NETWORKS
+        errors = np.full((len(exprs) * each, 4), np.nan)
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            for start in range(0, errors.shape[0], limit):
+                networks = np.arange(start, min(start + limit, errors.shape[0]))
+                errors[networks] = self._train_stack(exprs, networks, each, pool)
+        shaped: NDArray[np.float64] = errors.reshape(len(exprs), count, seeds, 4)
+        return shaped / self.data.variance[None, :, None, :]
+
+    def _train_stack(
+        self, exprs: Sequence[Expr], networks: NDArray[np.int64], each: int, pool: ThreadPoolExecutor
+    ) -> NDArray[np.float64]:
+        candidates = networks // each
+        spans = [
+            _Span(exprs[c], int(np.searchsorted(candidates, c)), int(np.searchsorted(candidates, c + 1)))
+            for c in np.unique(candidates)
+        ]
+        activation = _activation(spans, self.device, pool)
+        instance = torch.from_numpy((networks % each) // len(self.seeds))
+        seed = torch.from_numpy(networks % len(self.seeds))
+        layers = [
+            (
+                w[instance, seed].to(self.device).requires_grad_(),
+                b[instance, seed].unsqueeze(-1).to(self.device).requires_grad_(),
+            )
+            for w, b in self.weights
+        ]
+        x = torch.from_numpy(self.data.x)[instance].to(self.device)
+        y = torch.from_numpy(self.data.y)[instance].to(self.device)
+        self._fit(layers, activation, x, y)
+        return self._errors(layers, activation, instance)
+
+    def _fit(
+        self,
+        layers: Sequence[tuple[Tensor, Tensor]],
+        activation: Callable[[Tensor], Tensor],
+        x: Tensor,
+        y: Tensor,
+    ) -> None:
+        parameters = [tensor for layer in layers for tensor in layer]
+        optimiser = torch.optim.Adam(parameters, lr=self.training.learning_rate, fused=True)
+        mean = 1.0 / (y.shape[1] * y.shape[2])
+        for rate in self.rates:
+            optimiser.param_groups[0]["lr"] = float(rate)
+            optimiser.zero_grad()
+            loss = (_forward(layers, activation, x) - y).square().sum() * mean
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+    @torch.no_grad()
+    def _errors(
+        self,
+        layers: Sequence[tuple[Tensor, Tensor]],
+        activation: Callable[[Tensor], Tensor],
+        instance: Tensor,
+    ) -> NDArray[np.float64]:
+        columns = []
+        for part in range(4):
+            x = torch.from_numpy(self.data.x_judged)[instance, part].contiguous().to(self.device)
+            y = torch.from_numpy(self.data.y_judged)[instance, part].to(self.device)
+            residual = (_forward(layers, activation, x) - y).double()
+            columns.append(residual.square().mean(dim=(-2, -1)))
+        errors: NDArray[np.float64] = torch.stack(columns, dim=-1).cpu().numpy()
+        return errors
+
+
+def _forward(
+    layers: Sequence[tuple[Tensor, Tensor]], activation: Callable[[Tensor], Tensor], h: Tensor
+) -> Tensor:
+    """Apply the stacked networks: h [network, input, point] to [network, output, point]."""
+    for weights, biases in layers[:-1]:
+        h = activation(torch.baddbmm(biases, weights, h))
+    weights, biases = layers[-1]
+    return torch.baddbmm(biases, weights, h)
