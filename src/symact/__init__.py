@@ -1,0 +1,70 @@
+"""Search activation functions that generalise out of distribution, by typed genetic programming.
+
+    >>> import symact
+    >>> result = symact.search("pointwise", "ood-suite", budget="5m", seed=0)
+    >>> activation = result.best.to_torch()
+
+Everything here is loaded when it is first used, so that ``import symact`` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symact.budget import Budget
+    from symact.comparison import compare
+    from symact.engine import Result, load, resume, search
+    from symact.errors import SymactError
+    from symact.expr import Expr, parse, show
+    from symact.grammar import Grammar
+    from symact.tasks import Task, task
+
+try:
+    __version__ = version("symact")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0+unknown"
+
+_HOMES = {
+    "Budget": "symact.budget",
+    "Expr": "symact.expr",
+    "Grammar": "symact.grammar",
+    "Result": "symact.engine",
+    "SymactError": "symact.errors",
+    "Task": "symact.tasks",
+    "compare": "symact.comparison",
+    "load": "symact.engine",
+    "parse": "symact.expr",
+    "resume": "symact.engine",
+    "search": "symact.engine",
+    "show": "symact.expr",
+    "task": "symact.tasks",
+}
+
+__all__ = [
+    "Budget",
+    "Expr",
+    "Grammar",
+    "Result",
+    "SymactError",
+    "Task",
+    "compare",
+    "load",
+    "parse",
+    "resume",
+    "search",
+    "show",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'symact' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -168,6 +168,10 @@ class Mean(sympy.Function):  # type: ignore[misc]  # sympy is untyped
     nargs = 1
     is_extended_real = True
 
+    @classmethod
+    def eval(cls, a: Any) -> Any:
+        return a if a.is_number else None
+
 
 class Std(sympy.Function):  # type: ignore[misc]  # sympy is untyped
     """The standard deviation over the tensor, opaque."""
@@ -175,6 +179,10 @@ class Std(sympy.Function):  # type: ignore[misc]  # sympy is untyped
     nargs = 1
     is_extended_real = True
     is_nonnegative = True
+
+    @classmethod
+    def eval(cls, a: Any) -> Any:
+        return sympy.Integer(0) if a.is_number else None
 
 
 # To sympy.
@@ -351,11 +359,13 @@ def _power(e: Any) -> Expr:
     base, exponent = e.args
     if base.is_number and _is_float(base) and base > 0:
         return call("exp", from_sympy(exponent * sympy.Float(math.log(float(base)))))
-    doubled = 2 * exponent
-    if not (exponent.is_number and doubled == int(doubled) and abs(doubled) <= 2 * _MAX_POWER):
-        raise SymactError(f"only powers by halves up to {_MAX_POWER} exist, got {str(e)[:80]}")
-    whole, half = divmod(abs(int(doubled)), 2)
     term = from_sympy(base)
+    while exponent.is_Rational and exponent.q % 4 == 0:
+        term, exponent = call("sqrt", term), 2 * exponent
+    doubled = 2 * exponent
+    if not (exponent.is_number and doubled == int(doubled) and abs(exponent) <= _MAX_POWER):
+        raise SymactError(f"only whole powers to {_MAX_POWER} and roots exist, got {str(e)[:80]}")
+    whole, half = divmod(abs(int(doubled)), 2)
     factors = ([_whole_power(term, whole)] if whole else []) + [call("sqrt", term)] * half
     product = _chain("mul", factors)
     return call("div", const(1), product) if exponent < 0 else product
@@ -475,7 +485,7 @@ def _latex_node(node: Expr, args: Sequence[tuple[str, int]]) -> tuple[str, int]:
         head = _HEADS.get(node.op, rf"\operatorname{{{node.op}}}")
         return head + _in_parentheses(", ".join(text for text, _ in args)), 7
     template, level, needs = _TEMPLATES[node.op]
-    if node.op == "mul" and node.args[1].op == CONST:
+    if node.op == "mul" and node.args[1].op == CONST != node.args[0].op:
         args = args[::-1]  # a number stands before what it multiplies
     bare = zip(args, needs, strict=True)
     texts = [text if own >= need else _in_parentheses(text) for (text, own), need in bare]

@@ -1,0 +1,56 @@
+"""Budgets of a search: a time or a number of judged candidates."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from symact.errors import BudgetError
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Exactly one of the two is set.
+
+    Attributes:
+        seconds: Wall time of the search; judging the finalists comes on top.
+        candidates: Candidates that pass the screen and are judged by at least one rung.
+    """
+
+    seconds: float | None = None
+    candidates: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.seconds:g}s" if self.seconds is not None else str(self.candidates)
+
+    def fraction(self, seconds: float, candidates: int) -> float:
+        """Return how much is used up, in [0, 1]."""
+        used = (
+            seconds / self.seconds
+            if self.seconds is not None
+            else candidates / max(self.candidates or 1, 1)
+        )
+        return min(used, 1.0)
+
+
+def parse_budget(text: str | int | Budget) -> Budget:
+    """Read ``"5m"``, ``"90s"``, ``"1.5h"`` as a time and ``"500"`` or 500 as candidates.
+
+    Raises:
+        BudgetError: It is neither, or not positive.
+    """
+    if isinstance(text, Budget):
+        return text
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(text).lower())
+    if match:
+        number, unit = float(match[1]), match[2]
+        if unit in _UNITS and number > 0:
+            return Budget(seconds=number * _UNITS[unit])
+        if not unit and number > 0 and number.is_integer():
+            return Budget(candidates=int(number))
+    raise BudgetError(
+        f"budget '{text}': expected a time such as 5m, 90s or 1h, or a number of candidates "
+        "such as 500"
+    )

@@ -1,0 +1,440 @@
+"""The command line: arguments in, text out. Everything it does is a library call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from symact import __version__
+from symact.errors import SymactError
+
+if TYPE_CHECKING:
+    from symact.engine import Progress, Result
+    from symact.table import Comparison
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Search activation functions that generalise out of distribution.",
+)
+grammar_app = typer.Typer(no_args_is_help=True, help="List or check grammars.")
+app.add_typer(grammar_app, name="grammar")
+
+Seeds = Annotated[int, typer.Option(min=1, help="Training seeds of each test instance.")]
+PerFamily = Annotated[int, typer.Option(min=1, help="Test instances of each task family.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu or cuda for full training; the best there is if not given.")
+]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit status 2."""
+    import click
+
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(standalone_mode=False)
+    except SymactError as error:
+        print(f"symact: {error}", file=sys.stderr)
+        sys.exit(2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        print("symact: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"symact {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def search(
+    grammar: Annotated[str, typer.Option(help="A packaged grammar or a TOML file.")] = "pointwise",
+    task: Annotated[str, typer.Option(help="A task; see 'symact doctor'.")] = "ood-suite",
+    budget: Annotated[str, typer.Option(help="A time (5m, 90s) or judged candidates (500).")] = "5m",
+    seed: Annotated[int, typer.Option(min=0, help="Of proposals and search draws.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The run directory to make.")] = None,
+    proposer: Annotated[str, typer.Option(help="gp or random.")] = "gp",
+    judge: Annotated[
+        bool, typer.Option("--compare/--no-compare", help="Judge on the test draws at the end.")
+    ] = True,
+    device: Device = None,
+) -> None:
+    """Search, judge and report."""
+    from symact import engine
+
+    folder = out or _free_folder(grammar, task, seed)
+    with _Reporter(folder) as reporter:
+        result = engine.search(
+            grammar,
+            task,
+            budget=budget,
+            seed=seed,
+            out=folder,
+            proposer=proposer,
+            device=device,
+            on_progress=reporter,
+        )
+    _conclude(result, judge, device)
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    budget: Annotated[str | None, typer.Option(help="A new total budget.")] = None,
+    judge: Annotated[
+        bool, typer.Option("--compare/--no-compare", help="Judge on the test draws at the end.")
+    ] = True,
+    device: Device = None,
+) -> None:
+    """Go on with a run that was interrupted, or extend one."""
+    from symact import engine
+
+    with _Reporter(run) as reporter:
+        result = engine.resume(run, budget=budget, device=device, on_progress=reporter)
+    _conclude(result, judge, device)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Print what a run found."""
+    from symact import engine
+
+    result = engine.load(run)
+    if as_json:
+        print(json.dumps(result.to_json(), indent=1))
+        return
+    _print_run(result)
+
+
+@app.command()
+def compare(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    functions: Annotated[
+        list[str] | None, typer.Argument(help="Zoo names or formulas; the usual ones if none.")
+    ] = None,
+    as_json: JsonFlag = False,
+    per_family: PerFamily = 8,
+    seeds: Seeds = 2,
+    best: Annotated[int, typer.Option(min=1, help="Found functions to show.")] = 3,
+    device: Device = None,
+) -> None:
+    """Judge a run's best functions beside known ones on the test draws."""
+    from symact import engine
+    from symact.comparison import compare as judge
+    from symact.comparison import write_report
+    from symact.protocol import COMPARED
+    from symact.table import to_json
+
+    result = engine.load(run)
+    comparison = judge(
+        result,
+        functions or COMPARED,
+        per_family=per_family,
+        seeds=seeds,
+        best=best,
+        device=device,
+        on_step=None if as_json else _say_step,
+    )
+    paths = write_report(result, comparison, run)
+    if as_json:
+        print(json.dumps(to_json(comparison), indent=1))
+        return
+    _print_comparison(comparison)
+    print(f"\nreport: {paths['html']}")
+
+
+@app.command()
+def zoo(
+    name: Annotated[str | None, typer.Argument(help="A function's name.")] = None,
+    seeds: Annotated[bool, typer.Option(help="Only those of the founding papers.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the known activation functions, or say what is known of one."""
+    from symact import zoo as functions
+    from symact.cost import flops
+
+    if name is None:
+        chosen = [known for known in functions.known() if known.seed or not seeds]
+        if as_json:
+            print(json.dumps([_known_json(known) for known in chosen], indent=1))
+            return
+        width = max(len(known.name) for known in chosen)
+        for known in chosen:
+            print(f"{known.name:{width}}  {flops(known.expr):4d} FLOPs  {known.formula}")
+        return
+    known = functions.find(name)
+    if as_json:
+        print(json.dumps(_known_json(known), indent=1))
+        return
+    from symact.lower import to_latex
+
+    facts = {
+        "formula": known.formula,
+        "LaTeX": to_latex(known.expr),
+        "also": ", ".join(known.aliases),
+        "source": known.source,
+        "FLOPs": str(flops(known.expr)),
+        "learnable": ", ".join(known.learnable),
+        "reads": "the whole batch" if known.statistics else "",
+        "certainty": known.confidence,
+        "note": known.note or "",
+    }
+    print(known.name)
+    for key, value in facts.items():
+        if value:
+            print(f"  {key:9}  {value}")
+
+
+def _known_json(known: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(known)}
+
+
+@grammar_app.command("list")
+def grammar_list() -> None:
+    """List the packaged grammars."""
+    from symact.grammar import Grammar, grammar_names
+
+    for name in grammar_names():
+        print(f"{name:12} {Grammar.load(name).description}")
+
+
+@grammar_app.command("check")
+def grammar_check(
+    file: Annotated[str, typer.Argument(help="A TOML file or a packaged name.")],
+) -> None:
+    """Check a grammar and print some of its sentences."""
+    from symact.grammar import Grammar
+    from symact.propose import random
+
+    grammar = Grammar.load(file)
+    print(
+        f"{grammar.name}: {len(grammar.productions)} productions, at most {grammar.limits.nodes} "
+        f"nodes, depth {grammar.limits.depth}, {grammar.limits.flops} FLOPs; some sentences:"
+    )
+    for proposal in random(grammar, seed=0).ask(8):
+        print(f"  {proposal.expr}")
+
+
+@app.command()
+def doctor(
+    task: Annotated[str, typer.Option(help="The task to examine.")] = "ood-suite",
+    as_json: JsonFlag = False,
+) -> None:
+    """Say whether a task is worth searching."""
+    from dataclasses import asdict
+
+    from symact.gate import examine
+    from symact.tasks import describe
+    from symact.tasks import task as built_in
+
+    gate = examine(built_in(task))
+    if as_json:
+        print(json.dumps(asdict(gate), indent=1))
+        return
+    print(f"{task}: {describe(task)}\n")
+    families = sorted(gate.entries[0].families)
+    columns = "".join(f"{family:>12}" for family in families) if len(families) > 1 else ""
+    print(f"{'function':10}{'OOD':>10}{'ID':>10}{columns}")
+    for entry in gate.entries:
+        own = "".join(f"{entry.families[f]:12.3g}" for f in families) if columns else ""
+        print(f"{entry.name:10}{entry.ood:10.3g}{entry.id_error:10.3g}{own}")
+    print()
+    for warning in gate.warnings:
+        print(f"warning: {warning}")
+    if not gate.warnings:
+        print("worth searching: no warning")
+
+
+@app.command()
+def batch(
+    jobs: Annotated[Path, typer.Argument(help="A TOML file of jobs.")],
+) -> None:
+    """Run many searches without a terminal; exit status 1 if any failed."""
+    from symact.batch import load_batch, run_batch
+
+    loaded = load_batch(jobs)
+    failed = run_batch(loaded, lambda line: print(line, flush=True))
+    done = len(loaded.jobs) - failed
+    print(f"{done} of {len(loaded.jobs)} jobs done, {failed} failed; see {loaded.out}", flush=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _free_folder(grammar: str, task: str, seed: int) -> Path:
+    """Return the first directory below ``runs`` that is not taken."""
+    stem = f"{Path(grammar).stem}-{task}-{seed}"
+    numbers = (Path("runs") / (stem if n == 1 else f"{stem}-{n}") for n in range(1, 10_000))
+    return next(folder for folder in numbers if not folder.exists())
+
+
+class _Reporter:
+    """Shows progress: a live bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bar: Any = None
+        self.task: Any = None
+        self.last = ""
+        self.shown_at = 0.0
+
+    def __enter__(self) -> _Reporter:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:3.0f}%"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[status]}"),
+                console=Console(stderr=True),
+            )
+            self.bar.start()
+            self.task = self.bar.add_task("starting", total=1.0, status="")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+        if kind is KeyboardInterrupt:
+            print(f"\nstopped; go on with: symact resume {self.folder}", file=sys.stderr)
+
+    def __call__(self, progress: Progress) -> None:
+        import time
+
+        if progress.message:
+            self._print(progress.message)
+            return
+        status = _status(progress)
+        if self.bar is not None:
+            self.bar.update(
+                self.task,
+                description=progress.phase,
+                completed=progress.fraction,
+                status=status,
+            )
+            return
+        now = time.monotonic()
+        if now - self.shown_at >= 10 or progress.phase != self.last:
+            print(f"{progress.phase} {progress.fraction:4.0%} {status}", file=sys.stderr, flush=True)
+            self.shown_at, self.last = now, progress.phase
+
+    def _print(self, line: str) -> None:
+        if self.bar is not None:
+            self.bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def _status(progress: Progress) -> str:
+    """Counts, rate, time left and the best so far."""
+    counts = progress.counts
+    parts = [
+        f"{counts['seen']} seen, {counts['ridge']} ridge, {counts['mini']} mini, "
+        f"{counts['full']} full"
+    ]
+    if progress.seconds > 0 and counts["ridge"]:
+        parts.append(f"{counts['ridge'] / progress.seconds:.0f}/s")
+    if 0 < progress.fraction < 1:
+        left = progress.seconds * (1 - progress.fraction) / progress.fraction
+        parts.append(f"{left:.0f} s left")
+    if progress.ratio is not None:
+        parts.append(f"best {progress.ratio:.2f} of GELU: {progress.best}")
+    return " | ".join(parts)
+
+
+def _conclude(result: Result, judge: bool, device: str | None) -> None:
+    """Print the run and, if asked, judge it on the test draws and write the report."""
+    _print_run(result)
+    if not judge or result.path is None:
+        return
+    from symact.comparison import compare as run_comparison
+    from symact.comparison import write_report
+
+    print("\nJudging on the test draws, which the search never saw.", flush=True)
+    comparison = run_comparison(result, device=device, on_step=_say_step)
+    paths = write_report(result, comparison, result.path)
+    _print_comparison(comparison)
+    print(f"\nreport: {paths['html']}")
+
+
+def _say_step(done: int, total: int, name: str) -> None:
+    print(f"training {done + 1}/{total}: {name}", file=sys.stderr, flush=True)
+
+
+def _print_run(result: Result) -> None:
+    counts = result.counts
+    screened_out = counts["seen"] - counts["screened"]
+    print(
+        f"\n{counts['seen']} candidates seen, {screened_out} screened out, {counts['ridge']} judged "
+        f"by ridge, {counts['mini']} mini-trained, {counts['full']} fully trained"
+    )
+    agreement = ", ".join(
+        f"{rungs} {'-' if value is None else f'{value:.2f}'}"
+        for rungs, value in result.rung_spearman.items()
+    )
+    print(f"Spearman between rungs: {agreement}")
+    if not result.finished:
+        print(f"not finished; go on with: symact resume {result.path}")
+    if not result.front:
+        return
+    print("\nPareto front on the selection draws (GELU's errors last):")
+    print(f"{'id':>6} {'OOD':>9} {'ID':>9} {'FLOPs':>6}  formula")
+    for found in result.front:
+        print(
+            f"{found.id:6d} {found.ood:9.3g} {found.id_error:9.2e} {found.flops:6d}  {found.formula}"
+        )
+    reference = result.reference
+    if reference is not None:
+        print(
+            f"{'':6} {reference.ood:9.3g} {reference.id_error:9.2e} {reference.flops:6d}  "
+            f"{reference.formula}"
+        )
+    print(f"best: #{result.best.id}  {result.best.formula}")
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    from symact.table import to_text
+
+    print(
+        f"\n{len(comparison.tasks)} test tasks x {len(comparison.seeds)} seeds, protocol "
+        f"{comparison.protocol}; ratio of OOD error to {comparison.reference} with its 95% interval:\n"
+    )
+    print(to_text(comparison), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,697 @@
+"""The one loop: ask, climb the ladder, tell, store; then judge the finalists on fresh draws.
+
+A generation is the unit of progress and of recovery: it is computed from the state before it alone,
+and stored in one transaction together with the state after it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symact import stats, zoo
+from symact.budget import Budget, parse_budget
+from symact.cost import flops
+from symact.errors import StoreError, SymactError
+from symact.expr import Expr, parse, show, size, uses_statistics
+from symact.gate import Gate, check_task
+from symact.grammar import Grammar
+from symact.propose import AbstractProposer, Proposal, Told, gp, random
+from symact.protocol import ID_LIMIT, REFERENCE, VERSION
+from symact.score import Ladder, Outcome, Plan, screen
+from symact.simplify import simplify
+from symact.store import Candidate, Scored, Store, create, in_memory, open_run
+from symact.tasks import TASKS, Task
+from symact.tasks import task as built_in_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+#: Seconds sympy may spend on a candidate that reaches full training.
+SIMPLIFY_SECONDS = 1.0
+
+RUNGS = ("ridge", "mini", "full", "selection")
+PROPOSERS = ("gp", "random")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a search reports after each step.
+
+    Attributes:
+        phase: ``"gate"``, ``"search"``, ``"select"`` or ``"done"``.
+        fraction: Of the budget used, in [0, 1].
+        seconds: Spent on the search so far, over all sessions.
+        counts: As in :attr:`Result.counts`.
+        best: The best formula so far, empty before the first full training.
+        ratio: Its OOD error over the reference's on the full rung's search draws, or None.
+        message: A line for the log, possibly empty.
+    """
+
+    phase: str
+    fraction: float
+    seconds: float
+    counts: dict[str, int]
+    best: str = ""
+    ratio: float | None = None
+    message: str = ""
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One function of the front, with its errors on the selection draws.
+
+    Attributes:
+        id: The candidate's number in the run.
+        formula: Its simplified text.
+        ood: Geometric-mean normalised OOD error.
+        id_error: Geometric-mean normalised error in distribution.
+        flops: Operations of one evaluation.
+        nodes: Nodes of the expression.
+        families: OOD error of each task family.
+    """
+
+    id: int
+    formula: str
+    ood: float
+    id_error: float
+    flops: int
+    nodes: int
+    families: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def expr(self) -> Expr:
+        return parse(self.formula)
+
+    def to_torch(self) -> torch.nn.Module:
+        """Return the function as a ``torch.nn.Module``."""
+        from symact.lower import to_torch
+
+        return to_torch(self.expr)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, finished or not, as it stands in its store.
+
+    Attributes:
+        path: The run directory, None for a search without ``out``.
+        config: What was asked: grammar, task, budget, seed, proposer, protocol.
+        counts: Candidates ``seen``, ``screened`` (came through the screen), and judged on the
+            rungs ``ridge``, ``mini``, ``full``.
+        outcomes: How many candidates met each outcome of the screen.
+        rung_spearman: Rank correlation of each rung's OOD error with the next rung's.
+        front: The finalists that none dominates in (OOD, ID, FLOPs), best OOD error first.
+        reference: The reference function on the same selection draws.
+        finished: Whether the budget was spent and the finalists were judged.
+    """
+
+    path: Path | None
+    config: dict[str, Any]
+    counts: dict[str, int]
+    outcomes: dict[str, int]
+    rung_spearman: dict[str, float | None]
+    front: list[Found]
+    reference: Found | None
+    finished: bool
+    _rows: list[dict[str, Any]] = field(repr=False)
+
+    @property
+    def best(self) -> Found:
+        """The lowest OOD error on the selection draws at an acceptable ID error.
+
+        Acceptable is at most ``ID_LIMIT`` times the reference's; where no function is, the one
+        with the lowest ID error.
+
+        Raises:
+            SymactError: The run has no finalist yet.
+        """
+        if not self.front or self.reference is None:
+            raise SymactError("this run has no judged candidate yet; give it a larger budget")
+        limit = ID_LIMIT * self.reference.id_error
+        allowed = [found for found in self.front if found.id_error <= limit]
+        if allowed:
+            return min(allowed, key=lambda found: found.ood)
+        return min(self.front, key=lambda found: found.id_error)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return every candidate as a row: formula, origin, outcome, and its errors by rung."""
+        import pandas as pd
+
+        return pd.DataFrame(self._rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``symact show --json`` prints; keys are only ever added."""
+        return {
+            "protocol": self.config["protocol"],
+            "seed": self.config["seed"],
+            "counts": self.counts,
+            "rung_spearman": self.rung_spearman,
+            "front": [
+                {
+                    "id": found.id,
+                    "formula": found.formula,
+                    "ood": found.ood,
+                    "id_error": found.id_error,
+                    "flops": found.flops,
+                    "nodes": found.nodes,
+                    "families": found.families,
+                }
+                for found in self.front
+            ],
+            "outcomes": self.outcomes,
+            "finished": self.finished,
+            "config": {k: v for k, v in self.config.items() if k != "grammar_text"},
+        }
+
+
+def search(
+    grammar: str | Path | Grammar = "pointwise",
+    task: str | Task = "ood-suite",
+    *,
+    budget: str | int | Budget = "5m",
+    seed: int = 0,
+    out: str | Path | None = None,
+    proposer: str = "gp",
+    plan: Plan | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """Search activation functions that generalise outside the training range.
+
+    Args:
+        grammar: A packaged name, a TOML file, or a Grammar.
+        task: A built-in name, or a Task such as one from ``Task.from_arrays``.
+        budget: ``"5m"``, ``"90s"`` (time of the search; judging the finalists comes on top) or a
+            number of judged candidates. With the latter the result depends on nothing but the
+            arguments.
+        seed: Of the proposals and of the search draws.
+        out: The run directory to make; None keeps the run in memory.
+        proposer: ``"gp"`` or ``"random"``, the baseline.
+        plan: Sizes of the rungs; None for the default.
+        threads: For mini-training; None for the number of cores.
+        device: For full training; None for ``cuda`` where there is one, else ``cpu``.
+        on_progress: Called after each step.
+
+    Raises:
+        SymactError: Of the kind that names what is wrong: grammar, task, budget or directory.
+    """
+    spent = parse_budget(budget)
+    chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
+    target = built_in_task(task) if isinstance(task, str) else task
+    if proposer not in PROPOSERS:
+        raise SymactError(f"unknown proposer '{proposer}'; known: {', '.join(PROPOSERS)}")
+    store = in_memory() if out is None else create(out)
+    config = {
+        "protocol": VERSION,
+        "grammar": chosen.name,
+        "grammar_text": chosen.text,
+        "task": target.name,
+        "budget": str(spent),
+        "seed": seed,
+        "proposer": proposer,
+        "plan": asdict(plan or Plan()),
+        "versions": _versions(),
+    }
+    with store.transaction():
+        store.put("config", config)
+    _write_config(store, config)
+    return _run(store, chosen, target, spent, threads, device, on_progress)
+
+
+def resume(
+    path: str | Path,
+    *,
+    task: Task | None = None,
+    budget: str | int | Budget | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """Go on with a run from its last complete generation.
+
+    Args:
+        path: The run directory.
+        task: The task again, if it was made from arrays.
+        budget: A new total budget; None for the one the run was given.
+        threads: As in :func:`search`.
+        device: As in :func:`search`.
+        on_progress: As in :func:`search`.
+
+    Raises:
+        StoreError: No run there, or its task cannot be rebuilt.
+    """
+    store = open_run(path)
+    config = _config(store)
+    if config["protocol"] != VERSION:
+        raise StoreError(
+            f"{path}: judged by protocol {config['protocol']}, this symact has {VERSION}; "
+            "its scores cannot be continued"
+        )
+    if task is None:
+        if config["task"] not in TASKS:
+            raise StoreError(f"{path}: its task '{config['task']}' came from arrays; pass task=")
+        task = built_in_task(config["task"])
+    grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
+    total = parse_budget(config["budget"] if budget is None else budget)
+    if budget is not None:
+        config["budget"] = str(total)
+        with store.transaction():
+            store.put("config", config)
+    return _run(store, grammar, task, total, threads, device, on_progress)
+
+
+def load(path: str | Path) -> Result:
+    """Read a run directory; nothing is computed or changed.
+
+    Raises:
+        StoreError: There is no readable run.
+    """
+    store = open_run(path)
+    try:
+        return _result(store)
+    finally:
+        store.close()
+
+
+class _Search:
+    """The state of a search between two generations."""
+
+    def __init__(
+        self, store: Store, grammar: Grammar, ladder: Ladder, plan: Plan, on_progress: OnProgress
+    ) -> None:
+        config = _config(store)
+        self.store, self.ladder, self.plan, self.report = store, ladder, plan, on_progress
+        self.grammar = grammar
+        seeds = tuple(_seed_expr(name) for name in grammar.seeds)
+        self.proposer: AbstractProposer = (
+            random(grammar, seed=config["seed"])
+            if config["proposer"] == "random"
+            else gp(grammar, seed=config["seed"], population=plan.population, seeds=seeds)
+        )
+        self.reference = zoo.find(REFERENCE).expr
+        state = store.get("state") or {"generation": 0, "seconds": 0.0, "judged": 0}
+        self.generation: int = state["generation"]
+        self.seconds: float = state["seconds"]
+        self.judged: int = state["judged"]
+        if "proposer" in state:
+            self.proposer.restore(state["proposer"])
+        known = store.candidates()
+        self.next_id = len(known) + 1
+        self.seen = {c.fingerprint for c in known if c.fingerprint}
+        self.formulas = {c.id: c.formula for c in known}
+        self.mini = {s.candidate: (s.ood, s.id_error) for s in store.scores("mini")}
+        self.full = {s.candidate: (s.ood, s.id_error) for s in store.scores("full")}
+        self.references = store.get("references") or self._judge_reference()
+
+    def _judge_reference(self) -> dict[str, list[float]]:
+        mini = stats.score(self.ladder.mini([self.reference])[0], self.ladder.mini_data.families)
+        full = stats.score(self.ladder.full([self.reference])[0], self.ladder.full_data.families)
+        references = {
+            "mini": [mini.ood, mini.id_error],
+            "full": [full.ood, full.id_error],
+        }
+        with self.store.transaction():
+            self.store.put("references", references)
+        return references
+
+    def step(self, limit: int | None) -> None:
+        """Run one generation; judge at most ``limit`` candidates (None for no limit)."""
+        started = time.monotonic()
+        proposals = self.proposer.ask(self.plan.generation)
+        candidates, passed = self._screen(proposals, limit)
+        ridge = self._ridge([candidate for candidate, _ in passed])
+        mini = self._mini(ridge)
+        full, simplified = self._full(mini)
+        outcome = {c.id: self.mini.get(c.id) for c, _ in passed}
+        self._tell(proposals, candidates, passed, outcome)
+        self.generation += 1
+        self.judged += len(passed)
+        self.seconds += time.monotonic() - started
+        with self.store.transaction():
+            self.store.add_candidates(candidates)
+            self.store.add_scores([*ridge, *mini, *full], VERSION)
+            self.store.add_simplified(simplified)
+            self.store.put("state", self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "generation": self.generation,
+            "seconds": self.seconds,
+            "judged": self.judged,
+            "proposer": self.proposer.state(),
+        }
+
+    def _screen(
+        self, proposals: Sequence[Proposal], limit: int | None
+    ) -> tuple[list[Candidate], list[tuple[Candidate, Proposal]]]:
+        """Screen proposals in order; with a limit, stop after as many have passed."""
+        candidates: list[Candidate] = []
+        passed: list[tuple[Candidate, Proposal]] = []
+        for proposal in proposals:
+            if limit is not None and len(passed) >= limit:
+                break
+            checked = screen(proposal.expr, max_slope=self.grammar.max_slope)
+            verdict = checked.outcome
+            if verdict is Outcome.PASSED and checked.fingerprint in self.seen:
+                verdict = Outcome.DUPLICATE
+            expr = proposal.expr
+            if verdict is Outcome.PASSED:
+                self.seen.add(checked.fingerprint)
+                expr = simplify(expr, seconds=0)
+            candidate = Candidate(
+                id=self.next_id,
+                formula=show(expr),
+                fingerprint=checked.fingerprint,
+                origin=proposal.origin,
+                parents=proposal.parents,
+                generation=self.generation,
+                outcome=verdict.value,
+                flops=flops(expr),
+                nodes=size(expr),
+            )
+            self.next_id += 1
+            candidates.append(candidate)
+            if verdict is Outcome.PASSED:
+                passed.append((candidate, proposal))
+                self.formulas[candidate.id] = candidate.formula
+        return candidates, passed
+
+    def _ridge(self, candidates: Sequence[Candidate]) -> list[Scored]:
+        errors = self.ladder.ridge([parse(c.formula) for c in candidates])
+        families = self.ladder.ridge_families
+        return [
+            _scored(c.id, "ridge", e, families) for c, e in zip(candidates, errors, strict=True)
+        ]
+
+    def _mini(self, ridge: Sequence[Scored]) -> list[Scored]:
+        """Mini-train the best share by ridge; the first generation, the seeds, climbs whole."""
+        if not ridge:
+            return []
+        ranks = self.ladder.ridge_ranks([scored.errors for scored in ridge])
+        keep = max(1, round(self.plan.mini_share * len(ridge)))
+        order = np.argsort(ranks, kind="stable")[:keep]
+        chosen = sorted(int(i) for i in order)
+        ids = [ridge[i].candidate for i in chosen]
+        errors = self.ladder.mini([parse(self.formulas[i]) for i in ids])
+        families = self.ladder.mini_data.families
+        scores = [_scored(i, "mini", e, families) for i, e in zip(ids, errors, strict=True)]
+        self.mini.update({s.candidate: (s.ood, s.id_error) for s in scores})
+        return scores
+
+    def _full(self, mini: Sequence[Scored]) -> tuple[list[Scored], dict[int, str]]:
+        """Fully train the best candidates so far that are not yet, a share of this generation."""
+        count = max(1, round(self.plan.full_share * len(mini))) if mini else 0
+        waiting = [i for i in self.mini if i not in self.full]
+        waiting.sort(key=lambda i: (_merit(self.mini[i], self.references["mini"]), i))
+        ids = sorted(waiting[:count])
+        exprs = [parse(self.formulas[i]) for i in ids]
+        simplified = {
+            i: show(simplify(expr, seconds=SIMPLIFY_SECONDS))
+            for i, expr in zip(ids, exprs, strict=True)
+        }
+        errors = self.ladder.full(exprs)
+        families = self.ladder.full_data.families
+        scores = [_scored(i, "full", e, families) for i, e in zip(ids, errors, strict=True)]
+        self.full.update({s.candidate: (s.ood, s.id_error) for s in scores})
+        return scores, simplified
+
+    def _tell(
+        self,
+        proposals: Sequence[Proposal],
+        candidates: Sequence[Candidate],
+        passed: Sequence[tuple[Candidate, Proposal]],
+        outcome: dict[int, tuple[float, float] | None],
+    ) -> None:
+        by_proposal = {id(proposal): candidate for candidate, proposal in passed}
+        told = []
+        for proposal in proposals[: len(candidates)]:
+            candidate = by_proposal.get(id(proposal))
+            score = None if candidate is None else outcome[candidate.id]
+            objectives = (
+                None if candidate is None or score is None else (*score, float(candidate.flops))
+            )
+            told.append(Told(proposal.expr, objectives))
+        self.proposer.tell(told)
+
+    def progress(self, phase: str, fraction: float, message: str = "") -> None:
+        best, ratio = "", None
+        if self.full:
+            reference = self.references["full"]
+            top = min(self.full, key=lambda i: (_merit(self.full[i], reference), i))
+            best, ratio = self.formulas[top], stats.plain(self.full[top][0] - reference[0])
+        counts = self.store.counts()
+        self.report(Progress(phase, fraction, self.seconds, counts, best, ratio, message))
+
+    def finalists(self) -> list[int]:
+        """Return the candidates of the full rung's Pareto front, the best by merit first."""
+        flops_of = {c.id: c.flops for c in self.store.candidates() if c.id in self.full}
+        points = [(*self.full[i], float(flops_of[i])) for i in self.full]
+        front = [i for i, keep in zip(self.full, _non_dominated(points), strict=True) if keep]
+        front.sort(key=lambda i: (_merit(self.full[i], self.references["full"]), i))
+        rest = sorted(
+            (i for i in self.full if i not in front),
+            key=lambda i: (_merit(self.full[i], self.references["full"]), i),
+        )
+        # The best by merit are judged anew even where a lucky neighbour dominates them.
+        top = sorted(self.full, key=lambda i: (_merit(self.full[i], self.references["full"]), i))
+        half = self.plan.finalists // 2
+        return list(dict.fromkeys([*top[:half], *front, *rest]))[: self.plan.finalists]
+
+
+def _run(
+    store: Store,
+    grammar: Grammar,
+    task: Task,
+    budget: Budget,
+    threads: int | None,
+    device: str | None,
+    on_progress: OnProgress | None,
+) -> Result:
+    report: OnProgress = on_progress or (lambda progress: None)
+    config = _config(store)
+    plan = Plan(**config["plan"])
+    try:
+        ladder = Ladder(task, config["seed"], plan, threads=threads, device=device)
+        _pass_gate(store, ladder, report)
+        state = _Search(store, grammar, ladder, plan, report)
+        state.progress("search", budget.fraction(state.seconds, state.judged))
+        while (used := budget.fraction(state.seconds, state.judged)) < 1:
+            limit = None if budget.candidates is None else budget.candidates - state.judged
+            state.step(limit)
+            used = budget.fraction(state.seconds, state.judged)
+            state.progress("search", used)
+        _select(state)
+        state.progress("done", 1.0)
+        return _result(store)
+    finally:
+        if store.path is not None:
+            store.close()
+
+
+def _pass_gate(store: Store, ladder: Ladder, report: OnProgress) -> None:
+    """Run the brief gate once a run and report its warnings."""
+    known = store.get("gate")
+    if known is None:
+        report(Progress("gate", 0.0, 0.0, store.counts()))
+        gate: Gate = check_task(ladder)
+        known = {"warnings": list(gate.warnings)}
+        with store.transaction():
+            store.put("gate", known)
+    for warning in known["warnings"]:
+        report(Progress("gate", 0.0, 0.0, store.counts(), message=f"warning: {warning}"))
+
+
+def _select(state: _Search) -> None:
+    """Judge the finalists on the selection draws, unless that was done for this very search."""
+    ids = state.finalists()
+    known = state.store.get("selected")
+    if known is not None and known["ids"] == ids:
+        return
+    if not ids:
+        return
+    state.progress("select", 1.0)
+    simplified = state.store.simplified()
+    exprs = [parse(simplified[i]) for i in ids]
+    data, errors = state.ladder.selection([*exprs, state.reference])
+    scores = [
+        _scored(i, "selection", e, data.families) for i, e in zip(ids, errors[:-1], strict=True)
+    ]
+    reference = stats.score(errors[-1], data.families)
+    with state.store.transaction():
+        state.store.add_scores(scores, VERSION)
+        state.store.put(
+            "selected",
+            {
+                "ids": ids,
+                "families": data.families,
+                "reference": {
+                    "ood": reference.ood,
+                    "id_error": reference.id_error,
+                    "families": reference.families,
+                },
+            },
+        )
+
+
+def _merit(score: tuple[float, float] | list[float], reference: list[float]) -> float:
+    """OOD error, in log10, plus what the ID error exceeds the limit by; lower is better."""
+    excess = score[1] - reference[1] - float(np.log10(ID_LIMIT))
+    return score[0] + max(0.0, excess)
+
+
+def _scored(
+    candidate: int, rung: str, errors: NDArray[np.float64], families: Sequence[str]
+) -> Scored:
+    score = stats.score(errors, families)
+    return Scored(candidate, rung, score.ood, score.id_error, errors)
+
+
+def _non_dominated(points: Sequence[tuple[float, ...]]) -> list[bool]:
+    """Tell which points no other is at least as good as in all and better in one objective."""
+    if not points:
+        return []
+    a = np.array(points)
+    keep = []
+    for point in a:
+        no_worse = (a <= point).all(axis=1)
+        better = (a < point).any(axis=1)
+        keep.append(not bool((no_worse & better).any()))
+    return keep
+
+
+def _seed_expr(text: str) -> Expr:
+    """Return a grammar's seed, a name of the zoo or a formula."""
+    return zoo.find(text).expr if text in zoo.names() else parse(text)
+
+
+def _config(store: Store) -> dict[str, Any]:
+    config = store.get("config")
+    if not isinstance(config, dict):
+        raise StoreError(f"{store.path}: the run has no configuration")
+    return config
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("symact", "numpy", "numba", "torch", "deap", "sympy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _write_config(store: Store, config: dict[str, Any]) -> None:
+    """Write what was asked for people to read; the database is what counts."""
+    if store.path is None:
+        return
+    lines = [
+        f"{key} = {_toml(config[key])}"
+        for key in ("protocol", "grammar", "task", "budget", "seed", "proposer")
+    ]
+    for table in ("plan", "versions"):
+        lines += ["", f"[{table}]"]
+        lines += [f"{key} = {_toml(value)}" for key, value in config[table].items()]
+    (store.path / "config.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
+
+
+def _result(store: Store) -> Result:
+    config = _config(store)
+    candidates = store.candidates()
+    scores = {rung: {s.candidate: s for s in store.scores(rung)} for rung in RUNGS}
+    simplified = store.simplified()
+    selected = store.get("selected")
+    front, reference = _front(scores["selection"], simplified, selected)
+    rows = []
+    for c in candidates:
+        row: dict[str, Any] = {
+            "id": c.id,
+            "formula": c.formula,
+            "origin": c.origin,
+            "generation": c.generation,
+            "outcome": c.outcome,
+            "flops": c.flops,
+            "nodes": c.nodes,
+        }
+        for rung in RUNGS:
+            score = scores[rung].get(c.id)
+            row[f"{rung}_ood"] = np.nan if score is None else stats.plain(score.ood)
+            row[f"{rung}_id"] = np.nan if score is None else stats.plain(score.id_error)
+        rows.append(row)
+    spearman = {}
+    for lower, higher in zip(RUNGS, RUNGS[1:], strict=False):
+        common = [i for i in scores[higher] if i in scores[lower]]
+        spearman[f"{lower}-{higher}"] = stats.spearman(
+            [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
+        )
+    budget = parse_budget(config["budget"])
+    state = store.get("state") or {"seconds": 0.0, "judged": 0}
+    return Result(
+        path=store.path,
+        config=config,
+        counts=store.counts(),
+        outcomes=store.outcomes(),
+        rung_spearman=spearman,
+        front=front,
+        reference=reference,
+        finished=selected is not None and budget.fraction(state["seconds"], state["judged"]) >= 1,
+        _rows=rows,
+    )
+
+
+def _front(
+    selection: dict[int, Scored], simplified: dict[int, str], selected: dict[str, Any] | None
+) -> tuple[list[Found], Found | None]:
+    if selected is None:
+        return [], None
+    found = []
+    for i in selected["ids"]:
+        score = stats.score(selection[i].errors, selected["families"])
+        found.append(_found(i, simplified[i], score.ood, score.id_error, score.families))
+    keep = _non_dominated([(f.ood, f.id_error, float(f.flops)) for f in found])
+    front = [f for f, kept in zip(found, keep, strict=True) if kept]
+    known = selected["reference"]
+    formula = show(zoo.find(REFERENCE).expr)
+    reference = _found(0, formula, known["ood"], known["id_error"], known["families"])
+    return sorted(front, key=lambda f: (f.ood, f.id)), reference
+
+
+def _found(
+    number: int, formula: str, ood: float, id_error: float, families: dict[str, float]
+) -> Found:
+    expr = parse(formula)
+    return Found(
+        id=number,
+        formula=formula,
+        ood=stats.plain(ood),
+        id_error=stats.plain(id_error),
+        flops=flops(expr),
+        nodes=size(expr),
+        families={name: stats.plain(value) for name, value in families.items()},
+    )
+
+
+def is_pointwise(found: Found) -> bool:
+    """Whether a found function reads one element at a time."""
+    return not uses_statistics(found.expr)

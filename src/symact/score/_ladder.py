@@ -1,0 +1,175 @@
+"""The rungs of one search, each with its own draws, built once and used for every candidate.
+
+Mini-training and full training see different instances of the search split: what is promoted for
+luck on one set of tasks has to prove itself on another. The reference function climbs first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symact.expr import Expr, uses_statistics
+from symact.protocol import FULL, MINI
+from symact.score._networks import Data, pack
+from symact.tasks import Instance, Task
+
+if TYPE_CHECKING:
+    from symact.score._full import FullTrainer
+    from symact.score._mini import MiniTrainer
+    from symact.score._ridge import RidgeJudge
+
+Errors = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many instances each rung sees in a family, and what share climbs on.
+
+    Attributes:
+        ridge_instances: Instances of a family on the ridge rung.
+        mini_instances: The same for mini-training; the first ones of the search draw.
+        full_instances: The same for full training; the ones that follow those.
+        mini_share: Share of ridge-judged candidates that is mini-trained.
+        full_share: Share of mini-trained candidates that is fully trained.
+        generation: Proposals of a generation.
+        population: Individuals that evolution keeps.
+        finalists: Candidates judged on the selection draws at the end.
+        selection_instances: Instances of a family there.
+    """
+
+    ridge_instances: int = 4
+    mini_instances: int = 8
+    full_instances: int = 4
+    mini_share: float = 0.4
+    full_share: float = 0.05
+    generation: int = 150
+    population: int = 80
+    finalists: int = 10
+    selection_instances: int = 8
+
+
+class Ladder:
+    """Judges for one task and search seed.
+
+    Args:
+        task: What to judge on.
+        seed: Of the search draws.
+        plan: Sizes.
+        threads: Candidates mini-trained at once; None for the number of cores.
+        device: Where full training runs; None for the best there is.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        seed: int,
+        plan: Plan,
+        *,
+        threads: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.task = task
+        self.plan = plan
+        self.seed = seed
+        self.threads = threads or os.cpu_count() or 1
+        self.device = device
+        first, total = plan.mini_instances, plan.mini_instances + plan.full_instances
+        drawn = by_family(task.draw("search", seed=seed, per_family=total))
+        self.mini_data = pack([i for family in drawn for i in family[:first]], MINI.points)
+        self.full_data = pack([i for family in drawn for i in family[first:]], FULL.points)
+        self._ridge_data = pack(
+            [i for family in drawn for i in family[: plan.ridge_instances]], MINI.points, 64
+        )
+        self._ridge: RidgeJudge | None = None
+        self._mini: tuple[MiniTrainer, FullTrainer] | None = None
+        self._full: FullTrainer | None = None
+
+    def ridge(self, exprs: Sequence[Expr]) -> list[Errors]:
+        """Return errors [instance, 1, 4] of each candidate by random-feature regression."""
+        from symact.score._ridge import RidgeJudge
+
+        self._ridge = self._ridge or RidgeJudge(self._ridge_data, self.seed)
+        return [self._ridge.judge(expr) for expr in exprs]
+
+    def ridge_ranks(self, errors: Sequence[Errors]) -> NDArray[np.float64]:
+        """Rank ridge-judged candidates, family by family; low is best."""
+        from symact.score._ridge import rank_by_family
+
+        return rank_by_family(errors, self._ridge_data.families)
+
+    @property
+    def ridge_families(self) -> tuple[str, ...]:
+        return self._ridge_data.families
+
+    def mini(self, exprs: Sequence[Expr]) -> list[Errors]:
+        """Return errors [instance, 1, 4] of each candidate by mini-training.
+
+        Functions of batch statistics take the same small networks through torch, because their
+        gradient is not pointwise.
+        """
+        from symact.score._full import FullTrainer
+        from symact.score._mini import MiniTrainer
+
+        if self._mini is None:
+            entropy = self.seed * 10 + 1
+            self._mini = (
+                MiniTrainer(self.mini_data, MINI, [0], entropy),
+                FullTrainer(self.mini_data, MINI, [0], entropy, self.device),
+            )
+        pointwise, stacked = self._mini
+        plain = [expr for expr in exprs if not uses_statistics(expr)]
+        results = dict(zip(plain, pointwise.judge_all(plain, self.threads), strict=True))
+        others = [expr for expr in exprs if uses_statistics(expr)]
+        if others:
+            results.update(zip(others, stacked.judge(others), strict=True))
+        return [results[expr] for expr in exprs]
+
+    def full(self, exprs: Sequence[Expr]) -> list[Errors]:
+        """Return errors [instance, 1, 4] of each candidate by full training."""
+        from symact.score._full import FullTrainer
+
+        entropy = self.seed * 10 + 2
+        self._full = self._full or FullTrainer(self.full_data, FULL, [0], entropy, self.device)
+        return list(self._full.judge(exprs)) if exprs else []
+
+    def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Errors]]:
+        """Return the selection draws and the errors [instance, 1, 4] on them."""
+        data, errors = judge_split(
+            self.task, "selection", exprs, self.plan.selection_instances, 1, self.device
+        )
+        return data, errors
+
+
+def by_family(instances: Sequence[Instance]) -> list[list[Instance]]:
+    """Group instances by family, in order of first appearance."""
+    groups: dict[str, list[Instance]] = {}
+    for instance in instances:
+        groups.setdefault(instance.family, []).append(instance)
+    return list(groups.values())
+
+
+def judge_split(
+    task: Task,
+    split: str,
+    exprs: Sequence[Expr],
+    per_family: int,
+    seeds: int,
+    device: str | None = None,
+) -> tuple[Data, list[Errors]]:
+    """Train fully on the fixed draws of the selection or the test split.
+
+    Returns:
+        The data and, for each candidate, errors [instance, seed, 4].
+    """
+    from symact.score._full import FullTrainer
+
+    data = pack(task.draw(split, seed=0, per_family=per_family), FULL.points)
+    entropy = {"search": 3, "selection": 4, "test": 5}[split]
+    trainer = FullTrainer(data, FULL, range(seeds), entropy, device)
+    return data, list(trainer.judge(exprs)) if exprs else []

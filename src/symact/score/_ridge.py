@@ -1,0 +1,107 @@
+"""The second rung: two layers of random features, solved in closed form.
+
+Right about the order within a task family, not across families (PROTOTYPE: Spearman 0.99, 0.98,
+0.58 within; 0.47 in all), so promotion ranks candidates family by family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symact.expr import Expr
+from symact.lower import evaluate
+from symact.score._networks import Data
+
+FEATURES = 48
+PENALTY = 1e-2
+
+
+class RidgeJudge:
+    """Fits random-feature regressions with a candidate's activation.
+
+    Args:
+        data: Instances of one draw.
+        entropy: Seed of the random features, which all candidates share.
+    """
+
+    def __init__(self, data: Data, entropy: int) -> None:
+        self.data = data
+        count, inputs = data.x.shape[:2]
+        generator = np.random.default_rng([entropy, 17])
+        normal = generator.standard_normal
+        scale = np.sqrt(data.inputs)[:, None, None]
+        self._first = (normal((count, FEATURES, inputs)) / scale).astype(np.float32)
+        self._first_bias = normal((count, FEATURES, 1)).astype(np.float32)
+        self._second = (normal((count, FEATURES, FEATURES)) / FEATURES**0.5).astype(np.float32)
+        self._second_bias = normal((count, FEATURES, 1)).astype(np.float32)
+        parts = [data.x, *(data.x_judged[:, part] for part in range(4))]
+        self._edges = np.cumsum([part.shape[-1] for part in parts])
+        self._x = np.concatenate(parts, axis=-1)
+
+    def judge(self, expr: Expr) -> NDArray[np.float64]:
+        """Return errors [instance, 1, 4], normalised by the variance of the targets."""
+        with np.errstate(all="ignore"):
+            features = self._features(expr)
+            return self._solve(features)
+
+    def _features(self, expr: Expr) -> NDArray[np.float64]:
+        h = evaluate(expr, self._first @ self._x + self._first_bias)
+        train = slice(0, int(self._edges[0]))
+        # Hidden features are centred and scaled by the training points, so that no function wins
+        # or loses here for its offset or scale.
+        h = _standardise(h, train)
+        h = evaluate(expr, (self._second @ h + self._second_bias).astype(np.float32))
+        return _standardise(h, train)
+
+    def _solve(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        count, points = self.data.x.shape[0], self._edges[0]
+        errors = np.full((count, 1, 4), np.nan)
+        usable = np.isfinite(features).all(axis=(1, 2))
+        if not usable.any():
+            return errors
+        f = features[usable].astype(np.float64)
+        y = self.data.y[usable].astype(np.float64)
+        train = f[:, :, :points]
+        offset = y.mean(axis=-1, keepdims=True)
+        gram = train @ train.swapaxes(-1, -2) / points + PENALTY * np.eye(FEATURES)
+        weights = np.linalg.solve(gram, train @ (y - offset).swapaxes(-1, -2) / points)
+        for part in range(4):
+            columns = f[:, :, self._edges[part] : self._edges[part + 1]]
+            predicted = weights.swapaxes(-1, -2) @ columns + offset
+            residual = predicted - self.data.y_judged[usable, part]
+            errors[usable, 0, part] = (residual**2).mean(axis=(-2, -1))
+        return errors / self.data.variance[:, None, :]
+
+
+def _standardise(h: NDArray[np.float64], train: slice) -> NDArray[np.float64]:
+    known = h[:, :, train]
+    mean = known.mean(axis=-1, keepdims=True)
+    deviation = known.std(axis=-1, keepdims=True)
+    # A feature that sleeps inside the range may wake outside it; it must not be blown up there.
+    floor = 0.1 * deviation.mean(axis=1, keepdims=True) + 1e-6
+    scaled: NDArray[np.float64] = (h - mean) / np.maximum(deviation, floor)
+    return scaled
+
+
+def rank_by_family(
+    errors: Sequence[NDArray[np.float64]], families: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the mean over families of each candidate's rank by OOD error, in [0, 1], low is best.
+
+    Args:
+        errors: For each candidate, errors [instance, seed, 4].
+        families: The family of each instance.
+    """
+    stacked = np.stack(list(errors))
+    logs = np.nan_to_num(np.log10(np.clip(stacked, 1e-8, 1e6)), nan=6.0)
+    each = logs[:, :, :, 1:].mean(axis=(2, 3))
+    ranks = []
+    for family in sorted(set(families)):
+        member = np.array([f == family for f in families])
+        score = each[:, member].mean(axis=1)
+        ranks.append(np.argsort(np.argsort(score, kind="stable"), kind="stable"))
+    mean: NDArray[np.float64] = np.mean(ranks, axis=0) / max(len(stacked) - 1, 1)
+    return mean
