@@ -296,6 +296,36 @@ def apply_cached(code, constants, result, x, value, tangent, w, block, slopes):
     apply(code, constants, result, x, value, tangent, w, block, slopes)
 
 
+def apply_into(
+    expr: Expr, x: NDArray[Any], value: NDArray[Any], slope: NDArray[Any] | None
+) -> None:
+    """Evaluate an expression on a contiguous array into arrays of its shape and dtype.
+
+    Args:
+        expr: An expression of the variable x.
+        x: float32 or float64; batch statistics are over all of it.
+        value: Takes f(x).
+        slope: Takes the tangents, None if they are not wanted.
+    """
+    program = to_tape(expr)
+    block = max(x.size, 1) if program.statistics else BLOCK
+    area = program.registers * block
+    # Statistics read tangents in either mode, so they always have room for them.
+    with_slopes = slope is not None or program.statistics
+    tangent = value if slope is None and not program.statistics else slope
+    apply_cached(
+        program.code,
+        program.constants.astype(x.dtype),
+        program.result,
+        x.reshape(-1),
+        value.reshape(-1),
+        (np.empty_like(value) if tangent is None else tangent).reshape(-1),
+        np.zeros((2 if with_slopes else 1) * area, dtype=x.dtype),
+        block,
+        area if with_slopes else 0,
+    )
+
+
 def evaluate(expr: Expr, x: NDArray[Any], *, slopes: bool = False) -> Any:
     """Evaluate an expression on an array.
 
@@ -307,23 +337,8 @@ def evaluate(expr: Expr, x: NDArray[Any], *, slopes: bool = False) -> Any:
     Returns:
         Values of x's shape and dtype, or ``(values, slopes)``.
     """
-    program = to_tape(expr)
-    flat = np.ascontiguousarray(x).reshape(-1)
-    block = max(flat.size, 1) if program.statistics else BLOCK
-    area = program.registers * block
-    # _std and _mean read tangents in either mode, so statistics always have room for them.
-    w = np.zeros(2 * area, dtype=flat.dtype)
+    flat = np.asarray(x, order="C")
     value = np.empty_like(flat)
-    tangent = np.empty_like(flat) if slopes else value[:0]
-    offset = area if slopes or program.statistics else 0
-    if program.statistics and not slopes:
-        tangent = np.empty_like(flat)
-    constants = program.constants.astype(flat.dtype)
-    apply_cached(
-        program.code, constants, program.result, flat, value, tangent, w, block, offset
-    )
-    if slopes:
-        return value.reshape(x.shape), tangent.reshape(x.shape)
-    return value.reshape(x.shape)
-
-
+    slope = np.empty_like(flat) if slopes else None
+    apply_into(expr, flat, value, slope)
+    return (value, slope) if slopes else value

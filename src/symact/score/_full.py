@@ -10,14 +10,14 @@ torch lowering and autograd do the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,28 +27,11 @@ from symact.lower._torch import lower
 from symact.protocol import Training
 from symact.score._networks import Data, initial_weights, learning_rates
 
-#: Networks trained at once on the CPU: enough to fill the batched products, few enough that a
-#: layer's activations stay near the cores.
-CPU_NETWORKS = 24
+#: Networks of a stack on the CPU, which one thread trains: enough to fill the batched products,
+#: few enough that a layer's activations stay near the core.
+CPU_NETWORKS = 12
 #: On a GPU larger stacks pay; 24 networks of the full protocol take about 20 MB.
 GPU_NETWORKS = 1536
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _apply_rows(code, constants, result, work, area, z, value, slope, first, last, with_slopes):
-    """Apply one program to rows ``first`` to ``last`` of z [network, element]."""
-    for row in range(first, last):
-        _tape.apply(
-            code,
-            constants,
-            result,
-            z[row],
-            value[row],
-            slope[row],
-            work,
-            _tape.BLOCK,
-            area if with_slopes else 0,
-        )
 
 
 @dataclass(frozen=True)
@@ -64,68 +47,34 @@ class _Fused(torch.autograd.Function):
     """All candidates' activations of one layer: value and derivative in one pass."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, spans: Sequence[_Span], pool: ThreadPoolExecutor) -> Tensor:
+    def forward(ctx: Any, z: Tensor, spans: Sequence[_Span]) -> Tensor:
         value = torch.empty_like(z)
-        slope = torch.empty_like(z) if z.requires_grad or ctx.needs_input_grad[0] else None
-        _apply_stack(z, value, slope, spans, pool)
+        slope = torch.empty_like(z) if ctx.needs_input_grad[0] else None
+        for span in spans:
+            own = slice(span.first, span.last)
+            _tape.apply_into(
+                span.expr,
+                z[own].numpy(),
+                value[own].numpy(),
+                None if slope is None else slope[own].numpy(),
+            )
         if slope is not None:
             ctx.save_for_backward(slope)
         return value
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (slope,) = ctx.saved_tensors
-        return gradients[0] * slope, None, None
+        return gradients[0] * slope, None
 
 
-def _apply_stack(
-    z: Tensor,
-    value: Tensor,
-    slope: Tensor | None,
-    spans: Sequence[_Span],
-    pool: ThreadPoolExecutor,
-) -> None:
-    count = z.shape[0]
-    arrays = [t.detach().view(count, -1).numpy() for t in (z, value, value if slope is None else slope)]
-
-    def run(part: tuple[_Span, int, int]) -> None:
-        span, first, last = part
-        program = _tape.to_tape(span.expr)
-        area = program.registers * _tape.BLOCK
-        _apply_rows(
-            program.code,
-            program.constants.astype(np.float32),
-            program.result,
-            np.empty(2 * area, dtype=np.float32),
-            area,
-            *arrays,
-            first,
-            last,
-            slope is not None,
-        )
-
-    list(pool.map(run, _shares(spans, count, torch.get_num_threads())))
-
-
-def _shares(spans: Sequence[_Span], count: int, threads: int) -> Iterator[tuple[_Span, int, int]]:
-    """Cut the stack into one contiguous share a thread, split again at candidates' borders."""
-    edges = [count * t // threads for t in range(threads + 1)]
-    for low, high in zip(edges, edges[1:], strict=False):
-        for span in spans:
-            first, last = max(low, span.first), min(high, span.last)
-            if first < last:
-                yield span, first, last
-
-
-def _activation(
-    spans: Sequence[_Span], device: torch.device, pool: ThreadPoolExecutor
-) -> Callable[[Tensor], Tensor]:
+def _activation(spans: Sequence[_Span], device: torch.device) -> Callable[[Tensor], Tensor]:
     """Return the function of a stack [network, unit, point] that applies each candidate to its own."""
     fused = device.type == "cpu" and not any(_tape.to_tape(s.expr).statistics for s in spans)
     if fused:
 
         def through_tape(z: Tensor) -> Tensor:
-            result: Tensor = _Fused.apply(z, spans, pool)
+            result: Tensor = _Fused.apply(z, spans)
             return result
 
         return through_tape
@@ -170,28 +119,44 @@ class FullTrainer:
     def judge(self, exprs: Sequence[Expr]) -> NDArray[np.float64]:
         """Train and judge; returns errors [candidate, instance, seed, 4], NaN where diverged.
 
-        Candidates are stacked as far as the memory budget allows and cut by networks otherwise.
+        Candidates are stacked and the stack is cut by networks, so that memory stays bounded. On
+        the CPU each core trains its own cut with one thread: no step waits for another core.
         """
         count, seeds = len(self.data.families), len(self.seeds)
         each = count * seeds
-        limit = GPU_NETWORKS if self.device.type == "cuda" else CPU_NETWORKS
+        is_cpu = self.device.type == "cpu"
+        limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
         errors = np.full((len(exprs) * each, 4), np.nan)
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for start in range(0, errors.shape[0], limit):
-                networks = np.arange(start, min(start + limit, errors.shape[0]))
-                errors[networks] = self._train_stack(exprs, networks, each, pool)
+        cuts = np.split(np.arange(len(errors)), np.arange(limit, len(errors), limit))
+        stop = threading.Event()
+        threads = torch.get_num_threads()
+        workers = threads if is_cpu else 1
+        torch.set_num_threads(1 if is_cpu else threads)
+        pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+        try:
+            trained = pool.map(lambda cut: self._train_stack(exprs, cut, each, stop), cuts)
+            for cut, found in zip(cuts, trained, strict=True):
+                errors[cut] = found
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
         shaped: NDArray[np.float64] = errors.reshape(len(exprs), count, seeds, 4)
         return shaped / self.data.variance[None, :, None, :]
 
     def _train_stack(
-        self, exprs: Sequence[Expr], networks: NDArray[np.int64], each: int, pool: ThreadPoolExecutor
+        self,
+        exprs: Sequence[Expr],
+        networks: NDArray[np.int64],
+        each: int,
+        stop: threading.Event,
     ) -> NDArray[np.float64]:
         candidates = networks // each
         spans = [
-            _Span(exprs[c], int(np.searchsorted(candidates, c)), int(np.searchsorted(candidates, c + 1)))
+            _Span(exprs[c], *map(int, np.searchsorted(candidates, [c, c + 1])))
             for c in np.unique(candidates)
         ]
-        activation = _activation(spans, self.device, pool)
+        activation = _activation(spans, self.device)
         instance = torch.from_numpy((networks % each) // len(self.seeds))
         seed = torch.from_numpy(networks % len(self.seeds))
         layers = [
@@ -203,7 +168,7 @@ class FullTrainer:
         ]
         x = torch.from_numpy(self.data.x)[instance].to(self.device)
         y = torch.from_numpy(self.data.y)[instance].to(self.device)
-        self._fit(layers, activation, x, y)
+        self._fit(layers, activation, x, y, stop)
         return self._errors(layers, activation, instance)
 
     def _fit(
@@ -212,11 +177,14 @@ class FullTrainer:
         activation: Callable[[Tensor], Tensor],
         x: Tensor,
         y: Tensor,
+        stop: threading.Event,
     ) -> None:
         parameters = [tensor for layer in layers for tensor in layer]
         optimiser = torch.optim.Adam(parameters, lr=self.training.learning_rate, fused=True)
         mean = 1.0 / (y.shape[1] * y.shape[2])
         for rate in self.rates:
+            if stop.is_set():
+                return
             optimiser.param_groups[0]["lr"] = float(rate)
             optimiser.zero_grad()
             loss = (_forward(layers, activation, x) - y).square().sum() * mean

@@ -1,0 +1,427 @@
+"""Simplification makes formulas cheaper, never different, and always ends."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from symact.cost import flops
+from symact.expr import Expr, call, const, fold, parse, show, size, var
+from symact.ops import CONST, PRIMITIVES, VAR
+from symact.simplify import canonical, simplify
+
+Array = NDArray[np.float64]
+
+GRID = np.concatenate(
+    [
+        np.linspace(-50, 50, 1537),
+        [sign * 10.0**power for sign in (-1, 1) for power in range(-12, 5)],
+        [0.0],
+    ]
+)
+
+
+def elementwise(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    return np.vectorize(function, otypes=[np.float64])
+
+
+def sigmoid(a: Array) -> Array:
+    return np.exp(-np.logaddexp(0.0, -a))
+
+
+#: An evaluator that shares nothing with those of the package.
+NUMPY: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "abs": np.abs,
+    "square": lambda a: a * a,
+    "cube": lambda a: a * a * a,
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "sinc": np.sinc,
+    "tanh": np.tanh,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "erf": elementwise(math.erf),
+    "sigmoid": sigmoid,
+    "softplus": lambda a: np.logaddexp(0.0, a),
+    "softsign": lambda a: a / (1 + np.abs(a)),
+    "relu": lambda a: np.maximum(a, 0.0),
+    "gelu": lambda a: a * 0.5 * elementwise(math.erfc)(-a / math.sqrt(2)),
+    "silu": lambda a: a * sigmoid(a),
+    "gaussian": lambda a: np.exp(-a * a),
+    "sign": np.sign,
+    "min": np.minimum,
+    "max": np.maximum,
+    "where": np.where,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "mean": lambda a: np.full_like(a, np.mean(a)),
+    "std": lambda a: np.full_like(a, np.std(a)),
+}
+
+
+def evaluate(expr: Expr, x: Array) -> Array:
+    def visit(node: Expr, args: Any) -> Any:
+        if node.op == VAR:
+            return x
+        return np.full_like(x, node.number) if node.op == CONST else NUMPY[node.op](*args)
+
+    with np.errstate(all="ignore"):
+        values: Array = fold(expr, visit)
+    return values
+
+
+def short(text: str, **options: Any) -> str:
+    return show(simplify(parse(text), evaluate=evaluate, **options))
+
+
+def assert_same_values(expr: Expr, other: Expr, tolerance: float = 1e-9) -> None:
+    values, others = evaluate(expr, GRID), evaluate(other, GRID)
+    finite = np.isfinite(values)
+    assert np.array_equal(finite, np.isfinite(others))
+    assert np.allclose(others[finite], values[finite], rtol=tolerance, atol=1e-11)
+
+
+@st.composite
+def exprs(draw: st.DrawFn, max_leaves: int = 10) -> Expr:
+    """Draw any well-sorted expression of x."""
+    leaves = st.one_of(
+        st.just(var()),
+        st.just(var()),
+        st.sampled_from([-2.0, -1.0, 0.0, 0.1, 0.5, 1.0, 2.0, 3.0]).map(const),
+        st.floats(-4, 4, allow_nan=False).map(const),
+    )
+
+    def extend(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+        compared = [row.name for row in PRIMITIVES.values() if row.sort == "Bool"]
+        condition = st.builds(call, st.sampled_from(compared), inner, inner)
+        uses = {
+            sorts: st.sampled_from(
+                [row.name for row in PRIMITIVES.values() if row.argument_sorts == sorts]
+            ).filter(lambda name: name not in compared)
+            for sorts in [("Real",), ("Real", "Real"), ("Bool", "Real", "Real")]
+        }
+        return st.one_of(
+            *(
+                st.builds(call, names, *(condition if s == "Bool" else inner for s in sorts))
+                for sorts, names in uses.items()
+            )
+        )
+
+    return draw(st.recursive(leaves, extend, max_leaves=max_leaves))
+
+
+# The normal form.
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("0.1*sin(x) + gelu(x)", "gelu(x) + 0.1*sin(x)"),
+        ("1 + x*1 + 0", "x + 1"),
+        ("2*(3*x)", "6*x"),
+        ("x*2*tanh(x)*3", "6*x*tanh(x)"),
+        ("-(-x)", "x"),
+        ("-(x - 1)", "1 - x"),
+        ("-x - 1", "-1 - x"),
+        ("-(x*sin(x))", "-x*sin(x)"),
+        ("x + sin(x) + x", "sin(x) + 2*x"),
+        ("x - x", "0"),
+        ("0*sin(x) + 3", "3"),
+        ("exp(x) - exp(x)", "0*exp(x)"),
+        ("x/x", "x/x"),
+        ("x/2", "0.5*x"),
+        ("sin(x)/x/x", "sin(x)/x**2"),
+        ("tanh(x)/(1/x)", "x*tanh(x)"),
+        ("x*x*x*x", "(x**2)**2"),
+        ("(x*tanh(x))**2*cos(x)", "cos(x)*(x*tanh(x))**2"),
+        ("(sin(x)/(1 + x**2))**2", "(sin(x)/(x**2 + 1))**2"),
+        ("tanh(-x)", "-tanh(x)"),
+        ("x - tanh(-2*x)", "x + tanh(2*x)"),
+        ("tanh(-2*x)", "tanh(-2*x)"),
+        ("cos(1 - x)", "cos(x - 1)"),
+        ("abs(-2*abs(x))", "2*abs(x)"),
+        ("abs(x**2)", "x**2"),
+        ("sqrt(x**2)", "abs(x)"),
+        ("relu(relu(x))", "relu(x)"),
+        ("relu(sigmoid(x))", "sigmoid(x)"),
+        ("max(x, 0)", "relu(x)"),
+        ("max(x, x)", "x"),
+        ("max(max(1, x), 2)", "max(x, 2)"),
+        ("max(x, -x)", "abs(x)"),
+        ("min(x, max(x, -1))", "min(x, max(x, -1))"),
+        ("where(x > 0, x, 0)", "relu(x)"),
+        ("where(0 < x, x, -x)", "abs(x)"),
+        ("where(x < sin(x), x, sin(x))", "min(x, sin(x))"),
+        ("where(1 < 2, x, sin(x))", "x"),
+        ("where(x < 1, sin(x), sin(x))", "sin(x)"),
+        ("where(1 < x, x**2, x)", "where(x > 1, x**2, x)"),
+        ("x*sigmoid(x)", "silu(x)"),
+        ("x/(1 + exp(-x))", "silu(x)"),
+        ("1/(1 + exp(-2*x))", "sigmoid(2*x)"),
+        ("exp(-x**2)", "gaussian(x)"),
+        ("exp(-(x/tanh(x))**2)", "gaussian(x/tanh(x))"),
+        ("log(1 + abs(x))", "log1p(abs(x))"),
+        ("x*sin(0) + exp(1)", "2.718281828459045"),
+        ("x + 1/0", "x + 1/0"),
+        ("x + log(-1)", "x + log(-1)"),
+        ("1e300*(1e300*x)", "1e+300*(1e+300*x)"),
+        ("mean(2 - 2 + x)*1", "mean(x)"),
+        ("std(3) + x", "x"),
+    ],
+)
+def test_normal_forms(text: str, normal: str) -> None:
+    expr = canonical(parse(text))
+    assert show(expr) == normal
+    assert flops(expr) <= flops(parse(text))
+
+
+@settings(max_examples=150, deadline=None)
+@given(exprs(max_leaves=14))
+def test_a_normal_form_is_normal(expr: Expr) -> None:
+    normal = canonical(expr)
+    assert canonical(normal) == normal
+    assert parse(show(normal)) == normal
+
+
+@settings(max_examples=60, deadline=None)
+@given(exprs(), exprs())
+def test_arguments_that_may_be_swapped_have_one_order(a: Expr, b: Expr) -> None:
+    for name in ("add", "mul", "min", "max"):
+        assert canonical(call(name, a, b)) == canonical(call(name, b, a))
+
+
+@pytest.mark.parametrize("name", [p.name for p in PRIMITIVES.values() if p.sort == "Real"])
+def test_constants_fold_to_their_values(name: str) -> None:
+    row = PRIMITIVES[name]
+    for numbers in [(0.75, -1.5), (-2.25, 0.5), (3.0, 3.0), (0.0, 1.0), (-30.0, 40.0)]:
+        parts = iter(numbers)
+        args = [
+            call("lt", const(1), const(2)) if sort == "Bool" else const(next(parts))
+            for sort in row.argument_sorts
+        ]
+        expr = call(name, *args)
+        (value,) = evaluate(expr, np.zeros(1))
+        if math.isfinite(value):
+            folded = canonical(expr)
+            assert folded.op == CONST
+            assert folded.number == pytest.approx(value, rel=1e-12, abs=1e-15)
+        else:
+            assert canonical(expr).op != CONST
+
+
+def test_the_normal_form_is_the_same_in_another_process() -> None:
+    text = "sin(x)*(x - cos(x))*0.3 + max(tanh(x), max(sin(x), 0.1)) - x*tanh(1 - x)"
+    code = (
+        "from symact.expr import parse; from symact.simplify import canonical; "
+        f"print(canonical(parse({text!r})))"
+    )
+    shown = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert shown == {show(canonical(parse(text)))}
+
+
+# Simplification.
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x*sigmoid(x) + 0", "silu(x)"),
+        ("2*sin(x)*cos(x)", "sin(2*x)"),
+        ("x*tanh(x) + x*sin(x)", "x*(sin(x) + tanh(x))"),
+        ("sin(x)**2 + cos(x)**2", "1"),
+        ("(x**2 - 1)*tanh(x)/(tanh(x)*1)", None),
+    ],
+)
+def test_it_finds_cheaper_forms(text: str, expected: str | None) -> None:
+    simpler = short(text)
+    if expected is not None:
+        assert simpler == expected
+    assert_same_values(parse(text), parse(simpler))
+
+
+@settings(max_examples=60, deadline=None)
+@given(exprs(max_leaves=7))
+def test_it_keeps_the_values_and_never_costs_more(expr: Expr) -> None:
+    simpler = simplify(expr, evaluate=evaluate, seconds=0.1)
+    assert (flops(simpler), size(simpler)) <= (flops(expr), size(expr))
+    assert_same_values(expr, simpler, 1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1/(1 + exp(-x))",
+        "1/(1 + exp(-3*sin(x) - 2*x))",
+        "exp(x)/(1 + exp(x))*0.5",
+        "log(exp(x))",
+        "exp(log(x))",
+        "sqrt(x)**2",
+        "x**2/x",
+        "exp(x)*exp(-x)",
+        "(x + 1e20) - 1e20",
+        "log(x**2)",
+        "where(x > 0, 1/x, 0)",
+        "tanh(exp(x) - exp(x))",
+    ],
+)
+def test_traps_keep_their_values(text: str) -> None:
+    assert_same_values(parse(text), parse(short(text)))
+
+
+def test_a_logistic_gate_does_not_become_a_quotient_that_overflows() -> None:
+    text = "1/(1 + exp(-3*sin(x) - 2*x))"
+    assert np.all(np.isfinite(evaluate(parse(short(text)), GRID)))
+
+
+def test_a_probe_that_differs_undoes_the_rules() -> None:
+    assert short("(x + 1e20) - 1e20") == "x + 1e+20 - 1e+20"
+
+
+def test_batch_statistics_get_rules_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sympy, "simplify", None)
+    assert short("mean(x)*(x - x + 1) + std(x)*0") == "mean(x)"
+
+
+def test_functions_of_other_variables_stay() -> None:
+    expr = parse("a + a", names=("a",))
+    assert simplify(expr, evaluate=evaluate) == expr
+
+
+# The time limit.
+
+
+def hang(_: Any) -> Any:
+    while True:
+        time.sleep(0.001)
+
+
+def test_a_hanging_sympy_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sympy, "simplify", hang)
+    start = time.monotonic()
+    assert short("x*sigmoid(x) + sin(2.5*x)", seconds=0.2) == "silu(x) + sin(2.5*x)"
+    assert 0.15 < time.monotonic() - start < 1.0
+
+
+def test_a_handler_that_swallows_exceptions_does_not_save_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stubborn(_: Any) -> Any:
+        while True:
+            try:
+                time.sleep(0.001)
+            except Exception:
+                continue
+
+    monkeypatch.setattr(sympy, "simplify", stubborn)
+    assert short("x*sigmoid(x) + sin(2.25*x)", seconds=0.1) == "silu(x) + sin(2.25*x)"
+
+
+def test_a_failing_sympy_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> Any:
+        raise RecursionError
+
+    for name in ("factor_terms", "cancel", "simplify"):
+        monkeypatch.setattr(sympy, name, fail)
+    assert short("x*sigmoid(x) + sin(2.75*x)") == "silu(x) + sin(2.75*x)"
+
+
+def test_a_keyboard_interrupt_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sympy, "simplify", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        short("x + sin(2.125*x)")
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_an_awkward_nest_ends_in_time() -> None:
+    nest = "x"
+    for _ in range(4):
+        nest = f"exp(log({nest} + exp({nest})) - exp(-{nest}))"
+    start = time.monotonic()
+    short(nest, seconds=0.3)
+    assert time.monotonic() - start < 3
+
+
+def test_without_time_only_the_rules_run() -> None:
+    assert short("2*sin(x)*cos(x) + 0", seconds=0) == "2*cos(x)*sin(x)"
+
+
+def test_another_thread_gets_the_rules_and_does_not_spoil_the_cache() -> None:
+    text = "2*sin(x)*cos(x) + 3 + x"
+    results: list[str] = []
+    thread = threading.Thread(target=lambda: results.append(short(text)))
+    thread.start()
+    thread.join()
+    assert results == ["x + 2*cos(x)*sin(x) + 3"]
+    assert short(text) == "x + sin(2*x) + 3"
+
+
+@contextmanager
+def alarm(seconds: float) -> Iterator[list[int]]:
+    """Set an alarm that records its rings, as a caller might have."""
+    rings: list[int] = []
+
+    def ring(signum: int, frame: FrameType | None) -> None:
+        rings.append(signum)
+
+    handler = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield rings
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def test_the_callers_alarm_still_rings() -> None:
+    with alarm(0.6) as rings:
+        short("x + sin(2.0625*x)")
+        assert not rings
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 0.6
+        time.sleep(0.8)
+        assert rings == [signal.SIGALRM]
+
+
+def test_results_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "x*tanh(x) + x*sin(3*x)"
+    first = short(text)
+    monkeypatch.setattr(sympy, "simplify", hang)
+    assert short(text) == first
