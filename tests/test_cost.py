@@ -30,12 +30,9 @@ def test_flops_count_each_distinct_subexpression_of_x_once(text: str, expected: 
 @pytest.mark.parametrize("name", [p.name for p in PRIMITIVES.values() if p.argument_sorts])
 def test_a_primitive_of_x_costs_its_row(name: str) -> None:
     row = PRIMITIVES[name]
-    if "Bool" in row.argument_sorts:
-        expected = row.flops + PRIMITIVES["lt"].flops
-    else:
-        expected = row.flops
+    comparison = PRIMITIVES["lt"].flops if "Bool" in row.argument_sorts else 0
     args = [call("lt", var(), var()) if sort == "Bool" else var() for sort in row.argument_sorts]
-    assert flops(call(name, *args)) == expected
+    assert flops(call(name, *args)) == row.flops + comparison
 
 
 def test_cost_measures_work_and_shape() -> None:

@@ -161,7 +161,7 @@ PRIMITIVES: dict[str, Primitive] = {
         _row("sign", "R>S", 1, "-1, 0 or 1; its derivative is 0"),
         _row("min", _EXTREMUM, 1, "the smaller; NaN if either is", commutative=True),
         _row("max", _EXTREMUM + " RK>D KR>D", 1, "the larger; NaN if either is", commutative=True),
-        _row("where", "BRR>R BSS>S BUU>U BNN>N BPP>P BDD>D BRC>R BCR>R", 1, "a ? b : c"),
+        _row("where", "BRR>R BSS>S BUU>U BNN>N BPP>P BDD>D BRC>R BCR>R BCC>R", 1, "a ? b : c"),
         _row("lt", _COMPARED, 1, "a < b", infix="<"),
         _row("le", _COMPARED, 1, "a <= b", infix="<="),
         _row("gt", _COMPARED, 1, "a > b", infix=">"),

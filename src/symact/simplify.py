@@ -129,6 +129,13 @@ def _rank(expr: Expr) -> tuple[Any, ...]:
     return (expr.op == CONST, nodes, expr.op, expr.value, *args)
 
 
+def _in_order(expr: Expr) -> Expr:
+    """Sort the arguments of what is left as it is, where they may be swapped."""
+    if expr.op not in PRIMITIVES or not PRIMITIVES[expr.op].commutative:
+        return expr
+    return Expr(expr.op, tuple(sorted(expr.args, key=_rank)))
+
+
 # Products.
 
 _ODD = {"sin", "tanh", "atan", "asinh", "erf", "softsign", "sign"}
@@ -179,7 +186,7 @@ def _product(expr: Expr) -> _Product:
         view = _product_of_args(expr)
     except ArithmeticError:
         view = None
-    return view if view is not None and view.is_sound else _Product(1.0, {expr: 1}, {})
+    return view if view is not None and view.is_sound else _Product(1.0, {_in_order(expr): 1}, {})
 
 
 def _product_of_args(expr: Expr) -> _Product | None:
@@ -193,7 +200,9 @@ def _product_of_args(expr: Expr) -> _Product | None:
         inner = _product(expr.args[0])
         return inner.scaled(-inner.coefficient)
     if expr.op in _POWERS:
-        return _product(expr.args[0]).to(_POWERS[expr.op])
+        is_even = expr.op == "square" and expr.args[0].op == "abs"
+        base = expr.args[0].args[0] if is_even else expr.args[0]
+        return _product(base).to(_POWERS[expr.op])
     if expr.op in _ODD and _product(expr.args[0]).coefficient < 0:
         return _Product(-1.0, {Expr(expr.op, (_negated(expr.args[0]),)): 1}, {})
     if expr.op in ("add", "sub") and _sum(expr).leads_negative:
@@ -360,7 +369,7 @@ def _sum(expr: Expr) -> _Sum:
         left, right = map(_sum, expr.args)
         view = left.plus(right if expr.op == "add" else right.scaled(-1.0))
         is_finite = all(map(math.isfinite, [view.constant, *view.terms.values()]))
-        return view if is_finite else _Sum(0.0, {expr: 1.0})
+        return view if is_finite else _Sum(0.0, {_in_order(expr): 1.0})
     product = _product(expr)
     if abs(product.coefficient) == 1 and list(product.over.values()) == [1] and not product.under:
         (base,) = product.over

@@ -383,7 +383,7 @@ def _whole_power(base: Expr, power: int) -> Expr:
 
 def _piecewise(e: Any) -> Expr:
     *cases, (otherwise, condition) = e.args
-    if condition != True:  # sympy's true is no bool
+    if condition is not sympy.true:
         raise SymactError(f"a Piecewise must say what holds otherwise: {str(e)[:80]}")
     value = from_sympy(otherwise)
     for branch, condition in reversed(cases):

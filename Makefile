@@ -1,0 +1,52 @@
+# Everything is set up in .venv; nothing global is touched.
+PYTHON ?= python3
+BUDGET ?= 4m
+SEED ?= 0
+OUT ?= runs/first
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# torch goes first and by exact version: asked for in any other way, pip may fetch the much larger
+# build with CUDA. On a machine with a GPU install that one into .venv yourself.
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.PHONY: help setup search test lint clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make setup   make .venv with symact and all it needs'
+	@echo 'make search  search activation functions (BUDGET=$(BUDGET) SEED=$(SEED) OUT=$(OUT))'
+	@echo 'make test    run the tests'
+	@echo 'make lint    formatter, linter, types, layers'
+	@echo 'make clean   remove .venv and caches; runs stay'
+
+setup: .venv/.dev
+
+.venv/.torch: constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet $(TORCH)
+	touch $@
+
+.venv/.runtime: .venv/.torch pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/.dev: .venv/.runtime
+	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+search: .venv/.runtime
+	$(BIN)/symact search --grammar pointwise --task ood-suite --budget $(BUDGET) --seed $(SEED) --out $(OUT)
+
+test: .venv/.dev
+	$(BIN)/python -m pytest -n 2 -q
+
+lint: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
