@@ -42,7 +42,9 @@ class Training:
     learning_rate: float
 
 
-MINI = Training(width=16, depth=2, steps=200, points=128, learning_rate=1e-2)
+#: Ranks 46 diverse functions as full training does (Spearman 0.92 in OOD error, 0.96 in ID error);
+#: width 16 with 200 steps at 0.01 gave 0.58: too short a training favours what fits fast.
+MINI = Training(width=24, depth=2, steps=300, points=128, learning_rate=2e-2)
 FULL = Training(width=64, depth=2, steps=1000, points=TRAIN_POINTS, learning_rate=3e-3)
 
 #: The function every ratio is to.

@@ -43,10 +43,10 @@ class Plan:
         selection_instances: Instances of a family there.
     """
 
-    ridge_instances: int = 4
+    ridge_instances: int = 8
     mini_instances: int = 8
     full_instances: int = 4
-    mini_share: float = 0.4
+    mini_share: float = 0.5
     full_share: float = 0.05
     generation: int = 150
     population: int = 80

@@ -1,7 +1,7 @@
 """The second rung: two layers of random features, solved in closed form.
 
-Right about the order within a task family, not across families (PROTOTYPE: Spearman 0.99, 0.98,
-0.58 within; 0.47 in all), so promotion ranks candidates family by family.
+Righter about the order within a task family than across families (Spearman with full training over
+46 functions: 0.89, 0.79 and 0.67 within, 0.67 in all), so promotion ranks family by family.
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ class RidgeJudge:
 
     def _features(self, expr: Expr) -> NDArray[np.float64]:
         h = evaluate(expr, self._first @ self._x + self._first_bias)
-        train = slice(0, int(self._edges[0]))
-        # Hidden features are centred and scaled by the training points, so that no function wins
-        # or loses here for its offset or scale.
-        h = _standardise(h, train)
         h = evaluate(expr, (self._second @ h + self._second_bias).astype(np.float32))
-        return _standardise(h, train)
+        # One offset for each feature, one scale for all: no function wins or loses here for its
+        # scale, and a feature that sleeps inside the range is not blown up outside it.
+        known = h[:, :, : int(self._edges[0])]
+        mean = known.mean(axis=-1, keepdims=True)
+        scale = np.sqrt(((known - mean) ** 2).mean(axis=(1, 2), keepdims=True)) + 1e-6
+        features: NDArray[np.float64] = (h - mean) / scale
+        return features
 
     def _solve(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         count, points = self.data.x.shape[0], self._edges[0]
@@ -74,16 +76,6 @@ class RidgeJudge:
             residual = predicted - self.data.y_judged[usable, part]
             errors[usable, 0, part] = (residual**2).mean(axis=(-2, -1))
         return errors / self.data.variance[:, None, :]
-
-
-def _standardise(h: NDArray[np.float64], train: slice) -> NDArray[np.float64]:
-    known = h[:, :, train]
-    mean = known.mean(axis=-1, keepdims=True)
-    deviation = known.std(axis=-1, keepdims=True)
-    # A feature that sleeps inside the range may wake outside it; it must not be blown up there.
-    floor = 0.1 * deviation.mean(axis=1, keepdims=True) + 1e-6
-    scaled: NDArray[np.float64] = (h - mean) / np.maximum(deviation, floor)
-    return scaled
 
 
 def rank_by_family(
