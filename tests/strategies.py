@@ -1,8 +1,9 @@
-"""Random expressions for property tests: well-sorted, over all primitives, with Bool and literals."""
+"""Random expressions for property tests: well-sorted, over all primitives."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
+
 from symact.expr import Expr, call, const, var
 from symact.ops import PRIMITIVES
 
@@ -22,9 +23,7 @@ def _of_sort(draw: st.DrawFn, sort: str, depth: int, statistics: bool) -> Expr:
     if sort == "Real" and (depth <= 1 or draw(st.integers(0, 4)) == 0):
         return draw(st.one_of(st.just(var()), LITERALS.map(const)))
     rows = [
-        row
-        for row in PRIMITIVES.values()
-        if row.sort == sort and (statistics or not row.statistic)
+        row for row in PRIMITIVES.values() if row.sort == sort and (statistics or not row.statistic)
     ]
     row = draw(st.sampled_from(rows))
     args = [_of_sort(draw, s, depth - 1, statistics) for s in row.argument_sorts]

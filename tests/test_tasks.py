@@ -183,7 +183,8 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_description_is_one_sentence(name: str) -> None:
-    assert describe(name).endswith(".") and ". " not in describe(name)
+    assert describe(name).endswith(".")
+    assert ". " not in describe(name)
 
 
 # Shells.
@@ -195,7 +196,8 @@ def test_shell_points_lie_between_their_edges(dimension: int, which: int, seed: 
     points = shell(np.random.default_rng(seed), 500, dimension, SHELL_EDGES[which])
     radius = points.max(axis=1)
     inner, outer = SHELL_EDGES[which]
-    assert (radius >= inner - 1e-12).all() and (radius <= outer + 1e-12).all()
+    assert (radius >= inner - 1e-12).all()
+    assert (radius <= outer + 1e-12).all()
     assert (points >= 0).all()
 
 
@@ -219,11 +221,13 @@ def test_a_box_is_trained_inside_and_measured_in_its_shells(centred: bool) -> No
     raw = on_box("a", lambda x: x[:, :1], low, high, rng, centred=centred)
     origin, reach = ((low + high) / 2, (high - low) / 2) if centred else (low, high - low)
     for inside in (raw.x_train, raw.x_held_out):
-        assert (inside >= low).all() and (inside <= high).all()
+        assert (inside >= low).all()
+        assert (inside <= high).all()
     for points, (inner, outer) in zip(raw.x_ood, SHELL_EDGES, strict=True):
         unit = (points - origin) / reach
         radius = np.abs(unit).max(axis=1)
-        assert (radius > inner - 1e-9).all() and (radius < outer + 1e-9).all()
+        assert (radius > inner - 1e-9).all()
+        assert (radius < outer + 1e-9).all()
         assert centred or (unit >= 0).all()
         assert not centred or np.abs(np.sign(unit).mean(axis=0)).max() < 0.3
 
@@ -235,7 +239,8 @@ def test_synthetic_ranges_are_the_documented_ones(source: Any, reach: float) -> 
         assert 0.95 * reach < np.abs(raw.x_train).max() <= reach
         radius = np.abs(raw.x_ood).max(axis=2) / reach
         for shell_radius, (inner, outer) in zip(radius, SHELL_EDGES, strict=True):
-            assert inner - 1e-9 < shell_radius.min() and shell_radius.max() < outer + 1e-9
+            assert inner - 1e-9 < shell_radius.min()
+            assert shell_radius.max() < outer + 1e-9
 
 
 def test_polynomials_have_degree_three() -> None:
@@ -345,11 +350,14 @@ def test_equations_are_sampled_in_parts_of_their_published_ranges(split: str) ->
         raw = FEYNMAN.draw(split, 1, index, 0)
         equation = BY_IDENTIFIER[raw.label.split("-")[0]]
         low, high = np.array(equation.low), np.array(equation.high)
-        assert (raw.x_train >= low).all() and (raw.x_train <= high).all()
+        assert (raw.x_train >= low).all()
+        assert (raw.x_train <= high).all()
         width = np.ptp(raw.x_train, axis=0) / (high - low)
-        assert (width > 0.9 * MIN_WIDTH).all() and (width <= 1).all()
+        assert (width > 0.9 * MIN_WIDTH).all()
+        assert (width <= 1).all()
         # Shells grow upward from the sampled box's lower corner, up to twice its width.
-        assert (raw.x_ood >= low).all() and (raw.x_ood <= 2 * high - low).all()
+        assert (raw.x_ood >= low).all()
+        assert (raw.x_ood <= 2 * high - low).all()
         assert raw.y_ood[1, :, 0] == pytest.approx(equation.function(*raw.x_ood[1].T))
 
 
@@ -365,7 +373,8 @@ def test_an_equation_comes_again_on_another_range_under_another_name() -> None:
 
 def test_arrays_become_a_task_with_one_family_of_their_name() -> None:
     own = Task.from_arrays(*measured(), name="pump")
-    assert own.name == "pump" and own.families == ("pump",)
+    assert own.name == "pump"
+    assert own.families == ("pump",)
     names = [one.name for one in own.draw("test", per_family=2)]
     assert names == ["pump/test-0", "pump/test-1"]
     one = own.draw("test", per_family=1)[0]
@@ -399,7 +408,8 @@ def test_rows_measured_on_belong_to_one_split_whatever_the_seed(rows: int, beyon
     held_out = [rows_used(draw, split, "x_held_out", 12) for split in SPLITS]
     assert not set().union(*trained) & set().union(*held_out)
     if rows == 64:
-        assert trained[0] == trained[1] and len(trained[0]) == 40
+        assert trained[0] == trained[1]
+        assert len(trained[0]) == 40
         assert [len(rows) for rows in held_out] == [8, 8, 8]
 
 
@@ -431,14 +441,16 @@ def test_shells_inside_the_training_range_are_graded_by_distance_from_the_mean()
     x = np.linspace(-1, 1, 200)
     draw = Task.from_arrays(x, 2 * x, 0.9 * x, 1.8 * x)._sources[0].draw
     distance = np.abs(draw("test", 0, 0, 0).x_ood[..., 0])
-    assert distance[0].max() <= distance[1].min() and distance[1].max() <= distance[2].min()
+    assert distance[0].max() <= distance[1].min()
+    assert distance[1].max() <= distance[2].min()
 
 
 def test_constant_inputs_keep_their_units() -> None:
     x_train, y_train, x_ood, y_ood = measured(columns=3)
     x_train[:, 2], x_ood[:, 2] = 5.0, 7.0
     one = Task.from_arrays(x_train, y_train, x_ood, y_ood).draw("search", per_family=1)[0]
-    assert (one.x_train[:, 2] == 0).all() and (one.x_ood[..., 2] == 2).all()
+    assert (one.x_train[:, 2] == 0).all()
+    assert (one.x_ood[..., 2] == 2).all()
 
 
 def changed(position: int, change: Callable[[np.ndarray], Any]) -> list[Any]:
@@ -509,7 +521,8 @@ def test_targets_that_vary_in_almost_no_row_are_refused_with_one_line() -> None:
 
 def test_digits_are_one_hot_with_64_inputs() -> None:
     one = task("digits").draw("search", per_family=1)[0]
-    assert one.x_train.shape[1] == 64 and one.y_train.shape[1] == 10
+    assert one.x_train.shape[1] == 64
+    assert one.y_train.shape[1] == 10
     assert all(len(np.unique(column)) == 2 for column in one.y_train.T)
     assert np.abs(one.x_ood).max() < 11
 
@@ -541,7 +554,8 @@ def test_corruptions_grow_with_severity_and_keep_the_targets(split: str) -> None
         labels.add(raw.label)
         moved = ((raw.x_ood - raw.x_held_out) ** 2).mean(axis=(1, 2))
         assert 0.0005 < moved[0] < 0.95 * moved[1] < 0.9 * moved[2]
-        assert (raw.x_ood >= 0).all() and (raw.x_ood <= 1).all()
+        assert (raw.x_ood >= 0).all()
+        assert (raw.x_ood <= 1).all()
         assert (raw.y_ood == raw.y_held_out).all()
     assert labels == set(CORRUPTIONS[split])
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from reference import REFERENCE, evaluate
 from scipy import special
 from torch.nn import functional
 
+from reference import REFERENCE, evaluate
 from symact import protocol, zoo
 from symact.errors import ZooError
 from symact.expr import parse, show, uses_statistics, variables

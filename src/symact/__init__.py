@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from symact.budget import Budget
     from symact.comparison import compare
-    from symact.engine import Result, load, resume, search
+    from symact.engine import resume, search
     from symact.errors import SymactError
     from symact.expr import Expr, parse, show
     from symact.grammar import Grammar
+    from symact.result import Result, load
     from symact.tasks import Task, task
 
 try:
@@ -31,11 +32,11 @@ _HOMES = {
     "Budget": "symact.budget",
     "Expr": "symact.expr",
     "Grammar": "symact.grammar",
-    "Result": "symact.engine",
+    "Result": "symact.result",
     "SymactError": "symact.errors",
     "Task": "symact.tasks",
     "compare": "symact.comparison",
-    "load": "symact.engine",
+    "load": "symact.result",
     "parse": "symact.expr",
     "resume": "symact.engine",
     "search": "symact.engine",

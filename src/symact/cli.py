@@ -13,7 +13,8 @@ from symact import __version__
 from symact.errors import SymactError
 
 if TYPE_CHECKING:
-    from symact.engine import Progress, Result
+    from symact.engine import Progress
+    from symact.result import Result
     from symact.table import Comparison
 
 app = typer.Typer(
@@ -77,7 +78,9 @@ def _root(
 def search(
     grammar: Annotated[str, typer.Option(help="A packaged grammar or a TOML file.")] = "pointwise",
     task: Annotated[str, typer.Option(help="A task; see 'symact doctor'.")] = "ood-suite",
-    budget: Annotated[str, typer.Option(help="A time (5m, 90s) or judged candidates (500).")] = "5m",
+    budget: Annotated[
+        str, typer.Option(help="A time (5m, 90s) or judged candidates (500).")
+    ] = "5m",
     seed: Annotated[int, typer.Option(min=0, help="Of proposals and search draws.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run directory to make.")] = None,
     proposer: Annotated[str, typer.Option(help="gp or random.")] = "gp",
@@ -127,9 +130,9 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Print what a run found."""
-    from symact import engine
+    from symact.result import load
 
-    result = engine.load(run)
+    result = load(run)
     if as_json:
         print(json.dumps(result.to_json(), indent=1))
         return
@@ -149,13 +152,13 @@ def compare(
     device: Device = None,
 ) -> None:
     """Judge a run's best functions beside known ones on the test draws."""
-    from symact import engine
     from symact.comparison import compare as judge
     from symact.comparison import write_report
     from symact.protocol import COMPARED
+    from symact.result import load
     from symact.table import to_json
 
-    result = engine.load(run)
+    result = load(run)
     comparison = judge(
         result,
         functions or COMPARED,
@@ -349,7 +352,9 @@ class _Reporter:
             return
         now = time.monotonic()
         if now - self.shown_at >= 10 or progress.phase != self.last:
-            print(f"{progress.phase} {progress.fraction:4.0%} {status}", file=sys.stderr, flush=True)
+            print(
+                f"{progress.phase} {progress.fraction:4.0%} {status}", file=sys.stderr, flush=True
+            )
             self.shown_at, self.last = now, progress.phase
 
     def _print(self, line: str) -> None:
@@ -399,8 +404,8 @@ def _print_run(result: Result) -> None:
     counts = result.counts
     screened_out = counts["seen"] - counts["screened"]
     print(
-        f"\n{counts['seen']} candidates seen, {screened_out} screened out, {counts['ridge']} judged "
-        f"by ridge, {counts['mini']} mini-trained, {counts['full']} fully trained"
+        f"\n{counts['seen']} candidates seen, {screened_out} screened out, {counts['ridge']} "
+        f"judged by ridge, {counts['mini']} mini-trained, {counts['full']} fully trained"
     )
     agreement = ", ".join(
         f"{rungs} {'-' if value is None else f'{value:.2f}'}"
@@ -415,7 +420,8 @@ def _print_run(result: Result) -> None:
     print(f"{'id':>6} {'OOD':>9} {'ID':>9} {'FLOPs':>6}  formula")
     for found in result.front:
         print(
-            f"{found.id:6d} {found.ood:9.3g} {found.id_error:9.2e} {found.flops:6d}  {found.formula}"
+            f"{found.id:6d} {found.ood:9.3g} {found.id_error:9.2e} {found.flops:6d}  "
+            f"{found.formula}"
         )
     reference = result.reference
     if reference is not None:
@@ -431,7 +437,8 @@ def _print_comparison(comparison: Comparison) -> None:
 
     print(
         f"\n{len(comparison.tasks)} test tasks x {len(comparison.seeds)} seeds, protocol "
-        f"{comparison.protocol}; ratio of OOD error to {comparison.reference} with its 95% interval:\n"
+        f"{comparison.protocol}; ratio of OOD error to {comparison.reference} with its 95% "
+        "interval:\n"
     )
     print(to_text(comparison), end="")
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from symact import stats, zoo
 from symact.cost import flops
-from symact.engine import Found, Result, is_pointwise, load
 from symact.errors import ParseError, StoreError, SymactError, ZooError
 from symact.expr import Expr, parse, show, uses_statistics
 from symact.lower import evaluate_with_slopes, to_latex
 from symact.protocol import COMPARED, ID_LIMIT, REFERENCE, VERSION
+from symact.result import Found, Result, is_pointwise, load
 from symact.score._ladder import judge_split
 from symact.store import Store, in_memory, open_run
 from symact.table import Comparison, Row, to_csv, to_json, to_markdown

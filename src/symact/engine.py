@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +19,21 @@ from symact import stats, zoo
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
 from symact.errors import StoreError, SymactError
-from symact.expr import Expr, parse, show, size, uses_statistics
+from symact.expr import Expr, parse, show, size
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
 from symact.propose import AbstractProposer, Proposal, Told, gp, random
 from symact.protocol import ID_LIMIT, REFERENCE, VERSION
+from symact.result import Result, config_of, non_dominated, result_of
 from symact.score import Ladder, Outcome, Plan, screen
 from symact.simplify import simplify
 from symact.store import Candidate, Scored, Store, create, in_memory, open_run
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import torch
-
 #: Seconds sympy may spend on a candidate that reaches full training.
 SIMPLIFY_SECONDS = 1.0
 
-RUNGS = ("ridge", "mini", "full", "selection")
 PROPOSERS = ("gp", "random")
 
 
@@ -65,114 +61,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One function of the front, with its errors on the selection draws.
-
-    Attributes:
-        id: The candidate's number in the run.
-        formula: Its simplified text.
-        ood: Geometric-mean normalised OOD error.
-        id_error: Geometric-mean normalised error in distribution.
-        flops: Operations of one evaluation.
-        nodes: Nodes of the expression.
-        families: OOD error of each task family.
-    """
-
-    id: int
-    formula: str
-    ood: float
-    id_error: float
-    flops: int
-    nodes: int
-    families: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def expr(self) -> Expr:
-        return parse(self.formula)
-
-    def to_torch(self) -> torch.nn.Module:
-        """Return the function as a ``torch.nn.Module``."""
-        from symact.lower import to_torch
-
-        return to_torch(self.expr)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A run, finished or not, as it stands in its store.
-
-    Attributes:
-        path: The run directory, None for a search without ``out``.
-        config: What was asked: grammar, task, budget, seed, proposer, protocol.
-        counts: Candidates ``seen``, ``screened`` (came through the screen), and judged on the
-            rungs ``ridge``, ``mini``, ``full``.
-        outcomes: How many candidates met each outcome of the screen.
-        rung_spearman: Rank correlation of each rung's OOD error with the next rung's.
-        front: The finalists that none dominates in (OOD, ID, FLOPs), best OOD error first.
-        reference: The reference function on the same selection draws.
-        finished: Whether the budget was spent and the finalists were judged.
-    """
-
-    path: Path | None
-    config: dict[str, Any]
-    counts: dict[str, int]
-    outcomes: dict[str, int]
-    rung_spearman: dict[str, float | None]
-    front: list[Found]
-    reference: Found | None
-    finished: bool
-    _rows: list[dict[str, Any]] = field(repr=False)
-
-    @property
-    def best(self) -> Found:
-        """The lowest OOD error on the selection draws at an acceptable ID error.
-
-        Acceptable is at most ``ID_LIMIT`` times the reference's; where no function is, the one
-        with the lowest ID error.
-
-        Raises:
-            SymactError: The run has no finalist yet.
-        """
-        if not self.front or self.reference is None:
-            raise SymactError("this run has no judged candidate yet; give it a larger budget")
-        limit = ID_LIMIT * self.reference.id_error
-        allowed = [found for found in self.front if found.id_error <= limit]
-        if allowed:
-            return min(allowed, key=lambda found: found.ood)
-        return min(self.front, key=lambda found: found.id_error)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return every candidate as a row: formula, origin, outcome, and its errors by rung."""
-        import pandas as pd
-
-        return pd.DataFrame(self._rows)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``symact show --json`` prints; keys are only ever added."""
-        return {
-            "protocol": self.config["protocol"],
-            "seed": self.config["seed"],
-            "counts": self.counts,
-            "rung_spearman": self.rung_spearman,
-            "front": [
-                {
-                    "id": found.id,
-                    "formula": found.formula,
-                    "ood": found.ood,
-                    "id_error": found.id_error,
-                    "flops": found.flops,
-                    "nodes": found.nodes,
-                    "families": found.families,
-                }
-                for found in self.front
-            ],
-            "outcomes": self.outcomes,
-            "finished": self.finished,
-            "config": {k: v for k, v in self.config.items() if k != "grammar_text"},
-        }
 
 
 def search(
@@ -253,7 +141,7 @@ def resume(
         StoreError: No run there, or its task cannot be rebuilt.
     """
     store = open_run(path)
-    config = _config(store)
+    config = config_of(store)
     if config["protocol"] != VERSION:
         raise StoreError(
             f"{path}: judged by protocol {config['protocol']}, this symact has {VERSION}; "
@@ -272,26 +160,13 @@ def resume(
     return _run(store, grammar, task, total, threads, device, on_progress)
 
 
-def load(path: str | Path) -> Result:
-    """Read a run directory; nothing is computed or changed.
-
-    Raises:
-        StoreError: There is no readable run.
-    """
-    store = open_run(path)
-    try:
-        return _result(store)
-    finally:
-        store.close()
-
-
 class _Search:
     """The state of a search between two generations."""
 
     def __init__(
         self, store: Store, grammar: Grammar, ladder: Ladder, plan: Plan, on_progress: OnProgress
     ) -> None:
-        config = _config(store)
+        config = config_of(store)
         self.store, self.ladder, self.plan, self.report = store, ladder, plan, on_progress
         self.grammar = grammar
         seeds = tuple(_seed_expr(name) for name in grammar.seeds)
@@ -458,7 +333,7 @@ class _Search:
         """Return the candidates of the full rung's Pareto front, the best by merit first."""
         flops_of = {c.id: c.flops for c in self.store.candidates() if c.id in self.full}
         points = [(*self.full[i], float(flops_of[i])) for i in self.full]
-        front = [i for i, keep in zip(self.full, _non_dominated(points), strict=True) if keep]
+        front = [i for i, keep in zip(self.full, non_dominated(points), strict=True) if keep]
         front.sort(key=lambda i: (_merit(self.full[i], self.references["full"]), i))
         rest = sorted(
             (i for i in self.full if i not in front),
@@ -480,7 +355,7 @@ def _run(
     on_progress: OnProgress | None,
 ) -> Result:
     report: OnProgress = on_progress or (lambda progress: None)
-    config = _config(store)
+    config = config_of(store)
     plan = Plan(**config["plan"])
     try:
         ladder = Ladder(task, config["seed"], plan, threads=threads, device=device)
@@ -494,7 +369,7 @@ def _run(
             state.progress("search", used)
         _select(state)
         state.progress("done", 1.0)
-        return _result(store)
+        return result_of(store)
     finally:
         if store.path is not None:
             store.close()
@@ -558,29 +433,9 @@ def _scored(
     return Scored(candidate, rung, score.ood, score.id_error, errors)
 
 
-def _non_dominated(points: Sequence[tuple[float, ...]]) -> list[bool]:
-    """Tell which points no other is at least as good as in all and better in one objective."""
-    if not points:
-        return []
-    a = np.array(points)
-    keep = []
-    for point in a:
-        no_worse = (a <= point).all(axis=1)
-        better = (a < point).any(axis=1)
-        keep.append(not bool((no_worse & better).any()))
-    return keep
-
-
 def _seed_expr(text: str) -> Expr:
     """Return a grammar's seed, a name of the zoo or a formula."""
     return zoo.find(text).expr if text in zoo.names() else parse(text)
-
-
-def _config(store: Store) -> dict[str, Any]:
-    config = store.get("config")
-    if not isinstance(config, dict):
-        raise StoreError(f"{store.path}: the run has no configuration")
-    return config
 
 
 def _versions() -> dict[str, str]:
@@ -614,84 +469,3 @@ def _toml(value: Any) -> str:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     return str(value)
-
-
-def _result(store: Store) -> Result:
-    config = _config(store)
-    candidates = store.candidates()
-    scores = {rung: {s.candidate: s for s in store.scores(rung)} for rung in RUNGS}
-    simplified = store.simplified()
-    selected = store.get("selected")
-    front, reference = _front(scores["selection"], simplified, selected)
-    rows = []
-    for c in candidates:
-        row: dict[str, Any] = {
-            "id": c.id,
-            "formula": c.formula,
-            "origin": c.origin,
-            "generation": c.generation,
-            "outcome": c.outcome,
-            "flops": c.flops,
-            "nodes": c.nodes,
-        }
-        for rung in RUNGS:
-            score = scores[rung].get(c.id)
-            row[f"{rung}_ood"] = np.nan if score is None else stats.plain(score.ood)
-            row[f"{rung}_id"] = np.nan if score is None else stats.plain(score.id_error)
-        rows.append(row)
-    spearman = {}
-    for lower, higher in zip(RUNGS, RUNGS[1:], strict=False):
-        common = [i for i in scores[higher] if i in scores[lower]]
-        spearman[f"{lower}-{higher}"] = stats.spearman(
-            [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
-        )
-    budget = parse_budget(config["budget"])
-    state = store.get("state") or {"seconds": 0.0, "judged": 0}
-    return Result(
-        path=store.path,
-        config=config,
-        counts=store.counts(),
-        outcomes=store.outcomes(),
-        rung_spearman=spearman,
-        front=front,
-        reference=reference,
-        finished=selected is not None and budget.fraction(state["seconds"], state["judged"]) >= 1,
-        _rows=rows,
-    )
-
-
-def _front(
-    selection: dict[int, Scored], simplified: dict[int, str], selected: dict[str, Any] | None
-) -> tuple[list[Found], Found | None]:
-    if selected is None:
-        return [], None
-    found = []
-    for i in selected["ids"]:
-        score = stats.score(selection[i].errors, selected["families"])
-        found.append(_found(i, simplified[i], score.ood, score.id_error, score.families))
-    keep = _non_dominated([(f.ood, f.id_error, float(f.flops)) for f in found])
-    front = [f for f, kept in zip(found, keep, strict=True) if kept]
-    known = selected["reference"]
-    formula = show(zoo.find(REFERENCE).expr)
-    reference = _found(0, formula, known["ood"], known["id_error"], known["families"])
-    return sorted(front, key=lambda f: (f.ood, f.id)), reference
-
-
-def _found(
-    number: int, formula: str, ood: float, id_error: float, families: dict[str, float]
-) -> Found:
-    expr = parse(formula)
-    return Found(
-        id=number,
-        formula=formula,
-        ood=stats.plain(ood),
-        id_error=stats.plain(id_error),
-        flops=flops(expr),
-        nodes=size(expr),
-        families={name: stats.plain(value) for name, value in families.items()},
-    )
-
-
-def is_pointwise(found: Found) -> bool:
-    """Whether a found function reads one element at a time."""
-    return not uses_statistics(found.expr)

@@ -94,7 +94,9 @@ def _gate(
             family
             for family in sorted(set(families))
             if len(set(families)) > 1
-            and all(scores[trivial].families[family] <= scores[n].families[family] for n in nonlinear)
+            and all(
+                scores[trivial].families[family] <= scores[n].families[family] for n in nonlinear
+            )
         ]
         if losing:
             warnings.append(f"{trivial} beats every activation in {', '.join(losing)}")

@@ -187,7 +187,8 @@ def _mean_over(members: dict[str, NDArray[np.intp]], values: FloatArray) -> floa
 def _bootstrap(
     differences: FloatArray, families: Sequence[str], resamples: int, seed: int, level: float
 ) -> Interval:
-    assert 0.0 < level < 1.0 and resamples > 0
+    assert 0.0 < level < 1.0
+    assert resamples > 0
     members = _members(families)
     rng = np.random.default_rng(seed)
     drawn = np.zeros(resamples)

@@ -131,9 +131,7 @@ class Store:
         self._db.executemany("INSERT INTO candidates VALUES (?,?,?,?,?,?,?,?,?)", rows)
 
     def add_scores(self, scores: Iterable[Scored], protocol: str) -> None:
-        rows = (
-            (s.candidate, s.rung, s.ood, s.id_error, _pack(s.errors), protocol) for s in scores
-        )
+        rows = ((s.candidate, s.rung, s.ood, s.id_error, _pack(s.errors), protocol) for s in scores)
         self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?,?,?,?,?,?)", rows)
 
     def add_simplified(self, formulas: Mapping[int, str]) -> None:
@@ -177,7 +175,8 @@ class Store:
     def outcomes(self) -> dict[str, int]:
         """Return how many candidates met each outcome of the screen, the most frequent first."""
         rows = self._db.execute(
-            "SELECT outcome, COUNT(*) AS n FROM candidates GROUP BY outcome ORDER BY n DESC, outcome"
+            "SELECT outcome, COUNT(*) AS n FROM candidates GROUP BY outcome "
+            "ORDER BY n DESC, outcome"
         )
         return {str(r[0]): int(r[1]) for r in rows}
 

@@ -31,8 +31,7 @@ FLOAT32_ACCURACY: dict[str, tuple[str, float, float, float]] = {
 }
 
 
-@intrinsic
-def _float_bits(typingctx: Any, value: Any) -> Any:
+def _typed_float_bits(typingctx: Any, value: Any) -> Any:
     """Reinterpret a float32 as an int32."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -41,8 +40,7 @@ def _float_bits(typingctx: Any, value: Any) -> Any:
     return types.int32(types.float32), codegen
 
 
-@intrinsic
-def _bits_float(typingctx: Any, value: Any) -> Any:
+def _typed_bits_float(typingctx: Any, value: Any) -> Any:
     """Reinterpret an int32 as a float32."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -51,10 +49,11 @@ def _bits_float(typingctx: Any, value: Any) -> Any:
     return types.float32(types.int32), codegen
 
 
-@intrinsic
-def select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
-    """Choose without a branch: a Python conditional lets LLVM sink work into one arm, which
-    stops vectorisation."""
+def _typed_select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
+    """Choose without a branch.
+
+    A Python conditional lets LLVM sink work into one arm, which stops vectorisation.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.select(*args)
@@ -62,6 +61,12 @@ def select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
     if yes != no:
         return None
     return yes(types.boolean, yes, no), codegen
+
+
+# numba types what these do; to other readers they are just functions.
+_float_bits: Any = intrinsic(_typed_float_bits)
+_bits_float: Any = intrinsic(_typed_bits_float)
+select: Any = intrinsic(_typed_select)
 
 
 def like(sample: Any, value: float) -> Any:
@@ -142,16 +147,10 @@ def _log32(x):
     scaled = select(tiny, x * f32(8388608.0), x)
     bits = _float_bits(scaled)
     exponent = np.int32((bits >> np.int32(23)) - np.int32(126))
-    mantissa = _bits_float(
-        np.int32((bits & np.int32(0x007FFFFF)) | np.int32(0x3F000000))
-    )
+    mantissa = _bits_float(np.int32((bits & np.int32(0x007FFFFF)) | np.int32(0x3F000000)))
     low = mantissa < _SQRT_HALF
     m = select(low, mantissa + mantissa, mantissa)
-    e = (
-        f32(exponent)
-        - (select(low, f32(1.0), f32(0.0)))
-        - (select(tiny, f32(23.0), f32(0.0)))
-    )
+    e = f32(exponent) - (select(low, f32(1.0), f32(0.0))) - (select(tiny, f32(23.0), f32(0.0)))
     f = m - f32(1.0)
     p = f32(6.746601324e-02)
     p = p * f + f32(-1.167564130e-01)
@@ -326,7 +325,7 @@ def neg(a):
 def absolute(a):
     slope = select(a > like(a, 0.0), like(a, 1.0), like(a, 0.0))
     slope = select(a < like(a, 0.0), like(a, -1.0), slope)
-    return abs(a), select(a != a, slope + (a - a) * like(a, 0.0), slope)
+    return abs(a), slope
 
 
 @compiled
@@ -389,9 +388,7 @@ def sinc(a):
     slope = (c - quotient) * pi * (like(a, 1.0) / safe) * like(a, 1.0)
     sixth = like(a, 1.0 / 6)
     series = like(a, 1.0) - u * (
-        sixth
-        - u
-        * (like(a, 1.0 / 120) - u * (like(a, 1.0 / 5040) - u * like(a, 1.0 / 362880)))
+        sixth - u * (like(a, 1.0 / 120) - u * (like(a, 1.0 / 5040) - u * like(a, 1.0 / 362880)))
     )
     series = series - u * u * u * u * u * like(a, 1.0 / 39916800)
     series_slope = (
@@ -399,8 +396,7 @@ def sinc(a):
         * z
         * (
             like(a, 1.0 / 3)
-            - u
-            * (like(a, 1.0 / 30) - u * (like(a, 1.0 / 840) - u * like(a, 1.0 / 45360)))
+            - u * (like(a, 1.0 / 30) - u * (like(a, 1.0 / 840) - u * like(a, 1.0 / 45360)))
         )
     )
     series_slope = series_slope - pi * z * u * u * u * u * like(a, 1.0 / 3991680)
@@ -445,7 +441,7 @@ def error_function(a):
 
 @compiled
 def _logistic(a):
-    """sigmoid without overflow: always from exp(-|a|)."""
+    """The logistic function without overflow: always from exp(-|a|)."""
     one = like(a, 1.0)
     e = exp(-abs(a))
     q = one / (one + e)
@@ -487,7 +483,7 @@ def relu(a):
 
 @compiled
 def gelu(a):
-    """a Phi(a); the left tail comes from erfc, so it keeps its relative accuracy."""
+    """Compute a Phi(a); the left tail comes from erfc, so it keeps its relative accuracy."""
     half = like(a, 0.5)
     _, bell, tail = erf_bell(a * like(a, math.sqrt(0.5)))
     lower = half * tail

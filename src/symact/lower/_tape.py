@@ -1,9 +1,9 @@
 """The numba lowering: an expression as a flat 3-address program, and one interpreter for all.
 
 Compiling every candidate would cost 60 to 90 ms; a program is data, and the interpreter is compiled
-once. It works block by block, one register a row of :data:`BLOCK` points, so that its state stays in
-the L1 cache and each instruction is one SIMD loop. With slopes it carries dual numbers: value and
-tangent, seeded with dx = 1.
+once. It works block by block, one register a row of :data:`BLOCK` points, so that its state stays
+in the L1 cache and each instruction is one SIMD loop. With slopes it carries dual numbers: value
+and tangent, seeded with dx = 1.
 
 For programs with batch statistics the block is the whole tensor, and the tangent is the
 Jacobian-vector product with a vector of ones (not the gradient that training needs; see

@@ -133,7 +133,3 @@ class Activation(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return self.formula
-
-
-
-

@@ -1,4 +1,4 @@
-"""Proposers: anything with ``ask`` and ``tell``. The engine neither knows nor cares how they think."""
+"""Proposers: anything with ``ask`` and ``tell``; the engine does not care how they think."""
 
 from __future__ import annotations
 

@@ -125,9 +125,7 @@ class GeneticProposer(AbstractProposer):
                 proposals.append(proposal)
             return proposals
 
-    def _fresh(
-        self, parents: Callable[[], _Individual] | None, known: set[Expr]
-    ) -> Proposal:
+    def _fresh(self, parents: Callable[[], _Individual] | None, known: set[Expr]) -> Proposal:
         """Return a proposal that is not known yet; after many tries, a known one."""
         for _ in range(TRIES):
             proposal = (

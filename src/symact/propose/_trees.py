@@ -48,14 +48,17 @@ class Trees:
         self._options = {name: self._options_of(name) for name in grammar.types}
 
     def _constant_types(self) -> tuple[str, ...]:
-        return ("Const", "PositiveConst") if self.grammar.constants else ()
+        return ("Const", "PositiveConst") if self.grammar.constants is not None else ()
 
     def _add_leaves(self) -> None:
         type_, _ = self.grammar.terminal
         self.pset.addTerminal("x", self._classes[type_], name="x")
         self._leaves["x"] = self.pset.mapping["x"]
+        constants = self.grammar.constants
+        if constants is None:
+            return
         for name in self._constant_types():
-            draw = functools.partial(draw_constant, self.grammar.constants, name)
+            draw = functools.partial(draw_constant, constants, name)
             self.pset.addEphemeralConstant(name, draw, self._classes[name])
             self._leaves[name] = self.pset.mapping[name]
 
@@ -86,7 +89,9 @@ class Trees:
         if not fitting:
             least = min(o[2] for o in options)
             fitting = [o for o in options if o[2] == least]
-        leaves = [o for o in fitting if o[2] == 1 and o[3] == 1 and not isinstance(o[0], gp.Primitive)]
+        leaves = [
+            o for o in fitting if o[2] == 1 and o[3] == 1 and not isinstance(o[0], gp.Primitive)
+        ]
         inner = [o for o in fitting if isinstance(o[0], gp.Primitive)]
         pool = leaves if leaves and (not inner or random.random() < LEAF_CHANCE) else inner
         node = random.choices([o[0] for o in pool], weights=[o[1] for o in pool])[0]

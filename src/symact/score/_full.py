@@ -1,6 +1,6 @@
 """The last rung: full training of many candidates as one stacked model in torch.
 
-Every network is a slice of batched matrices ``[candidate x instance x seed, unit, point]``. Networks
+Every network is a slice of batched matrices ``[candidate x instance x seed, unit, point]``. They
 share no parameter and the loss is a sum, so one that diverges cannot touch its neighbours. The
 same code runs on ``cuda`` where there is one and on the CPU otherwise. On the CPU pointwise
 activations run through the numba interpreter, which computes value and derivative in one pass and
@@ -69,12 +69,12 @@ class _Fused(torch.autograd.Function):
 
 
 def _activation(spans: Sequence[_Span], device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return the function of a stack [network, unit, point] that applies each candidate to its own."""
+    """Return what applies each candidate to its own part of a stack [network, unit, point]."""
     fused = device.type == "cpu" and not any(_tape.to_tape(s.expr).statistics for s in spans)
     if fused:
 
         def through_tape(z: Tensor) -> Tensor:
-            result: Tensor = _Fused.apply(z, spans)
+            result: Tensor = _Fused.apply(z, spans)  # type: ignore[no-untyped-call]
             return result
 
         return through_tape

@@ -28,7 +28,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 @_sums
 def _affine(weights, biases, h, z):
-    """z [out, point] = weights [out, in] @ h [in, point] + biases [out]."""
+    """Compute z [out, point] = weights [out, in] @ h [in, point] + biases [out]."""
     inputs = h.shape[0]
     for j in range(z.shape[0]):
         row = z[j]
@@ -39,7 +39,7 @@ def _affine(weights, biases, h, z):
 
 @_sums
 def _accumulate(w, h, row, inputs):
-    """row += w @ h, four inputs at a time so that a row is loaded a quarter as often."""
+    """Add w @ h to row, four inputs at a time so that a row is loaded a quarter as often."""
     i = 0
     while i + 4 <= inputs:
         w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
@@ -73,7 +73,7 @@ def _gradients(g, h, d_weights, d_biases):
 
 @_sums
 def _pull_back(weights, g, slope, out):
-    """out [in, point] = (weights.T @ g) * slope."""
+    """Compute out [in, point] = (weights.T @ g) * slope."""
     for i in range(out.shape[0]):
         row = out[i]
         for p in range(row.size):
@@ -260,7 +260,10 @@ def _flatten(
             parts = []
             for depth, (weights, biases) in enumerate(layers):
                 own = weights[instance, seed]
-                parts += [(own[:, :real] if depth == 0 else own).reshape(-1), biases[instance, seed]]
+                parts += [
+                    (own[:, :real] if depth == 0 else own).reshape(-1),
+                    biases[instance, seed],
+                ]
             joined = np.concatenate(parts)
             flat[instance, seed, : joined.size] = joined
     return flat

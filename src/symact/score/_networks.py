@@ -8,6 +8,7 @@ found function into an existing model.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ def initial_weights(
             np.zeros((count, len(seeds), after, before), dtype=np.float32),
             np.zeros((count, len(seeds), after), dtype=np.float32),
         )
-        for before, after in zip(sizes, sizes[1:], strict=False)
+        for before, after in itertools.pairwise(sizes)
     ]
     for instance in range(count):
         for place, seed in enumerate(seeds):

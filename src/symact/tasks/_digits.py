@@ -111,7 +111,7 @@ CORRUPTIONS: dict[str, dict[str, Corruption]] = {
 @lru_cache(maxsize=1)
 def _images() -> tuple[FloatArray, FloatArray]:
     """Return images in [0, 1] ``[image, row, column]`` and one-hot targets, in a fixed mix."""
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # has no stubs
+    from sklearn.datasets import load_digits  # has no stubs
 
     bunch = load_digits()
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(bunch.images))

@@ -1,26 +1,18 @@
-"""Typed grammars: which expressions a search may propose. Data, in TOML, checked on load.
-
-A grammar names productions. Most are primitives, which bring every signature of theirs that the
-grammar can feed; the rest are rules with a template, for structured spaces such as the core units
-of the Swish search. Constants have types of their own that are no numbers' subtypes, so that they
-enter only where a signature asks for one and ``sin(0.3)`` is never proposed.
-"""
+"""Reads a grammar from TOML; every complaint names the source, the key and the nearest choice."""
 
 from __future__ import annotations
 
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 from symact.errors import GrammarError, ParseError, choices
-from symact.expr import Expr, distinct, parse, show, var, variables
-from symact.ops import CONST, PRIMITIVES, TYPES, VAR, is_subtype
-
-HOLES = ("a", "b", "c")
+from symact.expr import Expr, parse, var, variables
+from symact.grammar._grammar import HOLES, Constants, Grammar, Limits, Production
+from symact.grammar._sizes import smallest_sentences
+from symact.ops import PRIMITIVES, TYPES, is_subtype
 
 _KEYS = (
     "name",
@@ -39,229 +31,7 @@ _DISTRIBUTIONS = ("normal", "uniform", "choice")
 _CONSTANT_TYPES = ("Const", "PositiveConst")
 
 
-@dataclass(frozen=True, slots=True)
-class Production:
-    """One way to make a value of type ``result`` from values of types ``args``.
-
-    Attributes:
-        name: Unique in its grammar.
-        template: An expression whose variables a, b, c stand for the arguments.
-        args: The types of a, b, c, as many as there are.
-        result: The type it produces.
-        weight: Its share when a production is drawn at random.
-    """
-
-    name: str
-    template: Expr
-    args: tuple[str, ...]
-    result: str
-    weight: float
-
-    @property
-    def simple(self) -> bool:
-        """Whether it applies one primitive to its arguments in order."""
-        holes = tuple(var(hole) for hole in HOLES[: len(self.args)])
-        return self.template.args == holes and bool(holes)
-
-
-@dataclass(frozen=True, slots=True)
-class Constants:
-    """How numeric literals are drawn: ``normal`` (mean, deviation), ``uniform`` (low, high) or a
-    ``choice`` among values; then rounded to ``digits`` significant digits."""
-
-    distribution: str = "normal"
-    parameters: tuple[float, ...] = (0.0, 1.0)
-    digits: int = 2
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What no candidate exceeds: nodes of the tree, its depth, FLOPs of one evaluation."""
-
-    nodes: int = 24
-    depth: int = 9
-    flops: int = 150
-
-
-@dataclass(frozen=True, slots=True)
-class Derivation:
-    """How a grammar makes an expression: a production with derivations of its arguments, or a leaf.
-
-    Attributes:
-        expr: What is derived.
-        production: None for a leaf.
-        children: One for each argument type of the production.
-        type: The type of a leaf or the result of the production.
-    """
-
-    expr: Expr
-    production: Production | None
-    children: tuple[Derivation, ...]
-    type: str
-
-
-@dataclass(frozen=True, eq=False)
-class Grammar:
-    """A checked grammar.
-
-    Attributes:
-        name: What reports call it.
-        description: One sentence.
-        text: The TOML it was read from.
-        start: The type of a whole candidate.
-        types: Every type with its supertypes.
-        productions: In the order of the file.
-        terminal: Type and weight of the variable x.
-        constants: How literals are drawn, None for none.
-        limits: Size, depth and cost.
-        seeds: Names of the zoo or formulas to start from.
-        max_slope: A candidate steeper than this within [-8, 8] is rejected.
-    """
-
-    name: str
-    description: str
-    text: str
-    start: str
-    types: Mapping[str, tuple[str, ...]]
-    productions: tuple[Production, ...]
-    terminal: tuple[str, float]
-    constants: Constants | None
-    limits: Limits
-    seeds: tuple[str, ...]
-    max_slope: float
-    _memo: dict[tuple[Expr, str], Derivation | None] = field(default_factory=dict, repr=False)
-
-    @staticmethod
-    def load(source: str | Path) -> Grammar:
-        """Read a grammar by packaged name or from a file.
-
-        Raises:
-            GrammarError: With file, key and the nearest valid choice.
-        """
-        path = Path(source)
-        if path.suffix != ".toml":
-            names = grammar_names()
-            if str(source) not in names:
-                raise GrammarError(
-                    f"unknown grammar '{source}'; {choices(str(source), names)} "
-                    "(a file's name ends in .toml)"
-                )
-            path = _folder() / f"{source}.toml"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise GrammarError(f"{path}: cannot be read: {error}") from None
-        return Grammar.parse(text, source=path.name)
-
-    @staticmethod
-    def parse(text: str, source: str = "<text>") -> Grammar:
-        """Read a grammar from TOML text; ``source`` is what messages call it.
-
-        Raises:
-            GrammarError: As for :meth:`load`.
-        """
-        return _Reader(source).read(text)
-
-    def is_subtype(self, lower: str, upper: str) -> bool:
-        """Whether every value of type ``lower`` is one of type ``upper``."""
-        return is_subtype(lower, upper, dict(self.types))
-
-    @cached_property
-    def by_type(self) -> dict[str, tuple[Production, ...]]:
-        """The productions whose result is of each type."""
-        return {
-            wanted: tuple(p for p in self.productions if self.is_subtype(p.result, wanted))
-            for wanted in self.types
-        }
-
-    def leaf_type(self, expr: Expr, wanted: str) -> str | None:
-        """Return the type a leaf has where ``wanted`` is asked for, None if it does not fit."""
-        if expr.op == VAR:
-            own = self.terminal[0]
-            return own if expr.value == "x" and self.is_subtype(own, wanted) else None
-        if expr.op == CONST and self.constants is not None:
-            own = "PositiveConst" if expr.number > 0 and wanted == "PositiveConst" else "Const"
-            return own if self.is_subtype(own, wanted) else None
-        return None
-
-    def derive(self, expr: Expr, wanted: str | None = None) -> Derivation | None:
-        """Return a derivation of an expression, None if it is no sentence.
-
-        Args:
-            expr: Any expression of x.
-            wanted: The type to derive; None for the start type.
-        """
-        target = self.start if wanted is None else wanted
-        key = (expr, target)
-        if key not in self._memo:
-            if len(self._memo) > 100_000:
-                self._memo.clear()
-            self._memo[key] = None  # guards against rules that produce themselves
-            self._memo[key] = self._derive(expr, target)
-        return self._memo[key]
-
-    def _derive(self, expr: Expr, wanted: str) -> Derivation | None:
-        leaf = self.leaf_type(expr, wanted)
-        if leaf is not None:
-            return Derivation(expr, None, (), leaf)
-        for production in self.by_type[wanted]:
-            bindings = _match(production.template, expr, {})
-            if bindings is None:
-                continue
-            children = []
-            for hole, type_ in zip(HOLES, production.args, strict=False):
-                child = self.derive(bindings[hole], type_)
-                if child is None:
-                    break
-                children.append(child)
-            else:
-                return Derivation(expr, production, tuple(children), production.result)
-        return None
-
-    def check(self, expr: Expr) -> None:
-        """Refuse an expression that is no sentence.
-
-        Raises:
-            GrammarError: Naming the smallest part that nothing produces.
-        """
-        if self.derive(expr) is not None:
-            return
-        for node in distinct(expr):
-            if not any(self.derive(node, wanted) for wanted in self.types):
-                raise GrammarError(f"grammar '{self.name}' does not produce '{show(node)}'")
-        raise GrammarError(f"grammar '{self.name}' does not produce '{show(expr)}' as {self.start}")
-
-
-def grammar_names() -> tuple[str, ...]:
-    """Return the packaged grammars, the default first."""
-    names = sorted(file.stem for file in _folder().glob("*.toml"))
-    return tuple(sorted(names, key=lambda name: name != "pointwise"))
-
-
-def _folder() -> Path:
-    """The folder of grammars: inside an installed package, at the top of a checkout."""
-    here = Path(__file__).resolve()
-    packaged = here.parent / "_grammars"
-    return packaged if packaged.is_dir() else here.parents[2] / "grammars"
-
-
-def _match(template: Expr, expr: Expr, bindings: dict[str, Expr]) -> dict[str, Expr] | None:
-    """Bind the holes of a template so that it equals an expression, None if it cannot."""
-    if template.op == VAR and template.value in HOLES:
-        hole = str(template.value)
-        if bindings.setdefault(hole, expr) != expr:
-            return None
-        return bindings
-    if (template.op, template.value, len(template.args)) != (expr.op, expr.value, len(expr.args)):
-        return None
-    for part, own in zip(template.args, expr.args, strict=True):
-        if _match(part, own, bindings) is None:
-            return None
-    return bindings
-
-
-class _Reader:
+class Reader:
     """Reads one grammar; every complaint names the source and the key."""
 
     def __init__(self, source: str) -> None:
@@ -301,7 +71,8 @@ class _Reader:
             limits=limits,
             seeds=self._read_seeds(self._table(data, "seeds")),
             max_slope=self._positive(
-                "key 'constraints.max_slope'", self._only(constraints, "constraints", "max_slope", 1e3)
+                "key 'constraints.max_slope'",
+                self._only(constraints, "constraints", "max_slope", 1e3),
             ),
         )
 
@@ -409,7 +180,7 @@ class _Reader:
                     self.fail(f"{where}, key '{key}'", f"unknown; {choices(key, known)}")
             text, args = rule.get("rule"), rule.get("args", [])
             if not isinstance(text, str) or not isinstance(args, list) or len(args) > len(HOLES):
-                self.fail(where, "expected rule = \"text\" and args = [at most three types]")
+                self.fail(where, 'expected rule = "text" and args = [at most three types]')
             where = f"rule '{text}'"
             types = tuple(self._type(where, arg) for arg in args)
             holes = HOLES[: len(types)]
@@ -508,72 +279,3 @@ class _Reader:
                     f"key 'limits.{key}'",
                     f"{getattr(limits, key)} is below any sentence; the smallest has {least}",
                 )
-
-
-def smallest_sentences(
-    types: Mapping[str, tuple[str, ...]], productions: Iterable[Production], leaves: Iterable[str]
-) -> dict[str, tuple[int, int, int]]:
-    """Return for each type the fewest nodes, least depth and fewest FLOPs of a value of it.
-
-    The three minima are taken by themselves. Types that nothing produces have infinity, as a
-    number larger than any limit.
-    """
-    endless = 10**9
-    known = list(types)
-    best = {name: (endless, endless, endless) for name in known}
-    for leaf in leaves:
-        for wanted in known:
-            if is_subtype(leaf, wanted, dict(types)):
-                best[wanted] = (1, 1, 0)
-    listed = [(p, *_template_size(p)) for p in productions]
-    changed = True
-    while changed:
-        changed = False
-        for p, own_nodes, own_depths, own_flops in listed:
-            args = [best[arg] for arg in p.args]
-            uses = _uses(p)
-            nodes = own_nodes + sum(uses[h] * a[0] for h, a in zip(HOLES, args, strict=False))
-            depth = max(
-                [own_depths[""], *(own_depths[h] + a[1] for h, a in zip(HOLES, args, strict=False))]
-            )
-            flops = own_flops + sum(a[2] for a in args)
-            for wanted in known:
-                if is_subtype(p.result, wanted, dict(types)):
-                    new = tuple(
-                        min(x, y)
-                        for x, y in zip(best[wanted], (nodes, depth, flops), strict=True)
-                    )
-                    if new != best[wanted]:
-                        best[wanted] = (new[0], new[1], new[2])
-                        changed = True
-    return best
-
-
-def _uses(production: Production) -> dict[str, int]:
-    """How often each hole occurs in the template."""
-    counts = dict.fromkeys(HOLES, 0)
-    stack = [production.template]
-    while stack:
-        node = stack.pop()
-        if node.op == VAR and node.value in counts:
-            counts[str(node.value)] += 1
-        stack.extend(node.args)
-    return counts
-
-
-def _template_size(production: Production) -> tuple[int, dict[str, int], int]:
-    """Nodes that are no holes, depth above each hole (and of the rest, under ""), FLOPs."""
-    nodes, flops = 0, 0
-    depths = {"": 0, **dict.fromkeys(HOLES, 0)}
-    stack = [(production.template, 1)]
-    while stack:
-        node, depth = stack.pop()
-        if node.op == VAR and node.value in HOLES:
-            depths[str(node.value)] = max(depths[str(node.value)], depth - 1)
-            continue
-        nodes += 1
-        depths[""] = max(depths[""], depth)
-        if node.op in PRIMITIVES:
-            flops += PRIMITIVES[node.op].flops
-        stack.extend((arg, depth + 1) for arg in node.args)
-    return nodes, depths, flops
