@@ -199,6 +199,7 @@ class _Search:
         }
         with self.store.transaction():
             self.store.put("references", references)
+            self.store.put("ridge_families", self.ladder.ridge_families)
         return references
 
     def step(self, limit: int | None) -> None:

@@ -175,7 +175,7 @@ def functions(curves: Sequence[Curve], path: Path, *, reference: Curve | None = 
             lower.set_xlabel("x" if last else "")
             if column == 0:
                 upper.set_ylabel("f(x)")
-                lower.set_ylabel("f′(x)")
+                lower.set_ylabel("f\N{PRIME}(x)")
         if not curves:
             _nothing(figure.add_subplot(grid[0, 0]))
         _save(figure, path)
@@ -449,7 +449,7 @@ class _Labels:
             for angle in _ANGLES
             for box in (self._box(anchor, radius, angle, extent),)
         ]
-        cost, radius, angle, box = min(options, key=lambda option: option[0])
+        cost, radius, _, box = min(options, key=lambda option: option[0])
         if cost >= _COLLISION and not needed:
             note.remove()
             return
@@ -610,7 +610,7 @@ def _line_style(row: Row, found: Sequence[Row]) -> tuple[str, str]:
 
 
 def _end_labels(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Label lines beside the right edge, spread so that none overlap, with leaders to their ends."""
+    """Label lines beside the right edge, spread apart, with leaders to their ends."""
     if not ends:
         return
     scale = axes.figure.dpi / 72.0

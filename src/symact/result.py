@@ -68,7 +68,8 @@ class Result:
         counts: Candidates ``seen``, ``screened`` (came through the screen), and judged on the
             rungs ``ridge``, ``mini``, ``full``.
         outcomes: How many candidates met each outcome of the screen.
-        rung_spearman: Rank correlation of each rung's OOD error with the next rung's.
+        rung_spearman: Rank correlation of what each rung promotes by with the next rung's OOD
+            error, over the candidates that climbed (the worst are cut off, which lowers it).
         front: The finalists that none dominates in (OOD, ID, FLOPs), best OOD error first.
         reference: The reference function on the same selection draws.
         finished: Whether the budget was spent and the finalists were judged.
@@ -198,8 +199,10 @@ def result_of(store: Store) -> Result:
     spearman = {}
     for lower, higher in itertools.pairwise(RUNGS):
         common = [i for i in scores[higher] if i in scores[lower]]
+        judged = [scores[lower][i] for i in common]
+        order = _promotion_order(lower, judged, store.get("ridge_families"))
         spearman[f"{lower}-{higher}"] = stats.spearman(
-            [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
+            order, [scores[higher][i].ood for i in common]
         )
     budget = parse_budget(config["budget"])
     state = store.get("state") or {"seconds": 0.0, "judged": 0}
@@ -214,6 +217,18 @@ def result_of(store: Store) -> Result:
         finished=selected is not None and budget.fraction(state["seconds"], state["judged"]) >= 1,
         _rows=rows,
     )
+
+
+def _promotion_order(
+    rung: str, judged: Sequence[Scored], ridge_families: list[str] | None
+) -> Sequence[float]:
+    """Return what a rung promotes by: ranks within families after ridge, else errors."""
+    if rung == "ridge" and judged and ridge_families is not None:
+        ranks: list[float] = stats.family_ranks(
+            [scored.errors for scored in judged], ridge_families
+        ).tolist()
+        return ranks
+    return [scored.ood for scored in judged]
 
 
 def _front(

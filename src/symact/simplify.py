@@ -6,7 +6,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from symact.canonical import canonical
 from symact.cost import flops
-from symact.expr import Expr, size, uses_statistics, variables
+from symact.expr import Expr, const, fold, size, uses_statistics, variables
+from symact.ops import CONST
 
 #: Values of an expression of ``x`` at float64 points, of the same shape.
 Evaluate = Callable[[Expr, NDArray[np.float64]], NDArray[np.float64]]
@@ -72,7 +73,21 @@ def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
             for found in _by_sympy(best, seconds):
                 if _price(found) < _price(best) and _agree(evaluate(found, _PROBE), values):
                     best = found
+        short = _with_short_literals(best)
+        if _agree(evaluate(short, _PROBE), values):
+            best = short
     return best
+
+
+def _with_short_literals(expr: Expr) -> Expr:
+    """Round literals to ten digits: 2.2399999999999998 is what multiplying 1.4 by 1.6 leaves."""
+
+    def visit(node: Expr, args: Sequence[Expr]) -> Expr:
+        if node.op == CONST:
+            return const(float(f"{node.number:.10g}"))
+        return Expr(node.op, tuple(args), node.value)
+
+    return fold(expr, visit)
 
 
 def _price(expr: Expr) -> tuple[int, int]:

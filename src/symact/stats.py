@@ -156,6 +156,22 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
     return float(np.clip((x @ y) / spread, -1.0, 1.0))
 
 
+def family_ranks(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
+    """Rank several functions within each family by OOD error and average the ranks.
+
+    Args:
+        errors: ``[function, instance, seed, 4]``; at least one function.
+        families: The family of each instance.
+
+    Returns:
+        ``[function]``, in [0, 1], low is best; independent of the families' scales.
+    """
+    stacked = np.asarray(errors, dtype=np.float64)
+    ood = np.stack([_ood(_checked(own, families)) for own in stacked])  # [function, instance]
+    ranks = [_ranks(ood[:, rows].mean(axis=1)) - 1.0 for rows in _members(families).values()]
+    return np.asarray(np.mean(ranks, axis=0) / max(len(stacked) - 1, 1))
+
+
 def _checked(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
     values = np.asarray(errors, dtype=np.float64)
     assert values.ndim == 3 and values.shape[2] == _COLUMNS, (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symact import stats
 from symact.expr import Expr, uses_statistics
 from symact.protocol import FULL, MINI
 from symact.score._networks import Data, pack
@@ -43,10 +44,10 @@ class Plan:
         selection_instances: Instances of a family there.
     """
 
-    ridge_instances: int = 8
+    ridge_instances: int = 4
     mini_instances: int = 8
     full_instances: int = 4
-    mini_share: float = 0.5
+    mini_share: float = 0.6
     full_share: float = 0.05
     generation: int = 150
     population: int = 80
@@ -99,9 +100,7 @@ class Ladder:
 
     def ridge_ranks(self, errors: Sequence[Errors]) -> NDArray[np.float64]:
         """Rank ridge-judged candidates, family by family; low is best."""
-        from symact.score._ridge import rank_by_family
-
-        return rank_by_family(errors, self._ridge_data.families)
+        return stats.family_ranks(errors, self._ridge_data.families)
 
     @property
     def ridge_families(self) -> tuple[str, ...]:
