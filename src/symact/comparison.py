@@ -69,7 +69,7 @@ def compare(
         seeds: Training seeds of each instance.
         best: How many of the run's functions to show.
         device: Where to train; None for the best there is.
-        on_step: Called with (functions done, functions in all, the next one's name).
+        on_step: Called before a function is trained, with (place, functions in all, name).
 
     Raises:
         SymactError: An unknown name, a formula that does not parse, or no task to judge on.
@@ -164,13 +164,13 @@ def _judge(
     families = tuple(instance.family for instance in instances)
     errors = []
     for place, entrant in enumerate(entrants):
-        if on_step is not None:
-            on_step(place, len(entrants), entrant.name)
         formula = show(entrant.expr)
         # Names of instances are unique within a task, so the task is part of the key.
         keys = [f"{task.name}:{name}" for name in names]
         known = store.judged(formula, VERSION, keys, seeds)
         if known is None:
+            if on_step is not None:
+                on_step(place, len(entrants), entrant.name)
             _, (known,) = judge_split(task, "test", [entrant.expr], per_family, seeds, device)
             store.add_judged(formula, VERSION, keys, known)
         errors.append(known)
@@ -286,7 +286,7 @@ def _draw(result: Result, comparison: Comparison, folder: Path) -> dict[str, Pat
         paths = {name: folder / f"{name}.{suffix}" for name in ("front", "functions", "distance")}
         figures.front(points, known, paths["front"])
         figures.functions(curves, paths["functions"], reference=reference)
-        figures.distance(comparison.rows, paths["distance"])
+        figures.distance(comparison.rows, paths["distance"], reference=comparison.reference)
     return paths
 
 

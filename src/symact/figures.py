@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -122,7 +123,7 @@ def front(points: Sequence[Point], known: Sequence[Point], path: Path) -> None:
     found, others = _drawable(points), _drawable(known)
     best = _pareto(found)
     with _styled((6.4, 4.2)) as figure:
-        axes = figure.add_axes((0.095, 0.115, 0.885, 0.86))
+        axes = figure.add_axes((0.095, 0.115, 0.885, 0.82))
         top = _front_axes(axes, found, best, others)
         seen = {id(point) for point in best}
         rest = [point for point in found if id(point) not in seen]
@@ -181,42 +182,63 @@ def functions(curves: Sequence[Curve], path: Path, *, reference: Curve | None = 
         _save(figure, path)
 
 
-def distance(rows: Sequence[Row], path: Path) -> None:
+def distance(rows: Sequence[Row], path: Path, *, reference: str = "GELU") -> None:
     """Draw the error of each function over the distance from the training range.
 
+    On the left the errors themselves, on the right their ratio to the reference's, where lines that
+    lie close together come apart.
+
     Args:
-        rows: Found functions are coloured and named with their formula; all others are grey.
+        rows: Found functions are coloured, all others grey.
         path: Where to write, ``.svg`` or ``.png``.
+        reference: The row that ratios are to; without it the right panel shows errors again.
     """
     lines = [(row, np.array([row.id_error, *row.shells], dtype=np.float64)) for row in rows]
     lines = [(row, _positive(errors)) for row, errors in lines]
     lines = [(row, errors) for row, errors in lines if np.isfinite(errors).any()]
-    height = max(4.0, 1.0 + 0.14 * len(lines))
-    with _styled((7.0, height)) as figure:
-        axes = figure.add_axes((0.085, 0.34 / height, 0.575, 1 - 0.46 / height))
-        _distance_axes(axes, [errors for _, errors in lines])
-        found = [row for row, _ in lines if row.kind == "found"]
-        ends = []
-        for row, errors in lines:
-            colour, dash = _line_style(row, found)
-            is_found = row.kind == "found"
-            axes.plot(
-                errors,
-                color=colour,
-                linestyle=dash,
-                linewidth=1.7 if is_found else 0.8,
-                marker="o",
-                markersize=3.5 if is_found else 2.0,
-                zorder=3 if is_found else 2,
-                clip_on=False,
-            )
-            end = int(np.flatnonzero(np.isfinite(errors))[-1])
-            text = _short(_full_name(row), 46)
-            ends.append((float(end), float(errors[end]), text, _GREY if not is_found else colour))
-        _end_labels(axes, ends)
+    found = [row for row, _ in lines if row.kind == "found"]
+    unit = next((errors for row, errors in lines if row.name == reference), np.ones(4))
+    ratios = [(row, errors / unit) for row, errors in lines]
+    height = max(3.8, 0.8 + 0.15 * len(lines))
+    bottom = 0.5 / height
+    with _styled((8.6, height)) as figure:
+        left = figure.add_axes((0.08, bottom, 0.31, 0.97 - bottom))
+        right = figure.add_axes((0.475, bottom, 0.31, 0.97 - bottom))
+        _distance_axes(left, [errors for _, errors in lines], "normalised error (geometric mean)")
+        note = "predicting the mean"
+        left.annotate(note, (-0.1, 1.0), xytext=(0, 3), **_NOTE)
+        _distance_axes(right, [own for _, own in ratios], f"error relative to {reference}")
+        _distance_lines(left, lines, found)
+        _end_labels(right, _distance_lines(right, ratios, found))
         if not lines:
-            _nothing(axes)
+            _nothing(left)
         _save(figure, path)
+
+
+def _distance_lines(
+    axes: Axes, lines: Sequence[tuple[Row, FloatArray]], found: Sequence[Row]
+) -> list[tuple[float, float, str, str]]:
+    """Draw one line for each function; return where each ends, its name and colour."""
+    ends = []
+    for row, errors in lines:
+        colour, dash = _line_style(row, found)
+        is_found = row.kind == "found"
+        axes.plot(
+            errors,
+            color=colour,
+            linestyle=dash,
+            linewidth=1.7 if is_found else 0.8,
+            marker="o",
+            markersize=3.5 if is_found else 2.0,
+            zorder=3 if is_found else 2,
+            clip_on=False,
+        )
+        last = np.flatnonzero(np.isfinite(errors))
+        if last.size:
+            end = int(last[-1])
+            name = _short(row.name, 26)
+            ends.append((float(end), float(errors[end]), name, colour if is_found else _GREY))
+    return ends
 
 
 @contextmanager
@@ -238,6 +260,15 @@ def _save(figure: Figure, path: Path) -> None:
         raise SymactError(f"a figure is written as .svg or .png, got '{path.name}'")
 
 
+#: How a remark at the start of a line is set.
+_NOTE: dict[str, Any] = {
+    "textcoords": "offset points",
+    "ha": "left",
+    "fontsize": _LABEL_SIZE,
+    "color": _INK,
+}
+
+
 # Text.
 @functools.cache
 def _glyphs() -> frozenset[int]:
@@ -253,13 +284,6 @@ def _clean(text: str) -> str:
 
 def _short(text: str, limit: int = _LONGEST_LABEL) -> str:
     return shortened(_clean(text), limit)
-
-
-def _full_name(row: Row) -> str:
-    """Return what a line is labelled with: of a found function also its formula."""
-    if row.kind != "found" or row.formula in ("", row.name):
-        return row.name
-    return f"{row.name}: {row.formula}"
 
 
 def _nothing(axes: Axes) -> None:
@@ -579,26 +603,18 @@ def _two_lines(text: str, limit: int) -> list[str]:
 
 
 # Distance.
-def _distance_axes(axes: Axes, lines: Sequence[FloatArray]) -> None:
+def _distance_axes(axes: Axes, lines: Sequence[FloatArray], label: str) -> None:
     values = np.concatenate([np.ones(1), *lines])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    _error_axis(axes, low / 1.5, high * 1.5)
+    _error_axis(axes, low / 1.2, high * 1.2)
     names = ["ID", *SHELLS]
-    axes.set_xlim(-0.15, len(names) - 1)
+    axes.set_xlim(-0.15, len(names) - 0.9)
     axes.set_xticks(range(len(names)), names)
     axes.set_xlabel("distance from the training range")
-    axes.set_ylabel("normalised error (geometric mean)")
+    axes.set_ylabel(label)
     axes.grid(axis="y", color="#ececec", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.axhline(1.0, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    axes.annotate(
-        "predicting the mean",
-        (-0.12, 1.0),
-        xytext=(0, 2.5),
-        textcoords="offset points",
-        fontsize=_LABEL_SIZE,
-        color=_INK,
-    )
 
 
 def _line_style(row: Row, found: Sequence[Row]) -> tuple[str, str]:

@@ -46,13 +46,13 @@ class Plan:
 
     ridge_instances: int = 4
     mini_instances: int = 8
-    full_instances: int = 4
+    full_instances: int = 6
     mini_share: float = 0.6
     full_share: float = 0.05
     generation: int = 150
     population: int = 80
-    finalists: int = 10
-    selection_instances: int = 8
+    finalists: int = 8
+    selection_instances: int = 12
 
 
 class Ladder:
