@@ -1,6 +1,6 @@
 # Everything is set up in .venv; nothing global is touched.
 PYTHON ?= python3
-BUDGET ?= 4m
+BUDGET ?= 5m
 SEED ?= 0
 OUT ?= runs/first
 
