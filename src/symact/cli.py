@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -36,27 +37,36 @@ Device = Annotated[
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit status 2."""
-    import click
-
     command = typer.main.get_command(app)
     try:
         status = command.main(standalone_mode=False)
+        sys.stdout.flush()
     except SymactError as error:
-        print(f"symact: {error}", file=sys.stderr)
-        sys.exit(2)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        sys.exit(2)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        print("symact: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _quit(f"symact: {error}", 2)
+    except KeyboardInterrupt:
+        _quit("symact: interrupted", 130)
     except BrokenPipeError:
-        sys.stderr.close()
+        # The reader of a pipe has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        # typer brings its own copy of click in some versions, so its errors are known by what
+        # they can do. Anything else is a bug and keeps its traceback.
+        if type(error).__name__ == "Abort":
+            _quit("symact: interrupted", 130)
+        if not hasattr(error, "format_message"):
+            raise
+        message = " ".join(str(error.format_message()).split())
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            sys.exit(2)
+        _quit(f"symact: {message}", 2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _quit(line: str, status: int) -> NoReturn:
+    print(line, file=sys.stderr)
+    sys.exit(status)
 
 
 def _version(value: bool) -> None:

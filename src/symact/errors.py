@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: How many valid names a message lists at most.
+MOST_LISTED = 40
+
 
 class SymactError(Exception):
     """Base of every error the command line prints as one line with exit status 2."""
@@ -53,4 +56,6 @@ def choices(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
     if near:
         return f"did you mean '{folded[near[0]]}'?"
-    return f"known: {', '.join(names)}"
+    listed = ", ".join(names[:MOST_LISTED])
+    rest = len(names) - MOST_LISTED
+    return f"known: {listed}" + (f" and {rest} more" if rest > 0 else "")

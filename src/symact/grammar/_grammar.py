@@ -137,8 +137,10 @@ class Grammar:
             path = _folder() / f"{source}.toml"
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise GrammarError(f"{path}: cannot be read: {error}") from None
+        except OSError as error:
+            raise GrammarError(f"{path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise GrammarError(f"{path}: cannot be read: it is not UTF-8 text") from None
         return Grammar.parse(text, source=path.name)
 
     @staticmethod
