@@ -184,7 +184,7 @@ class _Search:
             self.proposer.restore(state["proposer"])
         known = store.candidates()
         self.next_id = len(known) + 1
-        self.seen = {c.fingerprint for c in known if c.fingerprint}
+        self.seen = {c.fingerprint for c in known if c.outcome == Outcome.PASSED}
         self.formulas = {c.id: c.formula for c in known}
         self.mini = {s.candidate: (s.ood, s.id_error) for s in store.scores("mini")}
         self.full = {s.candidate: (s.ood, s.id_error) for s in store.scores("full")}

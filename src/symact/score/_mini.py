@@ -243,8 +243,12 @@ class MiniTrainer:
 
     def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[NDArray[np.float64]]:
         """Judge several candidates, ``threads`` at a time, in their order."""
-        with ThreadPoolExecutor(threads) as pool:
+        pool = ThreadPoolExecutor(threads)
+        try:
             return list(pool.map(self.judge, exprs))
+        finally:
+            # After an interrupt the candidates that wait are not started.
+            pool.shutdown(cancel_futures=True)
 
 
 def _flatten(

@@ -1,0 +1,240 @@
+"""Proposers: sentences within the limits, reproducible, and able to learn."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+import random as global_random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symact.cost import flops
+from symact.expr import Expr, depth, parse, show, size
+from symact.grammar import Grammar, grammar_names
+from symact.lower import evaluate
+from symact.propose import AbstractProposer, Proposal, Told, gp, random
+from symact.propose._trees import Trees
+
+NAMES = grammar_names()
+SEEDS = tuple(map(parse, ("relu(x)", "gelu(x)", "x*tanh(softplus(x))", "x + sin(x)**2")))
+
+grammar = functools.cache(Grammar.load)
+trees = functools.cache(lambda name: Trees(grammar(name)))
+
+
+def verdict(expr: Expr) -> tuple[float, float, float] | None:
+    """Scores that depend on the formula alone; some candidates are rejected."""
+    digest = hashlib.sha256(show(expr).encode()).digest()
+    if digest[0] < 60:
+        return None
+    return digest[1] / 64 - 3, digest[2] / 64 - 3, float(flops(expr))
+
+
+def generations(proposer: AbstractProposer, count: int = 4, each: int = 25) -> list[list[Proposal]]:
+    asked = []
+    for _ in range(count):
+        asked.append(proposer.ask(each))
+        proposer.tell([Told(p.expr, verdict(p.expr)) for p in asked[-1]])
+    return asked
+
+
+def assert_admitted(name: str, expr: Expr) -> None:
+    limits = grammar(name).limits
+    grammar(name).check(expr)
+    assert size(expr) <= limits.nodes
+    assert depth(expr) <= limits.depth
+    assert flops(expr) <= limits.flops
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**63))
+def test_every_proposal_is_a_sentence_within_the_limits(name, seed):
+    for proposer in (gp(grammar(name), seed=seed, population=20), random(grammar(name), seed=seed)):
+        for proposals in generations(proposer):
+            assert len(proposals) == 25
+            for proposal in proposals:
+                assert_admitted(name, proposal.expr)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**63))
+def test_a_tree_and_its_expression_turn_into_each_other(name, seed):
+    for proposal in random(grammar(name), seed=seed).ask(15):
+        tree = trees(name).from_expr(proposal.expr)
+        assert tree is not None
+        assert trees(name).to_expr(tree) == proposal.expr
+        for node, asked in zip(tree, trees(name).slots(tree), strict=True):
+            assert issubclass(node.ret, asked)
+
+
+def test_what_is_no_sentence_has_no_tree():
+    assert trees("pointwise").from_expr(parse("log(x)")) is None
+
+
+def test_all_kinds_of_variation_happen():
+    asked = generations(gp(grammar("pointwise"), seed=0, population=30, seeds=SEEDS), 12, 50)
+    origins = {proposal.origin for proposals in asked for proposal in proposals}
+    kinds = {"crossover", "uniform", "constants", "replacement", "insert", "shrink"}
+    assert origins == {"seed", "random"} | kinds
+
+
+def test_parents_are_survivors_that_were_told():
+    proposer = gp(grammar("pointwise"), seed=3, population=20, seeds=SEEDS)
+    told: set[str] = set()
+    for _ in range(6):
+        proposals = proposer.ask(30)
+        for proposal in proposals:
+            assert set(proposal.parents) <= told
+            assert len(proposal.parents) == {"crossover": 2, "seed": 0, "random": 0}.get(
+                proposal.origin, 1
+            )
+        proposer.tell([Told(p.expr, verdict(p.expr)) for p in proposals])
+        told |= {show(p.expr) for p in proposals if verdict(p.expr) is not None}
+
+
+@pytest.mark.parametrize("each", [1, 3, 30])
+def test_the_seeds_that_are_sentences_come_first(each):
+    no_sentence = parse("log(x)")
+    proposer = gp(grammar("pointwise"), seed=0, seeds=(SEEDS[0], no_sentence, *SEEDS[1:]))
+    asked = [p for proposals in generations(proposer, 6, each) for p in proposals]
+    first = asked[: len(SEEDS)]
+    assert [p.expr for p in first] == list(SEEDS)[: len(first)]
+    assert all(p.origin == "seed" for p in first)
+    assert all(p.origin != "seed" for p in asked[len(SEEDS) :])
+
+
+def test_one_batch_of_the_genetic_proposer_has_no_expression_twice():
+    for proposals in generations(gp(grammar("pointwise"), seed=1, population=40), 8, 60):
+        assert len({p.expr for p in proposals}) == len(proposals)
+
+
+def test_a_tiny_language_runs_out_but_asking_goes_on():
+    tiny = Grammar.parse("[productions]\ntanh = 1\n[limits]\nnodes = 2")
+    proposer = gp(tiny, seed=0, population=5)
+    for proposals in generations(proposer, 3, 10):
+        assert {show(p.expr) for p in proposals} <= {"x", "tanh(x)"}
+        assert len(proposals) == 10
+
+
+@pytest.mark.parametrize("objectives", [None, (math.nan, 0.0, 1.0), (math.inf, 0.0, 1.0)])
+def test_what_was_rejected_has_no_children(objectives):
+    proposer = gp(grammar("pointwise"), seed=0, population=10, seeds=SEEDS)
+    proposals = proposer.ask(20)
+    proposer.tell([Told(p.expr, objectives) for p in proposals])
+    assert all(not p.parents for p in proposer.ask(20))
+
+
+def test_the_random_baseline_learns_nothing():
+    quiet, told = random(grammar("pointwise"), seed=5), random(grammar("pointwise"), seed=5)
+    for _ in range(3):
+        proposals = told.ask(20)
+        assert proposals == quiet.ask(20)
+        told.tell([Told(p.expr, verdict(p.expr)) for p in proposals])
+
+
+def test_another_seed_gives_other_proposals():
+    first, second = (generations(gp(grammar("pointwise"), seed=s)) for s in (0, 1))
+    assert first != second
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["gp", "random"])
+def test_a_restored_proposer_goes_on_as_if_nothing_had_happened(name, kind):
+    def fresh() -> AbstractProposer:
+        if kind == "random":
+            return random(grammar(name), seed=7)
+        return gp(grammar(name), seed=7, population=20, seeds=SEEDS)
+
+    proposer = fresh()
+    for _ in range(4):
+        state = json.loads(json.dumps(proposer.state(), allow_nan=False))
+        restored = fresh()
+        restored.ask(2)
+        restored.restore(state)
+        assert restored.state() == proposer.state()
+        assert generations(restored, 2, 15) == generations(proposer, 2, 15)
+        assert restored.state() == proposer.state()
+
+
+def test_seeds_that_are_still_waiting_survive_a_restart():
+    proposer = gp(grammar("pointwise"), seed=0, seeds=SEEDS)
+    proposer.ask(1)
+    restored = gp(grammar("pointwise"), seed=0, seeds=SEEDS)
+    restored.restore(proposer.state())
+    assert [p.expr for p in restored.ask(3)] == list(SEEDS[1:])
+
+
+def test_the_global_random_numbers_are_neither_used_nor_disturbed():
+    asked = []
+    for seed in (1, 2):
+        global_random.seed(seed)
+        before = global_random.getstate()
+        proposer = gp(grammar("pointwise"), seed=0, population=20, seeds=SEEDS)
+        asked.append(generations(proposer))
+        asked[-1] += generations(random(grammar("pointwise"), seed=0))
+        assert global_random.getstate() == before
+    assert asked[0] == asked[1]
+
+
+def transcript() -> str:
+    """Everything that both proposers propose for every grammar, as one text."""
+    lines = []
+    for name in NAMES:
+        evolved = gp(grammar(name), seed=11, population=15, seeds=SEEDS)
+        for proposer in (evolved, random(grammar(name), seed=11)):
+            for proposals in generations(proposer, 3, 20):
+                lines += [f"{p.origin} {show(p.expr)} {p.parents}" for p in proposals]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "random"])
+def test_the_same_seed_proposes_the_same_in_any_process(hash_seed):
+    code = (
+        "import sys; sys.path.insert(0, 'tests'); import test_propose as t; print(t.transcript())"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert output.strip() == transcript()
+
+
+def test_evolution_comes_nearer_to_a_target_than_chance():
+    grid = np.linspace(-4, 4, 41)
+    target = evaluate(parse("tanh(1.5*x)*gaussian(0.5*x) + 0.3*x"), grid)
+
+    def distance(expr: Expr) -> float:
+        with np.errstate(all="ignore"):
+            return float(np.sqrt(np.mean((evaluate(expr, grid) - target) ** 2)))
+
+    def best(proposer: AbstractProposer) -> float:
+        least = math.inf
+        for _ in range(15):
+            told = []
+            for proposal in proposer.ask(60):
+                error = distance(proposal.expr)
+                least = min(least, error if math.isfinite(error) else math.inf)
+                told.append(Told(proposal.expr, (error, error, float(flops(proposal.expr)))))
+            proposer.tell(told)
+        return least
+
+    pairs = [
+        (best(gp(grammar("pointwise"), seed=s)), best(random(grammar("pointwise"), seed=s)))
+        for s in range(3)
+    ]
+    assert all(evolved < drawn for evolved, drawn in pairs), pairs
