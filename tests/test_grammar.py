@@ -130,6 +130,8 @@ def test_rational_has_no_transcendental_function_and_no_pole():
     [
         ("max(x, sigmoid(x))", True),
         ("sigmoid(2*x)*x", True),  # Swish
+        ("exp(-(0.5*(x - sin(x))**2))", True),
+        ("exp(-(0.5*(x - sin(x))**3))", False),
         ("tanh(x)", False),  # a unary function alone is no core unit
         ("0.5*x + (1 - 0.5)*sin(x)", True),
         ("0.5*x + (1 - 0.25)*sin(x)", False),  # both are the same hole
@@ -193,6 +195,12 @@ def test_a_primitive_brings_the_signatures_that_can_be_fed_and_shares_its_weight
             total[p.template.op] += p.weight
         assert math.isclose(total["sin"], 0.8 if each is POINTWISE else 1.0)
         assert math.isclose(total["add"], 3.0)
+
+
+def test_a_rule_keeps_its_weight_beside_a_primitive_of_the_same_template():
+    rules = [p for p in FULL.productions if p.name.startswith("rule")]
+    assert len(rules) == 6
+    assert all(p.weight == 0.3 for p in rules)
 
 
 def test_without_constants_a_literal_is_no_sentence():
@@ -264,6 +272,27 @@ def test_a_file_loads_by_its_path(tmp_path):
         (
             '[constants]\ndistribution = "choice"\nparameters = []',
             "key 'constants.parameters': expected numbers",
+        ),
+        (
+            '[constants]\ndistribution = "choice"\nparameters = [0.0]',
+            "key 'constants.parameters': the largest must have a size from 0.0001 to 1e+09",
+        ),
+        ("[constants]\nparameters = [0.0, 1e-9]", "the largest must have a size from 0.0001"),
+        ("[constants]\nparameters = [0.0, 1e300]", "the largest must have a size from 0.0001"),
+        ("[constants]\ndigits = true", "key 'constants.digits': expected 1 to 15, got True"),
+        ('start = "Bool"\n[productions]\nlt = 1', "key 'start': expected a type below Real"),
+        ('start = "Const"\n[constants]', "key 'start': expected a type below Real"),
+        ('[terminals]\nx = "Bool"', "key 'terminals.x': expected a type below Real"),
+        ('[terminals]\nx = {type = "Const"}', "key 'terminals.x.type': expected a type below"),
+        ('rules = [{rule = "0.5*x"}]', "rule 1: expected rule = "),
+        ('rules = [{rule = "sin(a)", args = ["Bool"]}]', "an argument of a rule is a number"),
+        (
+            'rules = [{rule = "sin(a)", args = ["Real"], result = "Bool"}]',
+            "rule 'sin(a)': expected a type below Real or a new one, got 'Bool'",
+        ),
+        (
+            '[productions]\nlog = 1\n[[rules]]\nrule = "log(a)"\nargs = ["Real"]\nresult = "Real"',
+            "production 'log': argument 1 has type 'Positive'",
         ),
         ("[constants]\nweight = -1", "key 'constants.weight': expected a number above 0, got -1"),
         ("[limits]\nnode = 3", "key 'limits.node': unknown; did you mean 'nodes'?"),

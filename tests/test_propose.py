@@ -78,6 +78,29 @@ def test_a_tree_and_its_expression_turn_into_each_other(name, seed):
             assert issubclass(node.ret, asked)
 
 
+@pytest.mark.parametrize("parents", ['["Real", "Unit"]', '["Signed", "NonNegative"]', '["Unit"]'])
+def test_supertypes_may_stand_in_any_order(parents):
+    custom = Grammar.parse(
+        f'[types]\nA = {parents}\nB = ["A", "NonNegative", "Real"]\n[productions]\ntanh = 1'
+    )
+    custom.check(random(custom, seed=0).ask(1)[0].expr)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        'distribution = "choice"\nparameters = [2.0]',
+        'distribution = "uniform"\nparameters = [-0.0001, 0.0001]',
+        "parameters = [0.0, 0.0001]",
+        "parameters = [0.0, 1000000000.0]",
+    ],
+)
+def test_literals_at_the_edge_of_what_is_allowed_can_be_drawn(spec):
+    custom = Grammar.parse(f"[constants]\n{spec}\n[productions]\nadd = 1\nmax = 1")
+    for proposal in random(custom, seed=0).ask(50):
+        custom.check(proposal.expr)
+
+
 def test_what_is_no_sentence_has_no_tree():
     assert trees("pointwise").from_expr(parse("log(x)")) is None
 
@@ -183,6 +206,8 @@ def test_the_global_random_numbers_are_neither_used_nor_disturbed():
         proposer = gp(grammar("pointwise"), seed=0, population=20, seeds=SEEDS)
         asked.append(generations(proposer))
         asked[-1] += generations(random(grammar("pointwise"), seed=0))
+        proposer.restore(proposer.state())
+        trees("pointwise").from_expr(parse("0.5*x"))
         assert global_random.getstate() == before
     assert asked[0] == asked[1]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,6 +31,8 @@ _KEYS = (
 )
 _DISTRIBUTIONS = ("normal", "uniform", "choice")
 _CONSTANT_TYPES = ("Const", "PositiveConst")
+#: The largest parameter of a distribution is within these; below, every draw would round to 0.
+_CONSTANT_RANGE = (1e-4, 1e9)
 
 
 class Reader:
@@ -50,7 +54,7 @@ class Reader:
             if key not in _KEYS:
                 self.fail(f"key '{key}'", f"unknown; {choices(key, _KEYS)}")
         self._read_types(self._table(data, "types"))
-        start = self._type("key 'start'", self._get(data, "start", str, "Real"))
+        start = self._number_type("key 'start'", self._get(data, "start", str, "Real"))
         terminal = self._read_terminals(self._table(data, "terminals"))
         constants = self._read_constants(data)
         proposed = self._read_productions(self._table(data, "productions"))
@@ -103,6 +107,14 @@ class Reader:
             self.fail(where, f"unknown type '{name}'; {choices(str(name), self.types)}")
         return name
 
+    def _number_type(self, where: str, name: Any) -> str:
+        """A type whose values are numbers that an expression computes."""
+        known = self._type(where, name)
+        for other in ("Bool", "Const"):
+            if is_subtype(known, other, self.types):
+                self.fail(where, f"expected a type below Real or a new one, got '{known}'")
+        return known
+
     def _read_types(self, table: Mapping[str, Any]) -> None:
         for name, parents in table.items():
             listed = [parents] if isinstance(parents, str) else parents
@@ -115,11 +127,11 @@ class Reader:
     def _read_terminals(self, table: Mapping[str, Any]) -> tuple[str, float]:
         entry = self._only(table, "terminals", "x", "Real")
         if isinstance(entry, str):
-            return self._type("key 'terminals.x'", entry), 1.0
+            return self._number_type("key 'terminals.x'", entry), 1.0
         if not isinstance(entry, dict) or not set(entry) <= {"type", "weight"}:
             self.fail("key 'terminals.x'", "expected a type, or {type, weight}")
         weight = self._positive("key 'terminals.x.weight'", entry.get("weight", 1.0))
-        return self._type("key 'terminals.x.type'", entry.get("type", "Real")), weight
+        return self._number_type("key 'terminals.x.type'", entry.get("type", "Real")), weight
 
     def _read_constants(self, data: Mapping[str, Any]) -> Constants | None:
         if "constants" not in data:
@@ -141,13 +153,13 @@ class Reader:
         )
         if not numbers or not parameters or (kind != "choice" and len(parameters) != 2):
             self.fail(where, f"expected {'numbers' if kind == 'choice' else 'two numbers'}")
-        spread = parameters[1] - (parameters[0] if kind == "uniform" else 0)
-        if kind != "choice" and spread <= 0:
+        if kind != "choice" and parameters[1] <= (parameters[0] if kind == "uniform" else 0):
             self.fail(where, "the second number must be larger (uniform) or above 0 (normal)")
-        if kind == "choice" and not any(p != 0 for p in parameters):
-            self.fail(where, "one of the values must differ from 0")
+        low, high = _CONSTANT_RANGE
+        if not low <= max(map(abs, parameters)) <= high:
+            self.fail(where, f"the largest must have a size from {low:g} to {high:g}")
         digits = table.get("digits", 2)
-        if not isinstance(digits, int) or not 1 <= digits <= 15:
+        if not isinstance(digits, int) or isinstance(digits, bool) or not 1 <= digits <= 15:
             self.fail("key 'constants.digits'", f"expected 1 to 15, got {digits!r}")
         weight = self._positive("key 'constants.weight'", table.get("weight", 1.0))
         return Constants(kind, tuple(float(p) for p in parameters), digits, weight)
@@ -179,8 +191,9 @@ class Reader:
                 if key not in known:
                     self.fail(f"{where}, key '{key}'", f"unknown; {choices(key, known)}")
             text, args = rule.get("rule"), rule.get("args", [])
-            if not isinstance(text, str) or not isinstance(args, list) or len(args) > len(HOLES):
-                self.fail(where, 'expected rule = "text" and args = [at most three types]')
+            is_list = isinstance(args, list) and 1 <= len(args) <= len(HOLES)
+            if not isinstance(text, str) or not is_list:
+                self.fail(where, 'expected rule = "text" and args = [one to three types]')
             where = f"rule '{text}'"
             types = tuple(self._type(where, arg) for arg in args)
             holes = HOLES[: len(types)]
@@ -189,7 +202,9 @@ class Reader:
             for hole in holes:
                 if hole not in used:
                     self.fail(where, f"argument '{hole}' is not used")
-            result = self._type(where, rule.get("result", "Real"))
+            if "Bool" in types:
+                self.fail(where, "an argument of a rule is a number, got type 'Bool'")
+            result = self._number_type(where, rule.get("result", "Real"))
             weight = self._positive(where, rule.get("weight", 1.0))
             found.append(Production(f"rule {number}: {text}", template, types, result, weight))
         return found
@@ -238,27 +253,20 @@ class Reader:
             made |= found
         kept = [p for p in proposed if all(producible(arg) for arg in p.args)]
         for production in proposed:
-            same = [p for p in kept if p.template == production.template]
+            same = [p for p in kept if _group(p) == _group(production)]
             if not same:
                 missing = next(i for i, arg in enumerate(production.args) if not producible(arg))
                 known = sorted(t for t in self.types if producible(t))
+                group = _group(production)
                 self.fail(
-                    f"production '{production.name.split(' ')[0]}'"
-                    if not production.name.startswith("rule")
-                    else production.name,
+                    group if group.startswith("rule ") else f"production '{group}'",
                     f"argument {missing + 1} has type '{production.args[missing]}', which nothing "
                     f"produces. Known types: {', '.join(known)}",
                 )
         if not producible(start):
             self.fail("key 'start'", f"nothing produces type '{start}'")
-        counts: dict[Expr, int] = {}
-        for p in kept:
-            if not p.name.startswith("rule"):
-                counts[p.template] = counts.get(p.template, 0) + 1
-        return tuple(
-            Production(p.name, p.template, p.args, p.result, p.weight / counts.get(p.template, 1))
-            for p in kept
-        )
+        counts = Counter(map(_group, kept))
+        return tuple(replace(p, weight=p.weight / counts[_group(p)]) for p in kept)
 
     def _check_limits(
         self,
@@ -279,3 +287,9 @@ class Reader:
                     f"key 'limits.{key}'",
                     f"{getattr(limits, key)} is below any sentence; the smallest has {least}",
                 )
+
+
+def _group(production: Production) -> str:
+    """What shares one weight: the signatures of a primitive; a rule stands by itself."""
+    is_rule = production.name.startswith("rule ")
+    return production.name if is_rule else production.template.op

@@ -1,9 +1,10 @@
 """Typed genetic programming on DEAP: its primitive sets, its mutations, its selection.
 
-Two things differ. Crossover chooses among ordered places, because DEAP's own draws a type from a
+Three things differ. Crossover chooses among ordered places, because DEAP's own draws a type from a
 set of classes and is not reproducible (DEAP issue 190); and it may put a subtree of a subtype where
-its supertype is asked for. And what DEAP takes from the global ``random`` module it takes from this
-proposer's stream, which is swapped in for the time of a call.
+its supertype is asked for. A new branch grows with the type its place asks for. And what DEAP takes
+from the global ``random`` module it takes from this proposer's stream, which is swapped in for the
+time of a call.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from deap import base, gp, tools
 
+from symact.errors import GrammarError
 from symact.expr import Expr, parse, show
 from symact.grammar import Grammar
 from symact.propose._base import AbstractProposer, Objectives, Proposal, Told
@@ -192,7 +194,7 @@ class GeneticProposer(AbstractProposer):
         """Change a tree in place; one that the mutation does not apply to stays."""
         try:
             if kind == "uniform":
-                gp.mutUniform(tree, self._new_branch, self._trees.pset)
+                self._replace_branch(tree)
             elif kind == "replacement":
                 gp.mutNodeReplacement(tree, self._trees.pset)
             elif kind == "insert":
@@ -205,15 +207,22 @@ class GeneticProposer(AbstractProposer):
             # DEAP found no terminal of a type that only primitives produce; nothing was changed.
             return
 
-    def _new_branch(self, pset: Any, type_: Any) -> list[Any]:
-        return self._trees.grow(random.randint(1, 4), type_)
+    def _replace_branch(self, tree: gp.PrimitiveTree) -> None:
+        """Grow a new branch of the type that a random place asks for.
+
+        DEAP's ``mutUniform`` asks for the type the old branch had, so that below a gate only gates
+        could ever grow.
+        """
+        asked = self._trees.slots(tree)
+        place = random.randrange(len(tree))
+        tree[tree.searchSubtree(place)] = self._trees.grow(random.randint(1, 4), asked[place])
 
     def _perturb(self, tree: gp.PrimitiveTree) -> None:
         """Scale one literal a little, or draw it anew; without literals, grow a branch."""
         places = [i for i, node in enumerate(tree) if isinstance(type(node), gp.MetaEphemeral)]
         spec = self._trees.grammar.constants
         if not places or spec is None:
-            gp.mutUniform(tree, self._new_branch, self._trees.pset)
+            self._replace_branch(tree)
             return
         place = random.choice(places)
         new = type(tree[place])()
@@ -276,7 +285,11 @@ class GeneticProposer(AbstractProposer):
 
 
 def sentence(trees: Trees) -> Expr:
-    """Draw a random sentence within the limits."""
+    """Draw a random sentence within the limits.
+
+    Raises:
+        GrammarError: Hundreds of draws were all over a limit, however short they were asked for.
+    """
     tallest = min(trees.grammar.limits.depth, 7)
     for attempt in range(10 * TRIES):
         # The limits may be tight: ask for less and less.
@@ -284,4 +297,7 @@ def sentence(trees: Trees) -> Expr:
         expr = trees.to_expr(trees.grow(height))
         if trees.fits(expr):
             return expr
-    return expr
+    raise GrammarError(
+        f"grammar '{trees.grammar.name}', key 'limits': no sentence found within all three limits; "
+        f"the last one drawn was '{show(expr)}'"
+    )

@@ -20,7 +20,7 @@ from symact.grammar import HOLES, Constants, Derivation, Grammar, Production, sm
 from symact.ops import CONST
 
 #: The chance that a growing branch ends early where a leaf fits.
-LEAF_CHANCE = 0.25
+LEAF_CHANCE = 0.15
 
 
 class Trees:
@@ -128,7 +128,7 @@ class Trees:
             leaf = self._leaves["x" if derivation.expr.op != CONST else derivation.type]
             if derivation.expr.op != CONST:
                 return [leaf]
-            literal = leaf()
+            literal = leaf.__new__(leaf)  # its constructor would draw a random number
             literal.value = derivation.expr.number
             return [literal]
         tree = [self._primitives[derivation.production.name]]
@@ -157,10 +157,20 @@ class Trees:
 
 
 def _classes(grammar: Grammar) -> dict[str, type]:
-    """Make a Python class of each type; supertypes stand before what is below them."""
+    """Make a Python class of each type; supertypes stand before what is below them.
+
+    Bases are ordered as their types are, latest first, and none is a base of another: then Python
+    finds a method resolution order whatever the order in the file.
+    """
     made: dict[str, type] = {}
+    order = {name: position for position, name in enumerate(grammar.types)}
     for name, parents in grammar.types.items():
-        made[name] = type(name, tuple(made[parent] for parent in parents) or (object,), {})
+        bases = [
+            made[parent]
+            for parent in sorted(set(parents), key=order.__getitem__, reverse=True)
+            if not any(p != parent and grammar.is_subtype(p, parent) for p in parents)
+        ]
+        made[name] = type(name, tuple(bases) or (object,), {})
     return made
 
 
