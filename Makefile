@@ -23,6 +23,8 @@ help:
 setup: .venv/.dev
 
 .venv/.torch: constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; (3, 11) <= sys.version_info[:2] <= (3, 13) or \
+	    sys.exit(f"symact needs Python 3.11 to 3.13, $(PYTHON) is {v}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet $(TORCH)
 	touch $@

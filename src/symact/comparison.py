@@ -171,8 +171,9 @@ def _judge(
         if known is None:
             if on_step is not None:
                 on_step(place, len(entrants), entrant.name)
-            _, (known,) = judge_split(task, "test", [entrant.expr], per_family, seeds, device)
-            store.add_judged(formula, VERSION, keys, known)
+            _, (fresh,) = judge_split(task, "test", [entrant.expr], per_family, seeds, device)
+            # Read back, so that the first answer and the remembered one agree to the last digit.
+            known = store.add_judged(formula, VERSION, keys, fresh)
         errors.append(known)
     return errors, families, names
 

@@ -182,8 +182,12 @@ class Store:
 
     def add_judged(
         self, formula: str, protocol: str, instances: Iterable[str], errors: NDArray[np.float64]
-    ) -> None:
-        """Remember test errors [instance, seed, 4] of a function; seeds count from 0."""
+    ) -> NDArray[np.float64]:
+        """Remember test errors [instance, seed, 4] of a function; seeds count from 0.
+
+        Returns:
+            The errors as they are stored, to nine digits.
+        """
         rows = [
             (formula, protocol, name, seed, _pack(errors[place, seed]))
             for place, name in enumerate(instances)
@@ -191,6 +195,7 @@ class Store:
         ]
         with self.transaction():
             self._db.executemany("INSERT OR REPLACE INTO judged VALUES (?,?,?,?,?)", rows)
+        return _unpack(_pack(errors))
 
     def judged(
         self, formula: str, protocol: str, instances: list[str], seeds: int

@@ -1,0 +1,83 @@
+"""Batches: every combination, one directory each, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from symact.batch import load_batch
+from symact.errors import SymactError
+
+JOBS = """
+grammars = ["rational"]
+tasks = ["polynomial"]
+seeds = [0, 1]
+budget = "12"
+compare = false
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grammars = [", "not TOML"),
+        (JOBS + "grammer = 1", "key 'grammer': unknown; did you mean 'grammars'"),
+        (JOBS.replace('"rational"', '"rationl"'), "did you mean 'rational'"),
+        (JOBS.replace('"polynomial"', '"polynom"'), "key 'tasks'"),
+        (JOBS.replace("[0, 1]", "[]"), "key 'seeds': expected a list"),
+        (JOBS.replace("[0, 1]", '["a"]'), "key 'seeds': expected ints"),
+        (JOBS.replace("[0, 1]", "[1, 1]"), "share the directory"),
+        (JOBS.replace('"12"', '"soon"'), "key 'budget'"),
+        (JOBS + 'proposer = "ggp"', "key 'proposer'"),
+    ],
+)
+def test_a_malformed_file_is_refused_in_one_line(text, message, tmp_path):
+    file = tmp_path / "jobs.toml"
+    file.write_text(text)
+    with pytest.raises(SymactError, match=r"^[^\n]*$") as caught:
+        load_batch(file)
+    assert message in str(caught.value)
+
+
+def test_jobs_are_every_combination_in_order(tmp_path):
+    file = tmp_path / "jobs.toml"
+    file.write_text(JOBS.replace('["rational"]', '["rational", "periodic"]'))
+    names = [job.name for job in load_batch(file).jobs]
+    assert names == [f"{g}-polynomial-{s}" for g in ("rational", "periodic") for s in (0, 1)]
+
+
+def test_a_failing_job_stops_no_other_and_a_second_batch_skips_what_is_done(tmp_path):
+    (tmp_path / "jobs.toml").write_text(JOBS)
+    broken = tmp_path / "jobs" / "rational-polynomial-0"
+    broken.mkdir(parents=True)
+    (broken / "run.db").write_bytes(b"no database" * 100)
+    first = run_batch(tmp_path)
+    assert first.returncode == 1
+    printed = (tmp_path / "printed").read_text()
+    assert "1 of 2 jobs done, 1 failed" in printed
+    assert "not a readable run" in (broken / "log.txt").read_text()
+    assert (broken / "run.db").read_bytes() == b"no database" * 100
+    done = tmp_path / "jobs" / "rational-polynomial-1"
+    assert "done, best" in (done / "log.txt").read_text()
+    before = (done / "run.db").read_bytes()
+
+    (broken / "run.db").unlink()
+    second = run_batch(tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert "2 of 2 jobs done, 0 failed" in (tmp_path / "printed").read_text()
+    assert (done / "run.db").read_bytes() == before
+
+
+def run_batch(folder):
+    with (folder / "printed").open("w") as stream:
+        return subprocess.run(
+            [sys.executable, "-m", "symact.cli", "batch", "jobs.toml"],
+            cwd=folder,
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=180,
+        )

@@ -1,0 +1,219 @@
+"""The command line, end to end, as a user meets it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SYMACT = [sys.executable, "-m", "symact.cli"]
+
+
+def symact(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SYMACT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        cwd=cwd,
+        timeout=180,
+    )
+
+
+def strict_json(text: str) -> dict:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished small run, searched through the command line."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    done = symact(
+        *("search", "--task", "polynomial", "--budget", 25, "--seed", 1),
+        *("--out", folder, "--no-compare"),
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "run.db").read_bytes()).hexdigest()
+
+
+def test_a_search_prints_plain_lines_when_piped_and_leaves_a_run(run):
+    folder, done = run
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "25 judged by ridge" in done.stdout
+    assert "best: #" in done.stdout
+    assert {"run.db", "config.toml"} <= {path.name for path in folder.iterdir()}
+
+
+def test_show_prints_the_front_for_people_and_for_programs(run):
+    folder, _ = run
+    assert "Pareto front" in symact("show", folder).stdout
+    shown = strict_json(symact("show", folder, "--json").stdout)
+    assert set(shown["counts"]) == {"seen", "screened", "ridge", "mini", "full"}
+    assert shown["counts"]["ridge"] == 25
+    assert shown["seed"] == 1
+    assert set(shown["rung_spearman"]) == {"ridge-mini", "mini-full", "full-selection"}
+    assert shown["front"]
+    for entry in shown["front"]:
+        assert {"id", "formula", "ood", "id_error", "flops", "nodes"} <= set(entry)
+
+
+def test_compare_judges_writes_a_report_and_remembers(run):
+    folder, _ = run
+    arguments = ("compare", folder, "ReLU", "x*tanh(x)", "--per-family", 2, "--seeds", 1, "--json")
+    first = symact(*arguments)
+    compared = strict_json(first.stdout)
+    assert set(compared) == {"protocol", "tasks", "seeds", "rows"}
+    assert len(compared["tasks"]) == 2
+    rows = {row["name"]: row for row in compared["rows"]}
+    assert {"ReLU", "GELU", "x*tanh(x)"} < set(rows)
+    assert rows["GELU"]["ratio"] == rows["GELU"]["low"] == rows["GELU"]["high"] == 1
+    assert rows["x*tanh(x)"]["kind"] == "imported"
+    assert any(row["kind"] == "found" for row in rows.values())
+    keys = {"name", "kind", "formula", "ood", "ratio", "low", "high", "id_ratio", "flops"}
+    for row in rows.values():
+        assert keys | {"families"} <= set(row)
+        assert row["low"] <= row["ratio"] <= row["high"]
+    for name in ("report.html", "table.md", "table.csv", "compare.json"):
+        assert (folder / name).stat().st_size > 200
+    for name in ("front", "functions", "distance"):
+        assert (folder / f"{name}.svg").read_text().startswith("<?xml")
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "report.html").read_text()
+    assert "<script" not in page
+    assert "x*tanh(x)" in page
+
+    before = judged_rows(folder)
+    again = symact(*arguments)
+    assert strict_json(again.stdout) == compared
+    assert judged_rows(folder) == before > 0
+    more = symact("compare", folder, "ReLU", "tanh", "--per-family", 2, "--seeds", 1)
+    assert "training" in more.stderr
+    assert more.stderr.count("training") == 1  # one new function, one training
+    assert judged_rows(folder) == before + 2
+
+
+def judged_rows(folder: Path) -> int:
+    with sqlite3.connect(folder / "run.db") as connection:
+        return connection.execute("SELECT COUNT(*) FROM judged").fetchone()[0]
+
+
+def test_resuming_a_finished_run_changes_nothing(run):
+    folder, _ = run
+    before = strict_json(symact("show", folder, "--json").stdout)
+    assert symact("resume", folder, "--no-compare").returncode == 0
+    assert strict_json(symact("show", folder, "--json").stdout) == before
+
+
+def test_a_search_into_an_existing_run_is_refused_and_the_run_kept(run):
+    folder, _ = run
+    before = digest(folder)
+    done = symact("search", "--task", "polynomial", "--budget", 5, "--out", folder)
+    assert_refused(done, "holds a run already")
+    assert digest(folder) == before
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stderr.startswith("symact: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "--grammar", "pointwize", "--out", "new"], "did you mean 'pointwise'"),
+        (["search", "--grammar", "bad.toml", "--out", "new"], "did you mean 'tanh'"),
+        (["search", "--grammar", "none.toml", "--out", "new"], "none.toml: cannot be read"),
+        (["search", "--task", "feynmann", "--out", "new"], "did you mean 'feynman'"),
+        (["search", "--budget", "soon", "--out", "new"], "budget 'soon'"),
+        (["search", "--budget=-5", "--out", "new"], "budget '-5'"),
+        (["search", "--seed=-1", "--out", "new"], "--seed"),
+        (["search", "--proposer", "llm", "--out", "new"], "unknown proposer"),
+        (["zoo", "gelusin"], "did you mean 'GELUSine'"),
+        (["show", "nowhere"], "run.db is missing"),
+        (["resume", "nowhere"], "run.db is missing"),
+        (["show", "garbage"], "not a readable run"),
+        (["grammar", "check", "bad.toml"], "bad.toml, production 'tanhh'"),
+        (["batch", "none.toml"], "none.toml: cannot be read"),
+        (["doctor", "--task", "digit"], "did you mean 'digits'"),
+        (["serach"], "search"),
+        (["show"], "Missing argument"),
+    ],
+)
+def test_bad_input_is_one_line_with_status_2_and_makes_nothing(arguments, message, tmp_path):
+    (tmp_path / "bad.toml").write_text("[productions]\ntanhh = 1\n")
+    (tmp_path / "garbage").mkdir()
+    (tmp_path / "garbage" / "run.db").write_bytes(b"no database" * 100)
+    before = sorted(tmp_path.rglob("*"))
+    assert_refused(symact(*arguments, cwd=tmp_path), message)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_unknown_functions_in_a_comparison_are_refused(run):
+    folder, _ = run
+    assert_refused(symact("compare", folder, "Gelusin"), "did you mean 'GELUSine'")
+    assert_refused(symact("compare", folder, "tanhh(x) + 1"), "did you mean 'tanh'")
+
+
+def test_zoo_grammar_and_doctor_answer():
+    listed = symact("zoo").stdout
+    assert listed.count("\n") > 100
+    assert "0.1*sin(x)" in symact("zoo", "GELUSine").stdout
+    assert len(strict_json('{"all":' + symact("zoo", "--json").stdout + "}")["all"]) > 100
+    names = symact("grammar", "list").stdout
+    assert all(n in names for n in ("pointwise", "swish", "periodic", "rational", "batch", "full"))
+    assert "some sentences" in symact("grammar", "check", "swish").stdout
+    examined = symact("doctor", "--task", "harmonic").stdout
+    assert "warning: constant has the lowest OOD error" in examined
+    assert all(n in examined for n in ("ReLU", "GELU", "SiLU", "tanh", "identity", "GELUSine"))
+    assert "Usage" in symact("--help").stdout
+    assert symact("--version").stdout.startswith("symact ")
+
+
+def test_control_c_ends_a_search_within_seconds_and_resume_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    command = [*SYMACT, "search", "--task", "polynomial", "--budget", "1h", "--out", str(folder)]
+    errors = tmp_path / "stderr"
+    with errors.open("w") as stream:
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=stream, start_new_session=True
+        )
+        deadline = time.monotonic() + 150
+        while "mini" not in last_search_line(errors) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=15) == 130
+    text = errors.read_text()
+    assert f"symact resume {folder}" in text
+    assert "Traceback" not in text
+    shown = strict_json(symact("show", folder, "--json").stdout)
+    assert not shown["finished"]
+    judged = shown["counts"]["ridge"]
+    assert judged > 0
+    resumed = symact("resume", folder, "--budget", judged + 5, "--no-compare")
+    assert resumed.returncode == 0, resumed.stderr
+    assert strict_json(symact("show", folder, "--json").stdout)["counts"]["ridge"] == judged + 5
+
+
+def last_search_line(path: Path) -> str:
+    """The last line about a finished generation, empty if there is none yet."""
+    lines = [line for line in path.read_text().splitlines() if line.startswith("search")]
+    return lines[-1] if lines and " 0 seen" not in lines[-1] else ""

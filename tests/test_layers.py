@@ -1,0 +1,101 @@
+"""Heavy libraries stay in their homes, and nothing in the package can run what a user made."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "symact"
+
+#: Which modules may import each heavy library.
+HOMES = {
+    "torch": {"lower/_torch.py", "score/_full.py"},
+    "numba": {"lower/_kernels.py", "lower/_tape.py", "score/_mini.py"},
+    "llvmlite": {"lower/_kernels.py"},
+    "sympy": {"lower/_sympy.py", "simplify.py"},
+    "deap": {"propose/_gp.py", "propose/_trees.py"},
+    "matplotlib": {"figures.py"},
+    "sklearn": {"tasks/_digits.py"},
+    "pandas": {"result.py"},
+}
+
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+FORBIDDEN_MODULES = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib", "subprocess"}
+
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def imports_of(tree: ast.Module) -> list[tuple[str, bool]]:
+    """Top-level names of imported packages, each with whether it is for type checkers only."""
+    found = []
+    typing_only = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name.split(".")[0], node in typing_only) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append((node.module.split(".")[0], node in typing_only))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_heavy_libraries_are_imported_only_at_home(path):
+    name = path.relative_to(SOURCE).as_posix()
+    for library, typing_only in imports_of(ast.parse(path.read_text())):
+        if library in HOMES and not typing_only:
+            assert name in HOMES[library], f"{name} imports {library}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_nothing_is_unpickled_evaluated_or_started(path):
+    tree = ast.parse(path.read_text())
+    assert not FORBIDDEN_MODULES & {library for library, _ in imports_of(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            assert getattr(node.func, "id", "") not in FORBIDDEN_CALLS
+            called = ast.unparse(node.func)
+            assert called not in ("os.system", "os.popen", "torch.load", "np.load")
+            assert not any(keyword.arg == "shell" for keyword in node.keywords)
+
+
+@pytest.mark.parametrize("arguments", [["-c", "import symact"], ["-m", "symact.cli", "--help"]])
+def test_importing_and_asking_for_help_stay_light(arguments):
+    script = (
+        "import sys, runpy, atexit\n"
+        f"heavy = {sorted(HOMES)!r}\n"
+        "atexit.register(lambda: print('LOADED', [n for n in heavy if n in sys.modules]))\n"
+    )
+    if arguments[0] == "-c":
+        script += arguments[1]
+    else:
+        script += "sys.argv = ['symact', '--help']\nfrom symact.cli import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "LOADED []" in done.stdout
+
+
+def test_no_tracked_file_names_a_path_of_somebodys_machine():
+    root = SOURCE.parents[1]
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True)
+    if listed.returncode != 0:  # an unpacked sdist has no history; the files are all there are
+        names = [str(p.relative_to(root)) for p in root.rglob("*") if ".venv" not in p.parts]
+    else:
+        names = listed.stdout.split("\n")
+    home = "/" + "home/"
+    own = os.fspath(root) + "/"
+    for name in names:
+        path = root / name
+        if path.is_file() and path.suffix in (".py", ".md", ".toml", ".txt", ".json", ""):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            assert home not in text, name
+            assert own not in text, name
