@@ -307,13 +307,15 @@ class _Parser:
 
     def power(self) -> Expr:
         base = self.atom()
-        while self._peek() == "**":
+        if self._peek() == "**":
             self._next()
             _, exponent, column = self._next()
             name = {str(power): name for name, power in _POWERS.items()}.get(exponent)
             if name is None:
                 raise self._error(f"only **2 and **3 exist, got '**{exponent}'", column)
             base = self._call(name, (base,), column)
+            if self._peek() == "**":
+                raise self._error("powers of powers need parentheses", column)
         return base
 
     def atom(self) -> Expr:

@@ -22,6 +22,9 @@ from symact.errors import StoreError
 
 SCHEMA_VERSION = 1
 
+#: How every SQLite database begins; anything else is not opened, so that it stays as it is.
+_MAGIC = b"SQLite format 3\0"
+
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE candidates (
@@ -259,6 +262,9 @@ def open_run(path: str | Path) -> Store:
     file = folder / "run.db"
     if not file.is_file():
         raise StoreError(f"{folder}: no run here (run.db is missing)")
+    with file.open("rb") as handle:
+        if handle.read(len(_MAGIC)) != _MAGIC:
+            raise StoreError(f"{file}: not a readable run: it is no SQLite database")
     try:
         store = Store(_connect(file), folder)
         version = store.get("schema")

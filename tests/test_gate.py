@@ -1,0 +1,32 @@
+"""The gate warns where a search would mean nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from symact.gate import RANKED, check_task, examine
+from symact.score import Ladder, Plan
+from symact.tasks import Task, task
+
+
+def test_the_gate_ranks_its_functions_and_warns_of_trivial_winners():
+    gate = examine(task("harmonic"), per_family=4, seeds=1)
+    assert {entry.name for entry in gate.entries} == set(RANKED)
+    assert [e.ood for e in gate.entries] == sorted(e.ood for e in gate.entries)
+    assert any("constant has the lowest OOD error" in warning for warning in gate.warnings)
+    constant = next(entry for entry in gate.entries if entry.name == "constant")
+    assert 0.9 < constant.id_error < 1.2
+
+
+def test_the_gate_warns_where_a_straight_line_wins():
+    generator = np.random.default_rng(0)
+    inside, outside = generator.uniform(-1, 1, (200, 2)), generator.uniform(2, 3, (200, 2))
+
+    def line(x):
+        return 2 * x[:, 0] - x[:, 1]
+
+    linear = Task.from_arrays(inside, line(inside), outside, line(outside))
+    plan = Plan(mini_instances=2, full_instances=1, ridge_instances=1)
+    gate = check_task(Ladder(linear, 0, plan))
+    assert gate.entries[0].name == "identity"
+    assert any("identity has the lowest OOD error" in warning for warning in gate.warnings)

@@ -1,0 +1,101 @@
+"""Aggregation, intervals and rank agreement against hand-made numbers and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import spearmanr
+
+from symact import stats
+from symact.protocol import BEST_ERROR, WORST_ERROR
+
+FAMILIES = ["a", "a", "b"]
+
+
+def test_a_score_is_the_mean_over_families_of_means_of_medians_of_means_of_logs():
+    errors = np.array(
+        [
+            [[1.0, 0.1, 1.0, 10.0], [0.1, 1.0, 1.0, 1.0], [0.01, 10.0, 10.0, 10.0]],
+            [[1.0, 100.0, 100.0, 100.0]] * 3,
+            [[0.1, 0.1, 0.1, 0.1]] * 3,
+        ]
+    )
+    score = stats.score(errors, FAMILIES)
+    # Instances: median(0, 0, 1) = 0; 2; -1. Families: a 1, b -1.
+    assert score.instances == pytest.approx((0.0, 2.0, -1.0))
+    assert score.families == pytest.approx({"a": 1.0, "b": -1.0})
+    assert score.ood == pytest.approx(0.0)
+    assert score.id_error == pytest.approx((np.mean([-1, 0]) + -1) / 2)
+    assert score.diverged == 0
+
+
+def test_what_is_not_finite_counts_as_the_worst_and_everything_is_clipped():
+    logs = stats.log_errors([np.nan, np.inf, -np.inf, 1e99, 0.0, 1.0])
+    worst, best = np.log10(WORST_ERROR), np.log10(BEST_ERROR)
+    np.testing.assert_allclose(logs, [worst, worst, worst, worst, best, 0.0])
+    errors = np.ones((3, 2, 4))
+    errors[0, 0, 2] = np.nan
+    assert stats.score(errors, FAMILIES).diverged == pytest.approx(1 / 6)
+
+
+POSITIVE = arrays(float, (3, 2, 4), elements=st.floats(1e-6, 1e4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(errors=POSITIVE)
+def test_the_ratio_of_a_function_to_itself_is_exactly_one(errors):
+    interval = stats.ratio(errors, errors, FAMILIES, resamples=50)
+    assert (interval.ratio, interval.low, interval.high) == (1, 1, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(errors=POSITIVE, factor=st.floats(0.1, 10))
+def test_a_ratio_scales_with_the_errors_and_has_no_spread_where_all_change_alike(errors, factor):
+    interval = stats.ratio(errors * factor, errors, FAMILIES, resamples=50)
+    assert interval.ratio == pytest.approx(factor)
+    assert interval.low == pytest.approx(factor)
+    assert interval.high == pytest.approx(factor)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    families = ["a"] * 12 + ["b"] * 12
+    hits = 0
+    for trial in range(200):
+        logs = generator.normal(-0.2, 0.3, (24, 1, 1))
+        reference = 10 ** generator.normal(0, 1, (24, 1, 4))
+        interval = stats.ratio(reference * 10**logs, reference, families, resamples=400, seed=trial)
+        hits += interval.low <= 10**-0.2 <= interval.high
+    assert 0.87 <= hits / 200 <= 0.99
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30).filter(
+        lambda p: all(len(set(side)) > 1 for side in zip(*p, strict=True))
+    )
+)
+def test_spearman_is_that_of_scipy(pairs):
+    a, b = zip(*pairs, strict=True)
+    assert stats.spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
+
+
+def test_spearman_of_too_little_is_nothing():
+    assert stats.spearman([1, 2], [1, 2]) is None
+    assert stats.spearman([1, 1, 1], [1, 2, 3]) is None
+    assert stats.spearman([1, 2, np.nan, 3], [1, 2, 9, 4]) == pytest.approx(1)
+
+
+def test_family_ranks_do_not_depend_on_the_scale_of_a_family():
+    generator = np.random.default_rng(0)
+    errors = 10 ** generator.normal(size=(6, 3, 1, 4))
+    scaled = errors * np.array([1.0, 1.0, 1e3])[None, :, None, None]
+    ranks = stats.family_ranks(errors, FAMILIES)
+    np.testing.assert_array_equal(ranks, stats.family_ranks(scaled, FAMILIES))
+    assert ranks.min() >= 0
+    assert ranks.max() <= 1
+    order = stats.family_ranks(np.array([1.0, 3.0, 2.0])[:, None, None, None] * errors[0], FAMILIES)
+    np.testing.assert_allclose(order, [0.0, 1.0, 0.5])
