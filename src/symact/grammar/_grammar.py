@@ -53,13 +53,11 @@ class Constants:
         distribution: ``normal``, ``uniform`` or ``choice``.
         parameters: Mean and deviation, low and high, or the values to choose from.
         digits: Significant digits that a literal is rounded to.
-        weight: Its share among the leaves of its type.
     """
 
     distribution: str = "normal"
     parameters: tuple[float, ...] = (0.0, 1.0)
     digits: int = 2
-    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ class Grammar:
         start: The type of a whole candidate.
         types: Every type with its supertypes.
         productions: In the order of the file.
-        terminal: Type and weight of the variable x.
+        terminal: The type of the variable x.
         constants: How literals are drawn, None for none.
         limits: Size, depth and cost.
         seeds: Names of the zoo or formulas to start from.
@@ -112,7 +110,7 @@ class Grammar:
     start: str
     types: Mapping[str, tuple[str, ...]]
     productions: tuple[Production, ...]
-    terminal: tuple[str, float]
+    terminal: str
     constants: Constants | None
     limits: Limits
     seeds: tuple[str, ...]
@@ -169,7 +167,7 @@ class Grammar:
     def leaf_type(self, expr: Expr, wanted: str) -> str | None:
         """Return the type a leaf has where ``wanted`` is asked for, None if it does not fit."""
         if expr.op == VAR:
-            own = self.terminal[0]
+            own = self.terminal
             return own if expr.value == "x" and self.is_subtype(own, wanted) else None
         if expr.op == CONST and self.constants is not None:
             own = "PositiveConst" if expr.number > 0 and wanted == "PositiveConst" else "Const"

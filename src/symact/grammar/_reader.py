@@ -124,20 +124,17 @@ class Reader:
                 self.fail(f"key 'types.{name}'", f"expected a type or a list, got {parents!r}")
             self.types[name] = tuple(self._type(f"key 'types.{name}'", p) for p in listed)
 
-    def _read_terminals(self, table: Mapping[str, Any]) -> tuple[str, float]:
+    def _read_terminals(self, table: Mapping[str, Any]) -> str:
         entry = self._only(table, "terminals", "x", "Real")
-        if isinstance(entry, str):
-            return self._number_type("key 'terminals.x'", entry), 1.0
-        if not isinstance(entry, dict) or not set(entry) <= {"type", "weight"}:
-            self.fail("key 'terminals.x'", "expected a type, or {type, weight}")
-        weight = self._positive("key 'terminals.x.weight'", entry.get("weight", 1.0))
-        return self._number_type("key 'terminals.x.type'", entry.get("type", "Real")), weight
+        if not isinstance(entry, str):
+            self.fail("key 'terminals.x'", f"expected a type, got {entry!r}")
+        return self._number_type("key 'terminals.x'", entry)
 
     def _read_constants(self, data: Mapping[str, Any]) -> Constants | None:
         if "constants" not in data:
             return None
         table = self._table(data, "constants")
-        known = ("distribution", "parameters", "digits", "weight")
+        known = ("distribution", "parameters", "digits")
         for key in table:
             if key not in known:
                 self.fail(f"key 'constants.{key}'", f"unknown; {choices(key, known)}")
@@ -161,8 +158,7 @@ class Reader:
         digits = table.get("digits", 2)
         if not isinstance(digits, int) or isinstance(digits, bool) or not 1 <= digits <= 15:
             self.fail("key 'constants.digits'", f"expected 1 to 15, got {digits!r}")
-        weight = self._positive("key 'constants.weight'", table.get("weight", 1.0))
-        return Constants(kind, tuple(float(p) for p in parameters), digits, weight)
+        return Constants(kind, tuple(float(p) for p in parameters), digits)
 
     def _read_productions(self, table: Mapping[str, Any]) -> list[Production]:
         found = []
@@ -230,14 +226,14 @@ class Reader:
             self.fail("key 'seeds.zoo'", "expected a list of names or formulas")
         return tuple(seeds)
 
-    def _leaves(self, terminal: tuple[str, float], constants: Constants | None) -> list[str]:
-        return [terminal[0], *(_CONSTANT_TYPES if constants else ())]
+    def _leaves(self, terminal: str, constants: Constants | None) -> list[str]:
+        return [terminal, *(_CONSTANT_TYPES if constants else ())]
 
     def _feed(
         self,
         proposed: list[Production],
         start: str,
-        terminal: tuple[str, float],
+        terminal: str,
         constants: Constants | None,
     ) -> tuple[Production, ...]:
         """Keep the productions whose arguments can be produced; share weights among signatures."""
@@ -273,13 +269,13 @@ class Reader:
         limits: Limits,
         start: str,
         productions: tuple[Production, ...],
-        terminal: tuple[str, float],
+        terminal: str,
         constants: Constants | None,
     ) -> None:
         leaves = self._leaves(terminal, constants)
         smallest = smallest_sentences(self.types, productions, leaves)
         nodes, depth, flops = smallest[start]
-        if is_subtype(terminal[0], start, self.types):
+        if is_subtype(terminal, start, self.types):
             nodes = depth = 1
         for key, least in (("nodes", nodes), ("depth", depth), ("flops", flops)):
             if getattr(limits, key) < least:

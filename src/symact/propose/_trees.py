@@ -43,7 +43,7 @@ class Trees:
             self._productions[production.name] = production
         self._leaves: dict[str, Any] = {}
         self._add_leaves()
-        leaf_types = [grammar.terminal[0], *self._constant_types()]
+        leaf_types = [grammar.terminal, *self._constant_types()]
         self._smallest = smallest_sentences(grammar.types, grammar.productions, leaf_types)
         self._options = {name: self._options_of(name) for name in grammar.types}
 
@@ -51,7 +51,7 @@ class Trees:
         return ("Const", "PositiveConst") if self.grammar.constants is not None else ()
 
     def _add_leaves(self) -> None:
-        type_, _ = self.grammar.terminal
+        type_ = self.grammar.terminal
         self.pset.addTerminal("x", self._classes[type_], name="x")
         self._leaves["x"] = self.pset.mapping["x"]
         constants = self.grammar.constants
@@ -70,12 +70,11 @@ class Trees:
                 nodes = 1 + sum(self._smallest[arg][0] for arg in p.args)
                 depth_ = 1 + max(self._smallest[arg][1] for arg in p.args)
                 options.append((self._primitives[p.name], p.weight, depth_, nodes))
-        type_, weight = grammar.terminal
-        if grammar.is_subtype(type_, wanted):
-            options.append((self._leaves["x"], weight, 1, 1))
+        if grammar.is_subtype(grammar.terminal, wanted):
+            options.append((self._leaves["x"], 1.0, 1, 1))
         for name in self._constant_types():
-            if grammar.is_subtype(name, wanted) and grammar.constants is not None:
-                options.append((self._leaves[name], grammar.constants.weight, 1, 1))
+            if grammar.is_subtype(name, wanted):
+                options.append((self._leaves[name], 1.0, 1, 1))
         return options
 
     def grow(self, height: int, type_: Any = None) -> list[Any]:
