@@ -18,9 +18,10 @@ body { font: 16px/1.5 Georgia, serif; color: #222; max-width: 60rem; margin: 2re
   padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 table { border-collapse: collapse; font: 13px/1.4 Helvetica, Arial, sans-serif; width: 100%; }
-th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid #ddd; }
+th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid #ddd;
+  white-space: nowrap; }
 th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
-td:last-child { overflow-wrap: anywhere; }
+td:last-child { white-space: normal; overflow-wrap: anywhere; }
 tr.found { background: #eef5fb; font-weight: 600; }
 code { font: 12px/1.4 Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 figure { margin: 1.5rem 0; } figcaption { font-size: .9rem; color: #555; }
