@@ -1,6 +1,6 @@
 """Search on measurements of one's own: arrays inside and outside the range one has trained on.
 
-Run: ``python examples/my_data.py`` (about two minutes on two cores).
+Run: ``python examples/my_data.py`` (about half a minute on two cores).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
         return x[:, 0] * np.exp(-(x[:, 1] ** 2)) + x[:, 2]
 
     task = symact.Task.from_arrays(inside, measure(inside), outside, measure(outside))
-    result = symact.search("pointwise", task, budget=150, seed=0)
+    result = symact.search("pointwise", task, budget=400, seed=0)
     print(result.to_frame().nsmallest(5, "mini_ood")[["formula", "mini_ood", "mini_id"]])
     comparison = symact.compare(result, ["ReLU", "GELU", "tanh"], task=task, seeds=1)
     for row in comparison.rows:

@@ -63,6 +63,7 @@ def test_show_prints_the_front_for_people_and_for_programs(run):
     folder, _ = run
     assert "Pareto front" in symact("show", folder).stdout
     shown = strict_json(symact("show", folder, "--json").stdout)
+    assert {"protocol", "seed", "counts", "rung_spearman", "front"} <= set(shown)
     assert set(shown["counts"]) == {"seen", "screened", "ridge", "mini", "full"}
     assert shown["counts"]["ridge"] == 25
     assert shown["seed"] == 1
@@ -101,7 +102,7 @@ def test_compare_judges_writes_a_report_and_remembers(run):
     again = symact(*arguments)
     assert strict_json(again.stdout) == compared
     assert judged_rows(folder) == before > 0
-    more = symact("compare", folder, "ReLU", "tanh", "--per-family", 2, "--seeds", 1)
+    more = symact("compare", folder, "GELU", "ReLU", "tanh", "--per-family", 2, "--seeds", 1)
     assert "training" in more.stderr
     assert more.stderr.count("training") == 1  # one new function, one training
     assert judged_rows(folder) == before + 2
@@ -114,9 +115,15 @@ def judged_rows(folder: Path) -> int:
 
 def test_resuming_a_finished_run_changes_nothing(run):
     folder, _ = run
-    before = strict_json(symact("show", folder, "--json").stdout)
-    assert symact("resume", folder, "--no-compare").returncode == 0
-    assert strict_json(symact("show", folder, "--json").stdout) == before
+    before = dump(folder)
+    done = symact("resume", folder, "--no-compare")
+    assert done.returncode == 0, done.stderr
+    assert dump(folder) == before
+
+
+def dump(folder: Path) -> list[str]:
+    with sqlite3.connect(folder / "run.db") as connection:
+        return list(connection.iterdump())
 
 
 def test_a_search_into_an_existing_run_is_refused_and_the_run_kept(run):
@@ -143,13 +150,17 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
         (["search", "--grammar", "none.toml", "--out", "new"], "none.toml: cannot be read"),
         (["search", "--task", "feynmann", "--out", "new"], "did you mean 'feynman'"),
         (["search", "--budget", "soon", "--out", "new"], "budget 'soon'"),
-        (["search", "--budget=-5", "--out", "new"], "budget '-5'"),
+        (["search", "--budget", "-5", "--out", "new"], "budget '-5'"),
         (["search", "--seed=-1", "--out", "new"], "--seed"),
         (["search", "--proposer", "llm", "--out", "new"], "unknown proposer"),
         (["zoo", "gelusin"], "did you mean 'GELUSine'"),
         (["show", "nowhere"], "run.db is missing"),
         (["resume", "nowhere"], "run.db is missing"),
+        (["compare", "nowhere", "ReLU"], "run.db is missing"),
         (["show", "garbage"], "not a readable run"),
+        (["resume", "garbage"], "not a readable run"),
+        (["compare", "garbage", "ReLU"], "not a readable run"),
+        (["search", "--out", "garbage"], "holds a run already"),
         (["grammar", "check", "bad.toml"], "bad.toml, production 'tanhh'"),
         (["batch", "none.toml"], "none.toml: cannot be read"),
         (["doctor", "--task", "digit"], "did you mean 'digits'"),
@@ -161,9 +172,14 @@ def test_bad_input_is_one_line_with_status_2_and_makes_nothing(arguments, messag
     (tmp_path / "bad.toml").write_text("[productions]\ntanhh = 1\n")
     (tmp_path / "garbage").mkdir()
     (tmp_path / "garbage" / "run.db").write_bytes(b"no database" * 100)
-    before = sorted(tmp_path.rglob("*"))
+    before = contents(tmp_path)
     assert_refused(symact(*arguments, cwd=tmp_path), message)
-    assert sorted(tmp_path.rglob("*")) == before
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes | None]:
+    """Every path below a directory with its bytes; None for a directory."""
+    return {p: p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
 
 
 def test_unknown_functions_in_a_comparison_are_refused(run):
@@ -172,7 +188,7 @@ def test_unknown_functions_in_a_comparison_are_refused(run):
     assert_refused(symact("compare", folder, "tanhh(x) + 1"), "did you mean 'tanh'")
 
 
-def test_zoo_grammar_and_doctor_answer():
+def test_zoo_grammar_and_doctor_answer(tmp_path):
     listed = symact("zoo").stdout
     assert listed.count("\n") > 100
     assert "0.1*sin(x)" in symact("zoo", "GELUSine").stdout
@@ -180,6 +196,13 @@ def test_zoo_grammar_and_doctor_answer():
     names = symact("grammar", "list").stdout
     assert all(n in names for n in ("pointwise", "swish", "periodic", "rational", "batch", "full"))
     assert "some sentences" in symact("grammar", "check", "swish").stdout
+    (tmp_path / "mine.toml").write_text("[productions]\nmul = 1\ntanh = 1\n")
+    checked = symact("grammar", "check", "mine.toml", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.startswith("mine: ")
+    gate = strict_json(symact("doctor", "--task", "polynomial", "--json").stdout)
+    assert {"entries", "warnings"} <= set(gate)
+    assert not gate["warnings"]
     examined = symact("doctor", "--task", "harmonic").stdout
     assert "warning: constant has the lowest OOD error" in examined
     assert all(n in examined for n in ("ReLU", "GELU", "SiLU", "tanh", "identity", "GELUSine"))
@@ -187,7 +210,7 @@ def test_zoo_grammar_and_doctor_answer():
     assert symact("--version").stdout.startswith("symact ")
 
 
-def test_control_c_ends_a_search_within_seconds_and_resume_goes_on(tmp_path):
+def test_control_c_in_a_generation_ends_the_search_and_resume_goes_on(tmp_path):
     folder = tmp_path / "run"
     command = [*SYMACT, "search", "--task", "polynomial", "--budget", "1h", "--out", str(folder)]
     errors = tmp_path / "stderr"
@@ -195,25 +218,31 @@ def test_control_c_ends_a_search_within_seconds_and_resume_goes_on(tmp_path):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=stream, start_new_session=True
         )
-        deadline = time.monotonic() + 150
-        while "mini" not in last_search_line(errors) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        time.sleep(0.5)
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(timeout=15) == 130
+        try:
+            assert searches_within(120, process, errors), errors.read_text()
+            time.sleep(0.5)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(timeout=10) == 130
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     text = errors.read_text()
     assert f"symact resume {folder}" in text
     assert "Traceback" not in text
     shown = strict_json(symact("show", folder, "--json").stdout)
     assert not shown["finished"]
     judged = shown["counts"]["ridge"]
-    assert judged > 0
-    resumed = symact("resume", folder, "--budget", judged + 5, "--no-compare")
+    assert "not finished" in symact("show", folder).stdout
+    resumed = symact("resume", folder, "--budget", judged + 12, "--no-compare")
     assert resumed.returncode == 0, resumed.stderr
-    assert strict_json(symact("show", folder, "--json").stdout)["counts"]["ridge"] == judged + 5
+    assert strict_json(symact("show", folder, "--json").stdout)["counts"]["ridge"] == judged + 12
 
 
-def last_search_line(path: Path) -> str:
-    """The last line about a finished generation, empty if there is none yet."""
-    lines = [line for line in path.read_text().splitlines() if line.startswith("search")]
-    return lines[-1] if lines and " 0 seen" not in lines[-1] else ""
+def searches_within(seconds: float, process: subprocess.Popen[bytes], log: Path) -> bool:
+    """Wait for a search to report that its loop has begun."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        if any(line.startswith("search") for line in log.read_text().splitlines()):
+            return True
+        time.sleep(0.1)
+    return False

@@ -71,8 +71,13 @@ def load_batch(path: str | Path) -> Batch:
         if name not in TASKS:
             raise BatchError(f"{file}, key 'tasks': unknown task '{name}'; {choices(name, TASKS)}")
     seeds = _list(file, data, "seeds", int)
-    budget = str(data.get("budget", "5m"))
-    proposer = str(data.get("proposer", "gp"))
+    for seed in seeds:
+        if seed < 0:
+            raise BatchError(f"{file}, key 'seeds': a seed is at least 0, got {seed}")
+    budget = str(_one(file, data, "budget", (str, int), "5m"))
+    proposer = _one(file, data, "proposer", (str,), "gp")
+    judged = _one(file, data, "compare", (bool,), True)
+    out = _one(file, data, "out", (str,), file.stem)
     if proposer not in PROPOSERS:
         hint = choices(proposer, PROPOSERS)
         raise BatchError(f"{file}, key 'proposer': unknown proposer '{proposer}'; {hint}")
@@ -81,14 +86,22 @@ def load_batch(path: str | Path) -> Batch:
     except SymactError as error:
         raise BatchError(f"{file}, key 'budget': {error}") from None
     jobs = tuple(
-        Job(f"{Path(g).stem}-{t}-{s}", g, t, s, budget, proposer, bool(data.get("compare", True)))
+        Job(f"{Path(g).stem}-{t}-{s}", g, t, s, budget, proposer, judged)
         for g, t, s in itertools.product(grammars, tasks, seeds)
     )
     names = [job.name for job in jobs]
     for name in names:
         if names.count(name) > 1:
             raise BatchError(f"{file}: two jobs would share the directory '{name}'")
-    return Batch(file.parent / str(data.get("out", file.stem)), jobs)
+    return Batch(file.parent / out, jobs)
+
+
+def _one(file: Path, data: dict[str, Any], key: str, kinds: tuple[type, ...], default: Any) -> Any:
+    value = data.get(key, default)
+    if type(value) not in kinds:
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise BatchError(f"{file}, key '{key}': expected {expected}, got {value!r}")
+    return value
 
 
 def _list(file: Path, data: dict[str, Any], key: str, kind: type) -> list[Any]:
@@ -104,7 +117,10 @@ def _list(file: Path, data: dict[str, Any], key: str, kind: type) -> list[Any]:
 def _grammar(file: Path, name: str) -> str:
     local = file.parent / name
     chosen = str(local) if name.endswith(".toml") and local.is_file() else name
-    Grammar.load(chosen)
+    try:
+        Grammar.load(chosen)
+    except SymactError as error:
+        raise BatchError(f"{file}, key 'grammars': {error}") from None
     return chosen
 
 
