@@ -1,6 +1,6 @@
 """Search a little and train a small model with the function that was found.
 
-Run: ``python examples/search_and_use.py`` (about a minute on two cores).
+Run: ``python examples/search_and_use.py`` (about two minutes on two cores).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def train(activation: torch.nn.Module, seed: int = 0) -> tuple[float, float]:
 
 
 def main() -> None:
-    result = symact.search("pointwise", "polynomial", budget=100, seed=0)
+    result = symact.search("pointwise", "ood-suite", budget=250, seed=0)
     best = result.best
     print(f"found {best.formula} at {best.flops} FLOPs; it prints as a module: {best.to_torch()}")
     for name, activation in (("found", best.to_torch()), ("GELU", torch.nn.GELU())):

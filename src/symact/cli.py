@@ -252,9 +252,10 @@ def grammar_check(
     from symact.propose import random
 
     grammar = Grammar.load(file)
+    limits = grammar.limits
     print(
-        f"{grammar.name}: {len(grammar.productions)} productions, at most {grammar.limits.nodes} "
-        f"nodes, depth {grammar.limits.depth}, {grammar.limits.flops} FLOPs; some sentences:"
+        f"{grammar.name}: {len(grammar.productions)} typed productions, at most {limits.nodes} "
+        f"nodes, depth {limits.depth}, {limits.flops} FLOPs; some sentences:"
     )
     for proposal in random(grammar, seed=0).ask(8):
         print(f"  {proposal.expr}")

@@ -19,9 +19,10 @@ from symact import stats, zoo
 from symact.cost import flops
 from symact.errors import ParseError, StoreError, SymactError, ZooError
 from symact.expr import Expr, parse, show, uses_statistics
-from symact.lower import evaluate_with_slopes, to_latex
+from symact.lower import evaluate, evaluate_with_slopes, to_latex
 from symact.protocol import COMPARED, ID_LIMIT, REFERENCE, VERSION
 from symact.result import Found, Result, is_pointwise, load
+from symact.score import GRID, check_device, fingerprint
 from symact.score._ladder import judge_split
 from symact.store import Store, in_memory, open_run
 from symact.table import Comparison, Row, to_csv, to_json, to_markdown
@@ -74,6 +75,7 @@ def compare(
     Raises:
         SymactError: An unknown name, a formula that does not parse, or no task to judge on.
     """
+    check_device(device)
     result = load(run) if isinstance(run, str | Path) else run
     entrants = _entrants(result, functions, best)
     target = _task(result, task)
@@ -115,11 +117,21 @@ def _entrants(result: Result | None, functions: Sequence[str], best: int) -> lis
     found = [] if result is None else best_of(result, best)
     if result is not None and not found:
         raise SymactError("the run has no judged candidate yet; give it a larger budget")
-    entrants = [Entrant(f"found #{f.id}", "found", f.expr) for f in found]
+    entrants = [Entrant(_found_name(f), "found", f.expr) for f in found]
     names = list(dict.fromkeys([*functions, REFERENCE]))
     entrants += [_known(name) for name in names]
     unique = {(entrant.name, entrant.kind): entrant for entrant in entrants}
     return list(unique.values())
+
+
+def _found_name(found: Found) -> str:
+    """Return the number of a found function and, where the zoo has its very values, that name."""
+    own = fingerprint(evaluate(found.expr, GRID))
+    with np.errstate(all="ignore"):
+        for known in zoo.known():
+            if fingerprint(evaluate(known.expr, GRID)) == own:
+                return f"found #{found.id} = {known.name}"
+    return f"found #{found.id}"
 
 
 def _known(text: str) -> Entrant:
@@ -266,20 +278,13 @@ def _run_info(result: Result) -> dict[str, object]:
 def _draw(result: Result, comparison: Comparison, folder: Path) -> dict[str, Path]:
     from symact import figures
 
-    points = [figures.Point(f"found #{f.id}", f.flops, f.ood) for f in result.front]
     known = [
         figures.Point(row.name, row.flops, row.ood)
         for row in comparison.rows
         if row.kind != "found"
     ]
-    judged = {row.name: row for row in comparison.rows}
-    # The front is drawn with the errors of one judge: test draws where there are some.
-    points = [
-        figures.Point(p.label, judged[p.label].flops, judged[p.label].ood)
-        for p in points
-        if p.label in judged
-    ]
     found = [row for row in comparison.rows if row.kind == "found"]
+    points = [figures.Point(row.name, row.flops, row.ood) for row in found]
     curves = [_curve(row.formula, parse(row.formula)) for row in found]
     reference = _curve(REFERENCE, zoo.find(REFERENCE).expr)
     paths = {}

@@ -25,7 +25,7 @@ from symact.grammar import Grammar
 from symact.propose import AbstractProposer, Proposal, Told, gp, random
 from symact.protocol import ID_LIMIT, REFERENCE, VERSION
 from symact.result import Result, config_of, non_dominated, result_of
-from symact.score import Ladder, Outcome, Plan, screen
+from symact.score import Ladder, Outcome, Plan, check_device, screen
 from symact.simplify import simplify
 from symact.store import Candidate, Scored, Store, create, in_memory, open_run
 from symact.tasks import TASKS, Task
@@ -100,6 +100,7 @@ def search(
     target = built_in_task(task) if isinstance(task, str) else task
     if proposer not in PROPOSERS:
         raise SymactError(f"unknown proposer '{proposer}'; known: {', '.join(PROPOSERS)}")
+    check_device(device)
     store = in_memory() if out is None else create(out)
     config = {
         "protocol": VERSION,
@@ -140,6 +141,8 @@ def resume(
     Raises:
         StoreError: No run there, or its task cannot be rebuilt.
     """
+    check_device(device)
+    total = None if budget is None else parse_budget(budget)
     store = open_run(path)
     config = config_of(store)
     if config["protocol"] != VERSION:
@@ -152,8 +155,9 @@ def resume(
             raise StoreError(f"{path}: its task '{config['task']}' came from arrays; pass task=")
         task = built_in_task(config["task"])
     grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
-    total = parse_budget(config["budget"] if budget is None else budget)
-    if budget is not None:
+    if total is None:
+        total = parse_budget(config["budget"])
+    else:
         config["budget"] = str(total)
         with store.transaction():
             store.put("config", config)
@@ -188,6 +192,8 @@ class _Search:
         self.formulas = {c.id: c.formula for c in known}
         self.mini = {s.candidate: (s.ood, s.id_error) for s in store.scores("mini")}
         self.full = {s.candidate: (s.ood, s.id_error) for s in store.scores("full")}
+        # The first screening on a machine compiles; that time belongs to no budget.
+        screen(self.reference)
         self.references = store.get("references") or self._judge_reference()
 
     def _judge_reference(self) -> dict[str, list[float]]:

@@ -87,6 +87,11 @@ def _activation(spans: Sequence[_Span], device: torch.device) -> Callable[[Tenso
     return through_torch
 
 
+def has_cuda() -> bool:
+    """Whether torch can train on a GPU here."""
+    return bool(torch.cuda.is_available())
+
+
 class FullTrainer:
     """Judges candidates by training one network for every instance and seed.
 
@@ -106,7 +111,7 @@ class FullTrainer:
         entropy: int,
         device: str | None = None,
     ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device or ("cuda" if has_cuda() else "cpu"))
         self.training = training
         self.data = data
         self.seeds = tuple(seeds)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import stats
+from symact.errors import SymactError, choices
 from symact.expr import Expr, uses_statistics
 from symact.protocol import FULL, MINI
 from symact.score._networks import Data, pack
@@ -143,6 +144,22 @@ class Ladder:
             self.task, "selection", exprs, self.plan.selection_instances, 1, self.device
         )
         return data, errors
+
+
+def check_device(device: str | None) -> None:
+    """Refuse a device that full training cannot run on; None is always fine.
+
+    Raises:
+        SymactError: It is neither ``cpu`` nor ``cuda``, or there is no CUDA device.
+    """
+    if device is None or device == "cpu":
+        return
+    if device != "cuda":
+        raise SymactError(f"unknown device '{device}'; {choices(device, ('cpu', 'cuda'))}")
+    from symact.score._full import has_cuda
+
+    if not has_cuda():
+        raise SymactError("device 'cuda': torch finds no CUDA device here; use cpu")
 
 
 def by_family(instances: Sequence[Instance]) -> list[list[Instance]]:
