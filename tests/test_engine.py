@@ -155,6 +155,32 @@ def test_bad_arguments_are_refused_before_anything_is_made(changes, message, tmp
     assert not (tmp_path / "new").exists()
 
 
+def test_a_grammar_with_few_sentences_ends_the_search_instead_of_looping(tmp_path):
+    small = symact.Grammar.parse(
+        'name = "small"\n[productions]\ntanh = 1\nsin = 1\n[limits]\nnodes = 3'
+    )
+    said = []
+    result = search(
+        small,
+        "polynomial",
+        budget=1000,
+        plan=TINY,
+        out=tmp_path / "run",
+        on_progress=lambda progress: said.append(progress.message),
+    )
+    assert result.counts["ridge"] == 6  # tanh, sin, and the four of one in the other
+    assert result.finished
+    assert any("nothing new" in message for message in said)
+
+
+def test_seeds_that_are_neither_names_nor_formulas_are_refused_before_anything_is_made(tmp_path):
+    text = 'name = "mine"\n[productions]\ntanh = 1\n[seeds]\nzoo = ["RELUU"]'
+    wrong = symact.Grammar.parse(text)
+    with pytest.raises(SymactError, match=r"grammar 'mine', key 'seeds.zoo'.*did you mean 'ReLU'"):
+        search(wrong, "polynomial", budget=5, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_random_search_is_a_proposer_like_any_other():
     result = run(proposer="random", budget=20)
     assert result.counts["ridge"] == 20

@@ -2,78 +2,150 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from symact.budget import Budget, parse_budget
-from symact.errors import BudgetError, StoreError
+from symact.errors import StoreError
 from symact.store import Candidate, Scored, create, in_memory, open_run
 
 
-def candidate(number: int) -> Candidate:
-    return Candidate(number, "tanh(x)", f"f{number}", "random", ("x",), 0, "passed", 10, 2)
+def candidate(number: int, outcome: str = "passed") -> Candidate:
+    return Candidate(number, "tanh(x)", f"f{number}", "random", ("x",), 0, outcome, 10, 2)
 
 
-def test_what_is_written_is_read_back_also_by_another_reader(tmp_path):
-    store = create(tmp_path / "run")
+@pytest.fixture
+def store(tmp_path):
+    with closing(create(tmp_path / "run")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def reader(store):
+    with closing(open_run(store.path)) as opened:
+        yield opened
+
+
+def test_what_is_written_is_read_back_also_by_another_reader(store, reader):
     errors = np.array([[[0.5, np.nan, np.inf, 1e-300]]])
     with store.transaction():
         store.add_candidates([candidate(1), candidate(2)])
         store.add_scores([Scored(1, "mini", 0.25, -1.5, errors)], "0.1")
         store.add_simplified({1: "tanh(x)"})
         store.put("state", {"generation": 1})
-    reader = open_run(tmp_path / "run")
     assert reader.candidates() == [candidate(1), candidate(2)]
     (scored,) = reader.scores("mini")
     assert (scored.candidate, scored.ood, scored.id_error) == (1, 0.25, -1.5)
     np.testing.assert_array_equal(scored.errors, [[[0.5, np.nan, np.nan, 1e-300]]])
+    assert reader.simplified() == {1: "tanh(x)"}
     assert reader.get("state") == {"generation": 1}
+    assert reader.get("nothing") is None
     assert reader.counts() == {"seen": 2, "screened": 2, "ridge": 0, "mini": 1, "full": 0}
     assert reader.outcomes() == {"passed": 2}
 
 
-def test_a_transaction_that_fails_leaves_nothing(tmp_path):
-    store = create(tmp_path / "run")
+def test_errors_keep_their_shape_and_nine_digits_also_where_all_are_nan(store, reader):
+    errors = np.full((3, 2, 4), np.nan)
+    mixed = np.random.default_rng(0).lognormal(0, 20, (2, 1, 4))
+    mixed[1, 0, 2] = np.nan
+    with store.transaction():
+        store.add_candidates([candidate(1), candidate(2)])
+        store.add_scores([Scored(1, "full", 6.0, 6.0, errors)], "0.1")
+        store.add_scores([Scored(2, "full", 6.0, 6.0, mixed)], "0.1")
+    first, second = reader.scores("full")
+    np.testing.assert_array_equal(first.errors, errors)
+    np.testing.assert_allclose(second.errors, mixed, rtol=1e-8)
+    assert second.errors.dtype == np.float64
 
+
+def test_candidates_and_scores_come_in_order_and_outcomes_most_frequent_first(store):
+    with store.transaction():
+        store.add_candidates([candidate(3, "flat"), candidate(1, "flat"), candidate(2)])
+        for number in (3, 1):
+            store.add_scores([Scored(number, "mini", 0.0, 0.0, np.ones((1, 1, 4)))], "0.1")
+    assert [c.id for c in store.candidates()] == [1, 2, 3]
+    assert [s.candidate for s in store.scores("mini")] == [1, 3]
+    assert list(store.outcomes().items()) == [("flat", 2), ("passed", 1)]
+    assert store.counts()["screened"] == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_transaction_that_fails_leaves_nothing(error, store, reader):
     def interrupted() -> None:
         with store.transaction():
             store.add_candidates([candidate(1)])
-            raise KeyboardInterrupt
+            store.put("state", {"generation": 1})
+            raise error
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         interrupted()
-    assert store.candidates() == []
+    assert store.candidates() == reader.candidates() == []
+    assert store.get("state") is None
     with store.transaction():
         store.add_candidates([candidate(1)])
-    assert len(open_run(tmp_path / "run").candidates()) == 1
-
-
-def test_a_reader_is_not_blocked_by_a_writer(tmp_path):
-    store = create(tmp_path / "run")
-    reader = open_run(tmp_path / "run")
-    with store.transaction():
-        store.add_candidates([candidate(1)])
-        assert reader.candidates() == []
     assert len(reader.candidates()) == 1
 
 
+def test_a_generation_that_breaks_in_the_middle_of_its_rows_leaves_nothing(store):
+    def twice() -> None:
+        with store.transaction():
+            store.add_candidates([candidate(1), candidate(2), candidate(1)])
+
+    with pytest.raises(sqlite3.IntegrityError):
+        twice()
+    assert store.candidates() == []
+
+
+def test_readers_are_not_blocked_by_a_writer_and_see_whole_generations(store, reader):
+    with closing(open_run(store.path)) as other:
+        with store.transaction():
+            store.add_candidates([candidate(1)])
+            assert reader.candidates() == other.candidates() == []
+            store.add_candidates([candidate(2)])
+            assert reader.counts()["seen"] == other.counts()["seen"] == 0
+        assert len(reader.candidates()) == len(other.candidates()) == 2
+
+
 def test_remembered_errors_are_given_only_if_all_are_there():
-    store = in_memory()
-    errors = np.arange(12, dtype=float).reshape(3, 1, 4)
-    store.add_judged("x", "0.1", ["a", "b", "c"], errors)
-    np.testing.assert_array_equal(store.judged("x", "0.1", ["c", "a"], 1), errors[[2, 0]])
-    assert store.judged("x", "0.1", ["a", "d"], 1) is None
-    assert store.judged("x", "0.1", ["a"], 2) is None
-    assert store.judged("x", "0.2", ["a"], 1) is None
-    assert store.judged("y", "0.1", ["a"], 1) is None
+    with closing(in_memory()) as store:
+        errors = np.arange(12, dtype=float).reshape(3, 1, 4)
+        store.add_judged("x", "0.1", ["a", "b", "c"], errors)
+        np.testing.assert_array_equal(store.judged("x", "0.1", ["c", "a"], 1), errors[[2, 0]])
+        assert store.judged("x", "0.1", ["a", "d"], 1) is None
+        assert store.judged("x", "0.1", ["a"], 2) is None
+        assert store.judged("x", "0.2", ["a"], 1) is None
+        assert store.judged("y", "0.1", ["a"], 1) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"no database" * 100])
+def test_what_is_remembered_is_what_was_returned_and_the_latest_counts(store, reader):
+    errors = np.array([[[np.pi, np.nan, 1e6 / 3, 2.0], [1.0, 2.0, 3.0, 4.0]]])
+    kept = store.add_judged("x", "0.1", ["a"], errors)
+    np.testing.assert_array_equal(reader.judged("x", "0.1", ["a"], 2), kept)
+    np.testing.assert_array_equal(reader.judged("x", "0.1", ["a"], 1), kept[:, :1])
+    store.add_judged("x", "0.1", ["a"], np.ones((1, 1, 4)))
+    np.testing.assert_array_equal(reader.judged("x", "0.1", ["a"], 1), np.ones((1, 1, 4)))
+
+
+def test_a_directory_that_holds_a_run_is_refused_and_named_with_what_to_do(store):
+    with store.transaction():
+        store.add_candidates([candidate(1)])
+    with pytest.raises(StoreError, match="holds a run already") as caught:
+        create(store.path)
+    assert f"symact resume {store.path}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert store.candidates() == [candidate(1)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no database" * 100, b"SQLite format 3\0" + b"junk" * 500],
+    ids=["empty", "text", "damaged"],
+)
 def test_what_is_no_run_is_refused_in_one_line_and_left_alone(content, tmp_path):
     (tmp_path / "run.db").write_bytes(content)
-    with pytest.raises(StoreError, match=r"run\.db") as caught:
+    with pytest.raises(StoreError, match=r"run\.db: not a readable run") as caught:
         open_run(tmp_path)
     assert "\n" not in str(caught.value)
     assert (tmp_path / "run.db").read_bytes() == content
@@ -81,40 +153,51 @@ def test_what_is_no_run_is_refused_in_one_line_and_left_alone(content, tmp_path)
         create(tmp_path)
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_a_directory_without_a_run_is_refused_and_left_alone(made, tmp_path):
+    folder = tmp_path / "empty"
+    if made:
+        folder.mkdir()
+    with pytest.raises(StoreError, match=r"no run here \(run\.db is missing\)"):
+        open_run(folder)
+    assert list(tmp_path.rglob("*")) == ([folder] if made else [])
+
+
+def foreign(folder):
+    """A database of another program under the name of a run's."""
+    with closing(sqlite3.connect(folder / "run.db")) as database:
+        database.execute("CREATE TABLE mine (value TEXT)")
+        database.commit()
+    return folder / "run.db"
+
+
+def test_the_database_of_another_program_is_refused_in_one_line(tmp_path):
+    foreign(tmp_path)
+    with pytest.raises(StoreError, match="not a readable run: no such table"):
+        open_run(tmp_path)
+
+
+@pytest.mark.xfail(
+    raises=AssertionError, reason="open_run sets the journal mode before it knows what it opened"
+)
+def test_the_database_of_another_program_is_left_alone(tmp_path):
+    file = foreign(tmp_path)
+    before = file.read_bytes()
+    with pytest.raises(StoreError):
+        open_run(tmp_path)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_run_of_another_schema_is_refused(store):
+    with store.transaction():
+        store.put("schema", 99)
+    with pytest.raises(StoreError, match="schema 99, this symact reads 1"):
+        open_run(store.path)
+
+
 def test_a_file_where_the_directory_should_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StoreError, match="cannot make a run here"):
         create(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("text", "budget"),
-    [
-        ("5m", Budget(seconds=300)),
-        ("90s", Budget(seconds=90)),
-        ("1.5h", Budget(seconds=5400)),
-        (" 2 M ", Budget(seconds=120)),
-        ("500", Budget(candidates=500)),
-        (500, Budget(candidates=500)),
-    ],
-)
-def test_budgets_are_times_or_numbers_of_candidates(text, budget):
-    assert parse_budget(text) == budget
-    assert parse_budget(str(budget)) == budget
-
-
-@pytest.mark.parametrize("text", ["", "soon", "0", "0m", "-5", "1.5", "5x", "m", "nan", "5m5s"])
-def test_other_budgets_are_refused(text):
-    with pytest.raises(BudgetError, match="expected a time such as 5m"):
-        parse_budget(text)
-
-
-@given(st.text(max_size=12))
-def test_any_text_is_a_budget_or_refused(text):
-    try:
-        budget = parse_budget(text)
-    except BudgetError:
-        return
-    assert (budget.seconds is None) != (budget.candidates is None)
-    assert (budget.seconds or budget.candidates or 0) > 0

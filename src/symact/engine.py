@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from symact import stats, zoo
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
-from symact.errors import StoreError, SymactError
+from symact.errors import GrammarError, ParseError, StoreError, SymactError, ZooError
 from symact.expr import Expr, parse, show, size
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
@@ -35,6 +35,10 @@ from symact.tasks import task as built_in_task
 SIMPLIFY_SECONDS = 1.0
 
 PROPOSERS = ("gp", "random")
+
+#: After so many generations in a row without a new candidate a search ends.
+BARREN_GENERATIONS = 20
+_EXHAUSTED = "the grammar brings nothing new any more; the search ends here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ def search(
     if proposer not in PROPOSERS:
         raise SymactError(f"unknown proposer '{proposer}'; known: {', '.join(PROPOSERS)}")
     check_device(device)
+    _seed_exprs(chosen)
     store = in_memory() if out is None else create(out)
     config = {
         "protocol": VERSION,
@@ -173,7 +178,7 @@ class _Search:
         config = config_of(store)
         self.store, self.ladder, self.plan, self.report = store, ladder, plan, on_progress
         self.grammar = grammar
-        seeds = tuple(_seed_expr(name) for name in grammar.seeds)
+        seeds = _seed_exprs(grammar)
         self.proposer: AbstractProposer = (
             random(grammar, seed=config["seed"])
             if config["proposer"] == "random"
@@ -184,6 +189,7 @@ class _Search:
         self.generation: int = state["generation"]
         self.seconds: float = state["seconds"]
         self.judged: int = state["judged"]
+        self.barren: int = state.get("barren", 0)
         if "proposer" in state:
             self.proposer.restore(state["proposer"])
         known = store.candidates()
@@ -219,6 +225,7 @@ class _Search:
         outcome = {c.id: self.mini.get(c.id) for c, _ in passed}
         self._tell(proposals, candidates, passed, outcome)
         self.generation += 1
+        self.barren = 0 if passed else self.barren + 1
         self.judged += len(passed)
         self.seconds += time.monotonic() - started
         with self.store.transaction():
@@ -232,8 +239,15 @@ class _Search:
             "generation": self.generation,
             "seconds": self.seconds,
             "judged": self.judged,
+            "barren": self.barren,
+            "exhausted": self.exhausted,
             "proposer": self.proposer.state(),
         }
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether generations on end brought nothing new: a small grammar has an end."""
+        return self.barren >= BARREN_GENERATIONS
 
     def _screen(
         self, proposals: Sequence[Proposal], limit: int | None
@@ -278,7 +292,7 @@ class _Search:
         ]
 
     def _mini(self, ridge: Sequence[Scored]) -> list[Scored]:
-        """Mini-train the best share by ridge; the first generation, the seeds, climbs whole."""
+        """Mini-train the best share by ridge."""
         if not ridge:
             return []
         ranks = self.ladder.ridge_ranks([scored.errors for scored in ridge])
@@ -369,12 +383,16 @@ def _run(
         _pass_gate(store, ladder, report)
         state = _Search(store, grammar, ladder, plan, report)
         state.progress("search", budget.fraction(state.seconds, state.judged))
-        while (used := budget.fraction(state.seconds, state.judged)) < 1:
+        while budget.fraction(state.seconds, state.judged) < 1 and not state.exhausted:
             limit = None if budget.candidates is None else budget.candidates - state.judged
             state.step(limit)
             used = budget.fraction(state.seconds, state.judged)
-            state.progress("search", used)
+            note = _EXHAUSTED if state.exhausted else ""
+            state.progress("search", used, note)
         _select(state)
+        if store.get("finished_generation") != state.generation:
+            with store.transaction():
+                store.put("finished_generation", state.generation)
         state.progress("done", 1.0)
         return result_of(store)
     finally:
@@ -399,9 +417,7 @@ def _select(state: _Search) -> None:
     """Judge the finalists on the selection draws, unless that was done for this very search."""
     ids = state.finalists()
     known = state.store.get("selected")
-    if known is not None and known["ids"] == ids:
-        return
-    if not ids:
+    if not ids or (known is not None and known["ids"] == ids):
         return
     state.progress("select", 1.0)
     simplified = state.store.simplified()
@@ -440,9 +456,24 @@ def _scored(
     return Scored(candidate, rung, score.ood, score.id_error, errors)
 
 
-def _seed_expr(text: str) -> Expr:
-    """Return a grammar's seed, a name of the zoo or a formula."""
-    return zoo.find(text).expr if text in zoo.names() else parse(text)
+def _seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:
+    """Return a grammar's seeds, names of the zoo or formulas.
+
+    Raises:
+        GrammarError: One is neither.
+    """
+    found = []
+    for text in grammar.seeds:
+        try:
+            found.append(zoo.find(text).expr)
+        except ZooError as unknown:
+            try:
+                found.append(parse(text))
+            except ParseError as error:
+                raise GrammarError(
+                    f"grammar '{grammar.name}', key 'seeds.zoo': {unknown}; as a formula, {error}"
+                ) from None
+    return tuple(found)
 
 
 def _versions() -> dict[str, str]:

@@ -206,6 +206,7 @@ def result_of(store: Store) -> Result:
         )
     budget = parse_budget(config["budget"])
     state = store.get("state") or {"seconds": 0.0, "judged": 0}
+    spent = budget.fraction(state["seconds"], state["judged"]) >= 1 or state.get("exhausted", False)
     return Result(
         path=store.path,
         config=config,
@@ -214,7 +215,7 @@ def result_of(store: Store) -> Result:
         rung_spearman=spearman,
         front=front,
         reference=reference,
-        finished=selected is not None and budget.fraction(state["seconds"], state["judged"]) >= 1,
+        finished=spent and store.get("finished_generation") == state.get("generation"),
         _rows=rows,
     )
 
