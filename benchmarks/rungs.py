@@ -70,18 +70,18 @@ def main() -> None:
         start = time.perf_counter()
         errors = np.stack([judge(expr) for expr in exprs])
         seconds = (time.perf_counter() - start) / len(exprs)
-        ranks = stats.family_ranks(errors, families)
-        return [stats.score(own, families) for own in errors], ranks, seconds
+        nearby = stats.nearby_errors(errors, families)
+        return [stats.score(own, families) for own in errors], nearby, seconds
 
     full = FullTrainer(pack(instances, FULL.points), FULL, [0], entropy=2)
     again = FullTrainer(pack(instances, FULL.points), FULL, [0], entropy=99)
     truth, _, seconds = scores(lambda expr: full.judge([expr])[0])
     print(f"{count} functions, {os.cpu_count()} cores, search draws of seed 0, 24 networks each")
     print(f"full training {seconds:.2f} s per candidate\n")
-    print(f"{'judge':34}{'ms':>7}{'OOD':>7}{'rank':>7}{'ID':>7}  by family")
+    print(f"{'judge':34}{'ms':>7}{'OOD':>7}{'nearby':>7}{'ID':>7}  by family")
 
     def report(name: str, judge: Judge) -> None:
-        found, ranks, cost = scores(judge)
+        found, nearby, cost = scores(judge)
         target = [score.ood for score in truth]
         by_family = {
             family: stats.spearman(
@@ -91,7 +91,7 @@ def main() -> None:
         }
         columns = (
             stats.spearman([s.ood for s in found], target),
-            stats.spearman(ranks, target),
+            stats.spearman(nearby, target),
             stats.spearman([s.id_error for s in found], [s.id_error for s in truth]),
         )
         text = "".join(f"{value:7.2f}" for value in columns if value is not None)

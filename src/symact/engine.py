@@ -295,9 +295,9 @@ class _Search:
         """Mini-train the best share by ridge."""
         if not ridge:
             return []
-        ranks = self.ladder.ridge_ranks([scored.errors for scored in ridge])
+        values = self.ladder.ridge_order([scored.errors for scored in ridge])
         keep = max(1, round(self.plan.mini_share * len(ridge)))
-        order = np.argsort(ranks, kind="stable")[:keep]
+        order = np.argsort(values, kind="stable")[:keep]
         chosen = sorted(int(i) for i in order)
         ids = [ridge[i].candidate for i in chosen]
         errors = self.ladder.mini([parse(self.formulas[i]) for i in ids])

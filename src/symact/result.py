@@ -223,12 +223,12 @@ def result_of(store: Store) -> Result:
 def _promotion_order(
     rung: str, judged: Sequence[Scored], ridge_families: list[str] | None
 ) -> Sequence[float]:
-    """Return what a rung promotes by: ranks within families after ridge, else errors."""
+    """Return what a rung promotes by: errors inside and near after ridge, else the OOD error."""
     if rung == "ridge" and judged and ridge_families is not None:
-        ranks: list[float] = stats.family_ranks(
+        nearby: list[float] = stats.nearby_errors(
             [scored.errors for scored in judged], ridge_families
         ).tolist()
-        return ranks
+        return nearby
     return [scored.ood for scored in judged]
 
 

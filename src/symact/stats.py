@@ -156,20 +156,21 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
     return float(np.clip((x @ y) / spread, -1.0, 1.0))
 
 
-def family_ranks(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
-    """Rank several functions within each family by OOD error and average the ranks.
+def nearby_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
+    """Return for each function its mean log10 error in distribution and in the near shell.
+
+    What a rung without training promotes by: it says little about the far shells.
 
     Args:
-        errors: ``[function, instance, seed, 4]``; at least one function.
-        families: The family of each instance.
+        errors: ``[function, instance, seed, 4]``.
+        families: The family of each instance; families count equally.
 
     Returns:
-        ``[function]``, in [0, 1], low is best; independent of the families' scales.
+        ``[function]``, low is best.
     """
-    stacked = np.asarray(errors, dtype=np.float64)
-    ood = np.stack([_ood(_checked(own, families)) for own in stacked])  # [function, instance]
-    ranks = [_ranks(ood[:, rows].mean(axis=1)) - 1.0 for rows in _members(families).values()]
-    return np.asarray(np.mean(ranks, axis=0) / max(len(stacked) - 1, 1))
+    each = log_errors(errors)[:, :, :, :2].mean(axis=(2, 3))  # [function, instance]
+    means = [each[:, rows].mean(axis=1) for rows in _members(families).values()]
+    return np.asarray(np.mean(means, axis=0))
 
 
 def _checked(errors: ArrayLike, families: Sequence[str]) -> FloatArray:

@@ -48,12 +48,12 @@ class Plan:
     ridge_instances: int = 4
     mini_instances: int = 8
     full_instances: int = 6
-    mini_share: float = 0.6
+    mini_share: float = 0.5
     full_share: float = 0.05
     generation: int = 150
     population: int = 80
     finalists: int = 8
-    selection_instances: int = 12
+    selection_instances: int = 24
 
 
 class Ladder:
@@ -99,9 +99,9 @@ class Ladder:
         self._ridge = self._ridge or RidgeJudge(self._ridge_data, self.seed)
         return [self._ridge.judge(expr) for expr in exprs]
 
-    def ridge_ranks(self, errors: Sequence[Errors]) -> NDArray[np.float64]:
-        """Rank ridge-judged candidates, family by family; low is best."""
-        return stats.family_ranks(errors, self._ridge_data.families)
+    def ridge_order(self, errors: Sequence[Errors]) -> NDArray[np.float64]:
+        """Return what ridge-judged candidates are promoted by; low is best."""
+        return stats.nearby_errors(errors, self._ridge_data.families)
 
     @property
     def ridge_families(self) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """The second rung: two layers of random features, solved in closed form.
 
-Random features say more about the order within a task family than across families: over 160
-candidates of a run, their total error agreed with mini-training's by a Spearman of 0.13, their mean
-rank over families by 0.47. So promotion ranks family by family, and rejects only the worst.
+Features that no training has shaped extrapolate unlike a trained network: in three searches
+the OOD error of this rung agreed with mini-training's by a Spearman of 0.31 to 0.35, its error in
+distribution and near it by 0.57 to 0.67. So promotion goes by the latter
+(:func:`symact.stats.nearby_errors`).
 """
 
 from __future__ import annotations
