@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import torch
 
 import symact
 from symact.engine import Progress, resume, search
-from symact.errors import StoreError, SymactError
+from symact.errors import BudgetError, GrammarError, StoreError, SymactError, TaskError
+from symact.grammar import Grammar
+from symact.lower import evaluate
 from symact.protocol import ID_LIMIT
 from symact.result import load
 from symact.score import Plan
@@ -28,9 +32,12 @@ TINY = Plan(
 )
 
 
+BAD_SEED = Grammar.parse('[productions]\ntanh = 1\n[seeds]\nzoo = ["gellu(x)"]')
+
+
 def run(out=None, **changes):
-    arguments = {"budget": 40, "seed": 3, "out": out, "plan": TINY, **changes}
-    return search("pointwise", arguments.pop("task", "polynomial"), **arguments)
+    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 40, "seed": 3}
+    return search(**{**arguments, "out": out, "plan": TINY, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -50,32 +57,54 @@ def test_a_candidate_budget_is_met_exactly_and_counts_shrink_from_rung_to_rung(f
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished):
     _, result = finished
-    again, other = run(), run(seed=4)
+    again, other = run(), run(seed=4, budget=15)
     assert again.front == result.front
     assert again.to_frame().equals(result.to_frame())
-    assert other.front != result.front
+    # The seeds of the grammar come first whatever the seed; they are judged on other draws.
+    first, second = (r.to_frame().head(15) for r in (result, other))
+    assert list(first["formula"]) == list(second["formula"])
+    assert not np.isclose(first["ridge_ood"], second["ridge_ood"]).any()
 
 
-def test_an_interrupted_run_resumes_to_where_the_uninterrupted_one_ended(finished, tmp_path):
+@pytest.mark.parametrize(("phase", "call"), [("gate", 1), ("search", 3), ("select", 1)])
+def test_an_interrupted_run_resumes_to_where_the_uninterrupted_one_ended(
+    phase, call, finished, tmp_path
+):
     _, expected = finished
     calls = 0
 
     def interrupt(progress: Progress) -> None:
         nonlocal calls
-        calls += progress.phase == "search"
-        if calls == 3:
+        calls += progress.phase == phase
+        if calls == call:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run", on_progress=interrupt)
     part = load(tmp_path / "run")
     assert not part.finished
-    assert 0 < part.counts["seen"] < expected.counts["seen"]
+    seen, all_seen = part.counts["seen"], expected.counts["seen"]
+    assert (seen == 0, seen == all_seen) == (phase == "gate", phase == "select")
     with pytest.raises(SymactError, match="no judged candidate"):
         _ = part.best
     resumed = resume(tmp_path / "run")
     assert resumed.front == expected.front
     assert resumed.to_frame().equals(expected.to_frame())
+
+
+def test_progress_rises_to_the_end_and_counts_what_is_stored(tmp_path):
+    reports: list[Progress] = []
+    result = run(tmp_path / "run", budget=20, on_progress=reports.append)
+    phases = [report.phase for report in reports]
+    assert phases == sorted(phases, key=["gate", "search", "select", "done"].index)
+    assert set(phases) == {"gate", "search", "select", "done"}
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+    assert reports[-1].counts == result.counts
+    trained = result.to_frame().dropna(subset="full_ood")
+    assert reports[-1].best in set(trained["formula"])
+    assert reports[-1].ratio > 0
 
 
 def test_a_larger_budget_extends_a_finished_run(tmp_path):
@@ -98,12 +127,33 @@ def test_loading_changes_nothing_and_gives_the_result(finished):
     assert loaded.to_json() == result.to_json()
 
 
+def test_the_table_has_a_row_for_each_candidate_and_numbers_where_it_was_judged(finished):
+    result = finished[1]
+    frame = result.to_frame()
+    assert list(frame["id"]) == list(range(1, result.counts["seen"] + 1))
+    passed = frame["outcome"] == "passed"
+    assert passed.sum() == result.counts["screened"]
+    assert (frame["ridge_ood"].notna() == passed).all()
+    for lower, higher in (("ridge", "mini"), ("mini", "full"), ("full", "selection")):
+        assert set(frame.index[frame[f"{higher}_ood"].notna()]) <= set(
+            frame.index[frame[f"{lower}_ood"].notna()]
+        )
+    for rung in ("ridge", "mini", "full"):
+        assert frame[f"{rung}_ood"].notna().sum() == result.counts[rung]
+    assert {found.id for found in result.front} <= set(frame["id"])
+
+
 def test_json_has_the_documented_keys_and_is_strict(finished):
     document = json.loads(json.dumps(finished[1].to_json(), allow_nan=False))
-    assert {"protocol", "seed", "counts", "rung_spearman", "front"} <= set(document)
+    documented = {"protocol", "seed", "counts", "rung_spearman", "front"}
+    assert documented <= set(document)
+    assert set(document) - documented == {"outcomes", "finished", "config"}
     assert set(document["counts"]) == {"seen", "screened", "ridge", "mini", "full"}
-    for entry in document["front"]:
-        assert {"id", "formula", "ood", "id_error", "flops", "nodes"} <= set(entry)
+    assert set(document["rung_spearman"]) == {"ridge-mini", "mini-full", "full-selection"}
+    assert (document["protocol"], document["seed"]) == (symact.protocol.VERSION, 3)
+    entries = {"id", "formula", "ood", "id_error", "flops", "nodes", "families"}
+    assert document["front"]
+    assert all(set(entry) == entries for entry in document["front"])
 
 
 def test_the_best_keeps_the_limit_on_the_id_error_where_any_does(finished):
@@ -125,10 +175,13 @@ def test_the_front_holds_no_dominated_function(finished):
 
 
 def test_a_found_function_is_a_torch_module_of_its_formula(finished):
-    best = finished[1].best
     x = torch.linspace(-4, 4, 31, dtype=torch.float64)
-    expected = symact.lower.evaluate(best.expr, x.numpy())
-    np.testing.assert_allclose(best.to_torch()(x).numpy(), expected, rtol=1e-10)
+    for found in finished[1].front:
+        expected = evaluate(found.expr, x.numpy())
+        np.testing.assert_allclose(found.to_torch()(x).numpy(), expected, rtol=1e-10, atol=1e-12)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), finished[1].best.to_torch())
+    model(torch.ones(2, 3)).sum().backward()
+    assert torch.isfinite(model[0].weight.grad).all()
 
 
 def test_a_directory_that_holds_a_run_is_refused_and_left_alone(finished):
@@ -140,16 +193,21 @@ def test_a_directory_that_holds_a_run_is_refused_and_left_alone(finished):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "kind", "message"),
     [
-        ({"task": "polynomials"}, "did you mean 'polynomial'"),
-        ({"budget": "soon"}, "budget 'soon'"),
-        ({"budget": 0}, "budget '0'"),
-        ({"proposer": "gpt"}, "unknown proposer 'gpt'"),
+        ({"task": "polynomials"}, TaskError, "did you mean 'polynomial'"),
+        ({"budget": "soon"}, BudgetError, "budget 'soon'"),
+        ({"budget": 0}, BudgetError, "budget '0'"),
+        ({"proposer": "gpt"}, SymactError, "unknown proposer 'gpt'"),
+        ({"grammar": "pointwize"}, GrammarError, "did you mean 'pointwise'"),
+        ({"grammar": "missing.toml"}, GrammarError, "missing.toml: cannot be read"),
+        ({"seed": -1}, TaskError, "seed must be at least 0"),
+        ({"grammar": BAD_SEED}, GrammarError, "did you mean 'gelu'"),
+        ({"device": "cdua"}, SymactError, "cdua"),
     ],
 )
-def test_bad_arguments_are_refused_before_anything_is_made(changes, message, tmp_path):
-    with pytest.raises(SymactError, match=message) as caught:
+def test_bad_arguments_are_refused_before_anything_is_made(changes, kind, message, tmp_path):
+    with pytest.raises(kind, match=message) as caught:
         run(tmp_path / "new", **changes)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "new").exists()
@@ -191,28 +249,32 @@ def test_a_task_of_arrays_can_be_searched_and_resumed_with_the_task_given_again(
     generator = np.random.default_rng(0)
     x, far = generator.uniform(-1, 1, (200, 2)), generator.uniform(1, 2, (200, 2))
     task = symact.Task.from_arrays(x, x[:, 0] * x[:, 1], far, far[:, 0] * far[:, 1])
-    result = run(tmp_path / "run", task=task, budget=15)
+    result, unsaved = run(tmp_path / "run", task=task, budget=15), run(task=task, budget=15)
     assert result.front
+    assert unsaved.front == result.front
+    assert unsaved.path is None
     with pytest.raises(StoreError, match="pass task="):
         resume(tmp_path / "run", budget=20)
     assert resume(tmp_path / "run", budget=20, task=task).counts["ridge"] == 20
 
 
-def test_a_run_without_configuration_is_refused(tmp_path):
-    run(tmp_path / "run", budget=15)
-    store = open_run(tmp_path / "run")
-    with store.transaction():
+def test_a_run_without_configuration_is_refused(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    with closing(open_run(tmp_path / "run")) as store, store.transaction():
         store.put("config", None)
-    store.close()
     with pytest.raises(StoreError, match="no configuration"):
         load(tmp_path / "run")
 
 
-def test_a_run_of_another_protocol_is_not_continued(tmp_path):
-    run(tmp_path / "run", budget=15)
-    store = open_run(tmp_path / "run")
-    with store.transaction():
+def test_a_run_of_another_protocol_is_not_continued(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    with closing(open_run(tmp_path / "run")) as store, store.transaction():
         store.put("config", {**store.get("config"), "protocol": "0.0"})
-    store.close()
     with pytest.raises(StoreError, match=r"protocol 0\.0"):
         resume(tmp_path / "run")
+
+
+def test_resuming_where_no_run_is_makes_none(tmp_path):
+    with pytest.raises(StoreError, match="no run here"):
+        resume(tmp_path / "run")
+    assert not (tmp_path / "run").exists()

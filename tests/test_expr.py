@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import subprocess
 import sys
@@ -151,22 +152,27 @@ def test_deep_nesting_is_refused_rather_than_overflowing(text):
         parse(text)
 
 
-def nested(levels: int) -> str:
-    return "sin(" * (levels - 1) + "x" + ")" * (levels - 1)
+def test_the_limit_on_depth_is_itself_allowed():
+    assert depth(parse("x" + "+x" * (MAX_DEPTH - 1))) == MAX_DEPTH
+    with pytest.raises(ParseError, match=f"nested deeper than {MAX_DEPTH}"):
+        parse("x" + "+x" * MAX_DEPTH)
 
 
-def test_the_limit_on_nesting_is_itself_allowed():
-    assert depth(parse(nested(MAX_DEPTH))) == MAX_DEPTH
+def test_calls_nest_as_deep_as_the_limit_and_no_deeper():
+    def nested(levels: int) -> str:
+        return "sin(" * (levels - 1) + "x" + ")" * (levels - 1)
+
     with pytest.raises(ParseError, match=f"nested deeper than {MAX_DEPTH}"):
         parse(nested(MAX_DEPTH + 1))
+    assert depth(parse(nested(MAX_DEPTH))) == MAX_DEPTH
 
 
 def test_trees_deeper_than_python_recurses_are_folded_and_printed():
     expr = var()
-    for _ in range(20_000):
+    for _ in range(3_000):
         expr = call("sin", expr)
-    assert (size(expr), depth(expr)) == (20_001, 20_001)
-    assert show(substitute(expr, {"x": const(2)})).count("sin(") == 20_000
+    assert (size(expr), depth(expr)) == (3_001, 3_001)
+    assert show(substitute(expr, {"x": const(2)})).count("sin(") == 3_000
 
 
 def test_long_texts_are_refused():
@@ -181,7 +187,6 @@ def test_an_error_in_a_long_text_quotes_its_beginning_alone():
     assert str(caught.value) == f"'{('x + ' * 100)[:77]}...', column 401: unexpected '$'"
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="the quoted text keeps its line breaks")
 def test_an_error_in_a_text_of_several_lines_is_one_line():
     with pytest.raises(ParseError) as caught:
         parse("x +\n\n$")
@@ -205,8 +210,8 @@ def test_literals_are_finite(value):
 
 
 def test_a_literal_has_no_negative_zero():
+    assert [math.copysign(1, e.number) for e in (const(-0.0), parse("-0"))] == [1, 1]
     assert show(const(-0.0)) == "0"
-    assert parse("-0") == parse("0") == const(0)
 
 
 def test_only_well_sorted_calls_are_made():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from symact import zoo
 from symact.errors import GrammarError, ZooError
-from symact.expr import Expr, parse, substitute, uses_statistics
+from symact.expr import Expr, distinct, parse, substitute, uses_statistics
 from symact.grammar import HOLES, Derivation, Grammar, grammar_names
-from symact.ops import PRIMITIVES, TYPES
+from symact.ops import CONST, PRIMITIVES, TYPES
+from symact.propose import random
 
 NAMES = grammar_names()
 FULL = Grammar.load("full")
@@ -26,6 +28,12 @@ def seed_expr(text: str) -> Expr:
         return zoo.find(text).expr
     except ZooError:
         return parse(text)
+
+
+@functools.cache
+def sentences(name: str) -> list[Expr]:
+    """Random sentences of a packaged grammar."""
+    return [proposal.expr for proposal in random(Grammar.load(name), seed=17).ask(300)]
 
 
 def rebuilt(derivation: Derivation) -> Expr:
@@ -89,6 +97,44 @@ def test_full_produces(text):
     FULL.check(parse(text))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_random_sentences_derive_and_their_derivations_make_them(name):
+    grammar = Grammar.load(name)
+    for expr in sentences(name):
+        derivation = grammar.derive(expr)
+        assert derivation is not None
+        assert rebuilt(derivation) == expr
+        assert grammar.is_subtype(derivation.type, grammar.start)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "swish"])
+def test_full_produces_what_the_grammars_of_primitives_produce(name):
+    assert [expr for expr in sentences(name) if FULL.derive(expr) is None] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_batch_and_full_read_the_whole_tensor(name):
+    found = any(map(uses_statistics, sentences(name)))
+    assert found == (name in ("batch", "full"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_function_is_applied_to_literals_alone(name):
+    """A rule such as ``c*a + (1 - c)*b`` computes with its literal; nothing else does."""
+    for expr in sentences(name):
+        for node in distinct(expr):
+            constant = bool(node.args) and all(arg.op == CONST for arg in node.args)
+            assert not constant or (name == "swish" and node.op == "sub"), node
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_random_sentences_reach_every_primitive_of_their_grammar(name):
+    used = {node.op for expr in sentences(name) for node in distinct(expr)}
+    rules = {part.op for p in Grammar.load(name).productions for part in distinct(p.template)}
+    missing = {op for op in rules & set(PRIMITIVES) if op not in used}
+    assert missing == set()
+
+
 def test_full_produces_every_known_function():
     missing = [known.name for known in zoo.known() if FULL.derive(known.expr) is None]
     assert missing == []
@@ -129,6 +175,7 @@ def test_rational_has_no_transcendental_function_and_no_pole():
     ("text", "is_core"),
     [
         ("max(x, sigmoid(x))", True),
+        ("x*sigmoid(x)", True),
         ("sigmoid(2*x)*x", True),  # Swish
         ("exp(-(0.5*(x - sin(x))**2))", True),
         ("exp(-(0.5*(x - sin(x))**3))", False),
@@ -233,6 +280,30 @@ def test_a_file_loads_by_its_path(tmp_path):
         ("name = ", "base.toml: not TOML: "),
         ('nam = "a"', "base.toml, key 'nam': unknown; did you mean 'name'?"),
         ("name = 3", "base.toml, key 'name': expected a str, got 3"),
+        ("name = 'a'\nname = 'b'", "base.toml: not TOML: "),
+        ("rules = 3", "base.toml, key 'rules': expected a list, got 3"),
+        ("[productions]\ntanhh = 1", "production 'tanhh': unknown primitive; did you mean 'tanh'?"),
+        ("[productions]\nfrobnicate = 1", "unknown primitive; known: add, sub, mul"),
+        ('[types]\nA = "B"\nB = "Real"', "key 'types.A': unknown type 'B'; known: Real"),
+        ('[limits]\nnodes = "a"', "key 'limits.nodes': expected a whole number above 0, got 'a'"),
+        ("[limits]\ndepth = true", "key 'limits.depth': expected a whole number above 0, got True"),
+        ('[seeds]\nzoo = "GELU"', "key 'seeds.zoo': expected a list of names or formulas"),
+        ("[constants]\nparameters = 3", "key 'constants.parameters': expected two numbers"),
+        ('[constants]\nparameters = ["a", 1]', "key 'constants.parameters': expected two numbers"),
+        ('rules = [{rule = "sin(a", args = ["Real"]}]', "column 6: expected ')', found 'the end'"),
+        ('rules = [{rule = "a < 1", args = ["Real"]}]', "a comparison is no activation"),
+        (
+            'rules = [{rule = "sin(a)", args = ["Real"], result = "Const"}]',
+            "rule 'sin(a)': expected a type below Real or a new one, got 'Const'",
+        ),
+        (
+            'rules = [{rule = "sin(a)", args = ["Real"], weight = nan}]',
+            "rule 'sin(a)': expected a number above 0, got nan",
+        ),
+        (
+            'rules = [{rule = "sin(a)", args = ["Real"], weight = "x"}]',
+            "rule 'sin(a)': expected a number above 0, got 'x'",
+        ),
         ("productions = 3", "base.toml, key 'productions': expected a dict, got 3"),
         ("[productions]\ntahn = 1", "production 'tahn': unknown primitive; did you mean 'tanh'?"),
         ("[productions]\ntanh = 0", "production 'tanh': expected a number above 0, got 0"),
@@ -351,6 +422,45 @@ def test_a_malformed_grammar_is_refused_in_one_line(text, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"[productions]\ntanh = 1{'0' * 400}", "production 'tanh': expected a number above 0"),
+        (f"[constants]\nparameters = [0, 1{'0' * 400}]", "key 'constants.parameters'"),
+        ('"a\\nb" = 1', "unknown; known: name"),
+    ],
+    ids=["weight", "parameter", "line break"],
+)
+def test_numbers_beyond_floats_and_keys_with_line_breaks_are_refused_in_one_line(text, message):
+    with pytest.raises(GrammarError) as error:
+        Grammar.parse(text, source="base.toml")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_derivation_does_not_depend_on_what_was_derived_before():
+    grammar = Grammar.parse(
+        'start = "B"\n[types]\nA = "Real"\nB = "Real"\n'
+        '[[rules]]\nrule = "a"\nargs = ["B"]\nresult = "A"\n'
+        '[[rules]]\nrule = "tanh(a)"\nargs = ["Real"]\nresult = "A"\n'
+        '[[rules]]\nrule = "a"\nargs = ["A"]\nresult = "B"'
+    )
+    assert grammar.derive(parse("tanh(x)"), "A") is not None
+    assert grammar.derive(parse("tanh(x)"), "B") is not None
+
+
+def test_a_message_names_the_file_that_was_loaded(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[productions]\ntanhh = 1\n", encoding="utf-8")
+    with pytest.raises(GrammarError, match=r"^mine\.toml, production 'tanhh': unknown primitive"):
+        Grammar.load(file)
+
+
+def test_an_unknown_grammar_far_from_all_lists_them():
+    with pytest.raises(GrammarError, match=r"unknown grammar 'zzz'; known: pointwise, .*, swish"):
+        Grammar.load("zzz")
+
+
 def test_an_unknown_grammar_names_the_nearest():
     with pytest.raises(GrammarError, match="unknown grammar 'pointwize'; did you mean 'pointwise'"):
         Grammar.load("pointwize")
@@ -361,7 +471,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path):
         file = tmp_path / "mine.toml"
         if content is not None:
             file.write_bytes(content)
-        with pytest.raises(GrammarError, match="cannot be read") as error:
+        with pytest.raises(GrammarError, match=r"mine\.toml: cannot be read") as error:
             Grammar.load(file)
         assert "\n" not in str(error.value)
 

@@ -67,6 +67,15 @@ def test_every_proposal_is_a_sentence_within_the_limits(name, seed):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_twenty_generations_of_variation_stay_within_the_limits(name):
+    evolved = generations(gp(grammar(name), seed=2, population=25, seeds=SEEDS), 20, 30)
+    assert {"crossover", "uniform"} <= {p.origin for p in evolved[-1]}
+    for proposals in evolved:
+        for proposal in proposals:
+            assert_admitted(name, proposal.expr)
+
+
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**63))
 def test_a_tree_and_its_expression_turn_into_each_other(name, seed):
@@ -150,12 +159,34 @@ def test_a_tiny_language_runs_out_but_asking_goes_on():
         assert len(proposals) == 10
 
 
-@pytest.mark.parametrize("objectives", [None, (math.nan, 0.0, 1.0), (math.inf, 0.0, 1.0)])
+REJECTED = [
+    None,
+    (math.nan, 0.0, 1.0),
+    (math.inf, 0.0, 1.0),
+    (0.0, math.nan, 1.0),
+    (0.0, -math.inf, 1.0),
+    (0.0, 0.0, math.nan),
+]
+
+
+@pytest.mark.parametrize("objectives", REJECTED)
 def test_what_was_rejected_has_no_children(objectives):
     proposer = gp(grammar("pointwise"), seed=0, population=10, seeds=SEEDS)
     proposals = proposer.ask(20)
     proposer.tell([Told(p.expr, objectives) for p in proposals])
     assert all(not p.parents for p in proposer.ask(20))
+
+
+def test_what_was_rejected_does_not_enter_a_population_that_others_are_in():
+    proposer = gp(grammar("pointwise"), seed=0, population=10, seeds=SEEDS)
+    proposals = proposer.ask(24)
+    scores = [*REJECTED, *[(float(i), 0.0, 1.0) for i in range(3)]]
+    told = [Told(p.expr, scores[i % len(scores)]) for i, p in enumerate(proposals)]
+    proposer.tell(told)
+    accepted = {show(t.expr) for t in told if t.objectives not in REJECTED}
+    parents = {parent for p in proposer.ask(200) for parent in p.parents}
+    assert parents
+    assert parents <= accepted
 
 
 def test_the_random_baseline_learns_nothing():
@@ -167,8 +198,9 @@ def test_the_random_baseline_learns_nothing():
 
 
 def test_another_seed_gives_other_proposals():
-    first, second = (generations(gp(grammar("pointwise"), seed=s)) for s in (0, 1))
-    assert first != second
+    for kind in (gp, random):
+        first, second = (generations(kind(grammar("pointwise"), seed=s)) for s in (0, 1))
+        assert first != second
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -177,9 +177,6 @@ def test_the_database_of_another_program_is_refused_in_one_line(tmp_path):
         open_run(tmp_path)
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="open_run sets the journal mode before it knows what it opened"
-)
 def test_the_database_of_another_program_is_left_alone(tmp_path):
     file = foreign(tmp_path)
     before = file.read_bytes()

@@ -9,7 +9,6 @@ import torch
 from symact.expr import const, parse
 from symact.lower import to_torch
 from symact.protocol import Training
-from symact.score import _full
 from symact.score._full import FullTrainer
 from symact.score._mini import MiniTrainer
 from symact.score._networks import initial_weights, learning_rates, pack
@@ -24,10 +23,21 @@ FORMULAS = [
     "sinc(x) + x/(1 + abs(x))",
 ]
 
+STATISTICS = parse("gelu((x - mean(x))/(std(x) + 0.001))")
+
 
 @pytest.fixture(scope="module")
 def data():
     return pack(task("ood-suite").draw("search", seed=0, per_family=1), SHORT.points, 64)
+
+
+@pytest.fixture
+def one_thread():
+    """Without it, small operations of torch wait for one another a hundred times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("text", FORMULAS)
@@ -39,10 +49,12 @@ def test_mini_and_full_training_are_the_same_computation(data, text):
 
 
 @pytest.mark.parametrize("text", FORMULAS)
+@pytest.mark.usefixtures("one_thread")
 def test_training_follows_plain_autograd_in_float64(data, text):
     """One network of the stack, trained by an independent loop of torch modules."""
     activation = to_torch(parse(text))
     weights = initial_weights(data, SHORT, [0], 5)
+    found = FullTrainer(data, SHORT, [0], 5, "cpu").judge([parse(text)])[0]
     for instance in range(len(data.families)):
         layers = [
             (torch.tensor(w[instance, 0]).double(), torch.tensor(b[instance, 0]).double())
@@ -63,7 +75,6 @@ def test_training_follows_plain_autograd_in_float64(data, text):
             optimiser.zero_grad()
             ((forward(data.x[instance]) - y) ** 2).mean().backward()
             optimiser.step()
-        found = FullTrainer(data, SHORT, [0], 5, "cpu").judge([parse(text)])[0]
         for part in range(4):
             target = torch.tensor(data.y_judged[instance, part].T).double()
             error = ((forward(data.x_judged[instance, part]) - target) ** 2).mean()
@@ -71,19 +82,42 @@ def test_training_follows_plain_autograd_in_float64(data, text):
             assert found[instance, 0, part] == pytest.approx(expected, rel=5e-3)
 
 
-def test_the_torch_path_gives_what_the_fused_kernels_give(data, monkeypatch):
-    exprs = [parse(text) for text in FORMULAS]
-    fused = FullTrainer(data, SHORT, [0], 5, "cpu").judge(exprs)
-    original = _full._activation
-    monkeypatch.setattr(
-        _full, "_activation", lambda spans, device: original(spans, torch.device("meta"))
-    )
-    eager = FullTrainer(data, SHORT, [0], 5, "cpu").judge(exprs)
+@pytest.mark.parametrize("text", FORMULAS)
+def test_the_torch_path_gives_what_the_fused_kernels_give(data, text):
+    """A function of batch statistics makes its whole stack go through torch and autograd."""
+    trainer = FullTrainer(data, SHORT, [0], 5, "cpu")
+    fused = trainer.judge([parse(text)])[0]
+    eager = trainer.judge([parse(text), STATISTICS])[0]
     np.testing.assert_allclose(fused, eager, rtol=2e-3)
 
 
-def test_a_diverging_candidate_does_not_touch_its_neighbours(data):
-    good, bad = parse("tanh(x)"), parse("exp(x**2)*1000")
+def test_an_error_does_not_depend_on_how_candidates_are_stacked(data):
+    """Each has 15 networks, so that cuts of the stack fall within candidates."""
+    exprs = [parse(text) for text in (*FORMULAS, "sin(x)", "relu(x)", "exp(-x**2)", "x**3")]
+    trainer = FullTrainer(data, SHORT, range(5), 5, "cpu")
+    together = trainer.judge(exprs)
+    assert together.shape == (len(exprs), 3, 5, 4)
+    alone = np.concatenate([trainer.judge([expr]) for expr in exprs])
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
+    backwards = trainer.judge(exprs[::-1])[::-1]
+    np.testing.assert_allclose(together, backwards, rtol=1e-6)
+
+
+def test_each_seed_trains_as_it_would_by_itself(data):
+    expr = parse("gelu(x)")
+    both = FullTrainer(data, SHORT, [3, 8], 5, "cpu").judge([expr])[0]
+    mini = MiniTrainer(data, SHORT, [3, 8], 5).judge(expr)
+    for place, seed in enumerate((3, 8)):
+        full_alone = FullTrainer(data, SHORT, [seed], 5, "cpu").judge([expr])[0]
+        np.testing.assert_allclose(both[:, place], full_alone[:, 0], rtol=1e-6)
+        mini_alone = MiniTrainer(data, SHORT, [seed], 5).judge(expr)
+        np.testing.assert_array_equal(mini[:, place], mini_alone[:, 0])
+    assert not np.isclose(both[:, 0], both[:, 1]).any()
+
+
+@pytest.mark.parametrize("wild", ["exp(x**2)*1000", "x**3*100", "log(x)"])
+def test_a_diverging_candidate_does_not_touch_its_neighbours(data, wild):
+    good, bad = parse("tanh(x)"), parse(wild)
     trainer = FullTrainer(data, SHORT, [0], 5, "cpu")
     alone = trainer.judge([good])[0]
     together = trainer.judge([bad, good, bad])
@@ -109,10 +143,9 @@ def test_a_constant_activation_learns_the_mean(data):
 
 
 def test_functions_of_batch_statistics_train(data):
-    expr = parse("gelu((x - mean(x))/(std(x) + 0.001))")
-    errors = FullTrainer(data, SHORT, [0], 5, "cpu").judge([expr, parse("tanh(x)")])
+    errors = FullTrainer(data, SHORT, [0], 5, "cpu").judge([STATISTICS, parse("tanh(x)")])
     assert np.isfinite(errors).all()
-    alone = FullTrainer(data, SHORT, [0], 5, "cpu").judge([expr])
+    alone = FullTrainer(data, SHORT, [0], 5, "cpu").judge([STATISTICS])
     np.testing.assert_allclose(errors[0], alone[0], rtol=1e-5)
 
 
@@ -123,17 +156,18 @@ def test_several_outputs_train():
     np.testing.assert_allclose(mini, full, rtol=2e-3)
 
 
-def test_padding_inputs_changes_nothing():
+@pytest.mark.parametrize("text", FORMULAS)
+def test_padding_inputs_changes_nothing(text):
     instances = task("ood-suite").draw("search", seed=0, per_family=1)
-    harmonic = next(i for i in instances if i.family == "harmonic")
-    place = instances.index(harmonic)
-    together = pack(instances, SHORT.points, 64)
-    weights = initial_weights(together, SHORT, [0], 5)
-    assert together.inputs[place] == 1
-    assert (weights[0][0][place, :, :, 1:] == 0).all()
-    errors = MiniTrainer(together, SHORT, [0], 5).judge(parse("tanh(x)"))
-    full = FullTrainer(together, SHORT, [0], 5, "cpu").judge([parse("tanh(x)")])[0]
-    np.testing.assert_allclose(errors[place], full[place], rtol=2e-3)
+    by_inputs = sorted(instances, key=lambda i: i.x_train.shape[1])
+    narrow, wide = by_inputs[0], by_inputs[-1]
+    together, alone = pack([narrow, wide], 64, 64), pack([narrow], 64, 64)
+    assert together.x.shape[1] > alone.x.shape[1]
+    for judge in (
+        lambda data: MiniTrainer(data, SHORT, [0], 5).judge(parse(text)),
+        lambda data: FullTrainer(data, SHORT, [0], 5, "cpu").judge([parse(text)])[0],
+    ):
+        np.testing.assert_allclose(judge(together)[0], judge(alone)[0], rtol=1e-5)
 
 
 def test_ridge_gives_finite_errors_for_tame_functions_and_nan_for_wild_ones(data):

@@ -23,7 +23,9 @@ class Budget:
     candidates: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.seconds:g}s" if self.seconds is not None else str(self.candidates)
+        if self.seconds is None:
+            return str(self.candidates)
+        return f"{self.seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
     def fraction(self, seconds: float, candidates: int) -> float:
         """Return how much is used up, in [0, 1]."""
@@ -46,8 +48,9 @@ def parse_budget(text: str | int | Budget) -> Budget:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(text).lower())
     if match:
         number, unit = float(match[1]), match[2]
-        if unit in _UNITS and number > 0:
-            return Budget(seconds=number * _UNITS[unit])
+        seconds = round(number * _UNITS.get(unit, 0.0), 6)
+        if 0 < seconds < float("inf"):
+            return Budget(seconds=seconds)
         if not unit and number > 0 and number.is_integer():
             return Budget(candidates=int(number))
     raise BudgetError(

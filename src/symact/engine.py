@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from symact import stats, zoo
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
-from symact.errors import GrammarError, ParseError, StoreError, SymactError, ZooError
+from symact.errors import GrammarError, ParseError, StoreError, SymactError, TaskError, ZooError
 from symact.expr import Expr, parse, show, size
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
@@ -106,6 +106,8 @@ def search(
         raise SymactError(f"unknown proposer '{proposer}'; known: {', '.join(PROPOSERS)}")
     check_device(device)
     _seed_exprs(chosen)
+    if seed < 0:
+        raise TaskError(f"seed must be at least 0, got {seed}")
     store = in_memory() if out is None else create(out)
     config = {
         "protocol": VERSION,
@@ -396,8 +398,7 @@ def _run(
         state.progress("done", 1.0)
         return result_of(store)
     finally:
-        if store.path is not None:
-            store.close()
+        store.close()
 
 
 def _pass_gate(store: Store, ladder: Ladder, report: OnProgress) -> None:

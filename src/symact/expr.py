@@ -18,7 +18,7 @@ from symact.ops import CONST, PRIMITIVES, VAR
 T = TypeVar("T")
 
 MAX_TEXT = 20_000
-MAX_DEPTH = 200
+MAX_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,8 @@ class _Parser:
         yield "end", "", end
 
     def _error(self, message: str, column: int) -> ParseError:
-        shown = self.text if len(self.text) <= 80 else self.text[:77] + "..."
+        line = re.sub(r"\s", " ", self.text)
+        shown = line if len(line) <= 80 else line[:77] + "..."
         return ParseError(f"'{shown}', column {column + 1}: {message}")
 
     def _next(self) -> tuple[str, str, int]:

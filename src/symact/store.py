@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,10 @@ class Store:
     def get(self, key: str) -> Any:
         """Return a stored JSON value, None if there is none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            return None if row is None else json.loads(row[0])
+        except ValueError:
+            raise StoreError(f"{self.path}: the run's '{key}' is damaged") from None
 
     def put(self, key: str, value: Any) -> None:
         """Store a JSON value."""
@@ -265,14 +268,15 @@ def open_run(path: str | Path) -> Store:
     with file.open("rb") as handle:
         if handle.read(len(_MAGIC)) != _MAGIC:
             raise StoreError(f"{file}: not a readable run: it is no SQLite database")
+    # Read-only at first: a database of another program stays as it is.
     try:
-        store = Store(_connect(file), folder)
-        version = store.get("schema")
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as reader:
+            version = Store(reader, folder).get("schema")
+        if version != SCHEMA_VERSION:
+            raise StoreError(f"{file}: schema {version}, this symact reads {SCHEMA_VERSION}")
+        return Store(_connect(file), folder)
     except sqlite3.Error as error:
         raise StoreError(f"{file}: not a readable run: {error}") from None
-    if version != SCHEMA_VERSION:
-        raise StoreError(f"{file}: schema {version}, this symact reads {SCHEMA_VERSION}")
-    return store
 
 
 def _connect(file: Path) -> sqlite3.Connection:

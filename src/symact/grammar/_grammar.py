@@ -19,6 +19,9 @@ from symact.ops import CONST, VAR, is_subtype
 
 HOLES = ("a", "b", "c")
 
+#: Derivations a grammar remembers before it forgets them all.
+_MOST_REMEMBERED = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Production:
@@ -116,6 +119,8 @@ class Grammar:
     seeds: tuple[str, ...]
     max_slope: float
     _memo: dict[tuple[Expr, str], Derivation | None] = field(default_factory=dict, repr=False)
+    _open: set[tuple[Expr, str]] = field(default_factory=set, repr=False)
+    _cuts: list[tuple[Expr, str]] = field(default_factory=list, repr=False)
 
     @staticmethod
     def load(source: str | Path) -> Grammar:
@@ -183,12 +188,23 @@ class Grammar:
         """
         target = self.start if wanted is None else wanted
         key = (expr, target)
-        if key not in self._memo:
-            if len(self._memo) > 100_000:
-                self._memo.clear()
-            self._memo[key] = None  # guards against rules that produce themselves
-            self._memo[key] = self._derive(expr, target)
-        return self._memo[key]
+        if key in self._memo:
+            return self._memo[key]
+        if key in self._open:
+            self._cuts.append(key)  # a rule that leads back to itself makes nothing
+            return None
+        if len(self._memo) > _MOST_REMEMBERED:
+            self._memo.clear()
+        cuts = len(self._cuts)
+        self._open.add(key)
+        found = self._derive(expr, target)
+        self._open.remove(key)
+        # What failed because something above it was still open may yet succeed by itself.
+        if found is not None or len(self._cuts) == cuts or not self._open:
+            self._memo[key] = found
+        if not self._open:
+            self._cuts.clear()
+        return found
 
     def _derive(self, expr: Expr, wanted: str) -> Derivation | None:
         leaf = self.leaf_type(expr, wanted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -35,6 +34,21 @@ _CONSTANT_TYPES = ("Const", "PositiveConst")
 _CONSTANT_RANGE = (1e-4, 1e9)
 
 
+#: The largest weight or limit on a slope; sums of weights stay far from overflow.
+_LARGEST = 1e9
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a TOML value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -_HUGE <= value <= _HUGE
+
+
+#: Compared as they are, because converting a whole number of 400 digits overflows.
+_HUGE = 1e300
+
+
 class Reader:
     """Reads one grammar; every complaint names the source and the key."""
 
@@ -43,7 +57,8 @@ class Reader:
         self.types: dict[str, tuple[str, ...]] = dict(TYPES)
 
     def fail(self, where: str, problem: str) -> NoReturn:
-        raise GrammarError(f"{self.source}, {where}: {problem}")
+        line = f"{self.source}, {where}: {problem}"
+        raise GrammarError(" ".join(line.split("\n")))
 
     def read(self, text: str) -> Grammar:
         try:
@@ -97,9 +112,8 @@ class Reader:
         return table.get(known, default)
 
     def _positive(self, where: str, value: Any) -> float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or value <= 0:
-            self.fail(where, f"expected a number above 0, got {value!r}")
+        if not _is_number(value) or not 0 < value <= _LARGEST:
+            self.fail(where, f"expected a number above 0, got {value!r:.40}")
         return float(value)
 
     def _type(self, where: str, name: Any) -> str:
@@ -144,10 +158,7 @@ class Reader:
             self.fail("key 'constants.distribution'", f"unknown '{kind}'; {hint}")
         parameters = table.get("parameters", [0.0, 1.0])
         where = "key 'constants.parameters'"
-        numbers = isinstance(parameters, list) and all(
-            isinstance(p, int | float) and not isinstance(p, bool) and math.isfinite(p)
-            for p in parameters
-        )
+        numbers = isinstance(parameters, list) and all(map(_is_number, parameters))
         if not numbers or not parameters or (kind != "choice" and len(parameters) != 2):
             self.fail(where, f"expected {'numbers' if kind == 'choice' else 'two numbers'}")
         if kind != "choice" and parameters[1] <= (parameters[0] if kind == "uniform" else 0):

@@ -132,7 +132,14 @@ class FullTrainer:
         is_cpu = self.device.type == "cpu"
         limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
         errors = np.full((len(exprs) * each, 4), np.nan)
-        cuts = np.split(np.arange(len(errors)), np.arange(limit, len(errors), limit))
+        # Functions of batch statistics are stacked apart: they cannot take the fused kernels.
+        apart = np.repeat([_tape.to_tape(expr).statistics for expr in exprs], each)
+        cuts = [
+            cut
+            for group in (np.flatnonzero(~apart), np.flatnonzero(apart))
+            for cut in np.split(group, np.arange(limit, len(group), limit))
+            if len(cut)
+        ]
         stop = threading.Event()
         threads = torch.get_num_threads()
         workers = threads if is_cpu else 1
