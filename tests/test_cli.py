@@ -222,7 +222,7 @@ def test_control_c_in_a_generation_ends_the_search_and_resume_goes_on(tmp_path):
             assert searches_within(120, process, errors), errors.read_text()
             time.sleep(0.5)
             os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(timeout=10) == 130
+            assert process.wait(timeout=20) == 130
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -38,12 +41,14 @@ Device = Annotated[
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit status 2."""
     command = typer.main.get_command(app)
+    over = _insist_on_interrupts()
     try:
         status = command.main(standalone_mode=False)
         sys.stdout.flush()
     except SymactError as error:
         _quit(f"symact: {error}", 2)
     except KeyboardInterrupt:
+        over.set()
         _quit("symact: interrupted", 130)
     except BrokenPipeError:
         # The reader of a pipe has gone; Python would complain once more when it flushes at exit.
@@ -62,6 +67,30 @@ def main() -> None:
             sys.exit(2)
         _quit(f"symact: {message}", 2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _insist_on_interrupts() -> threading.Event:
+    """Repeat a Ctrl-C every few seconds until it takes effect.
+
+    Python drops an exception that is raised inside a destructor or a callback, and some libraries
+    catch everything; a search would go on as if nobody had asked it to stop.
+
+    Returns:
+        What to set when the interrupt has arrived.
+    """
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(4):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        if not any(thread.name == "interrupts" for thread in threading.enumerate()):
+            threading.Thread(target=repeat, name="interrupts", daemon=True).start()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    return over
 
 
 def _quit(line: str, status: int) -> NoReturn:

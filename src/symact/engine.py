@@ -164,7 +164,7 @@ def resume(
     grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
     if total is None:
         total = parse_budget(config["budget"])
-    else:
+    elif config["budget"] != str(total):
         config["budget"] = str(total)
         with store.transaction():
             store.put("config", config)
