@@ -15,8 +15,14 @@ SOURCE = Path(__file__).parents[1] / "src" / "symact"
 #: Which modules may import each heavy library.
 HOMES = {
     "torch": {"lower/_torch.py", "score/_full.py"},
-    "numba": {"lower/_kernels.py", "lower/_tape.py", "score/_mini.py"},
-    "llvmlite": {"lower/_kernels.py"},
+    "numba": {
+        "lower/_intrinsics.py",
+        "lower/_kernels.py",
+        "lower/_single.py",
+        "lower/_tape.py",
+        "score/_mini.py",
+    },
+    "llvmlite": {"lower/_intrinsics.py"},
     "sympy": {"lower/_sympy.py", "simplify.py"},
     "deap": {"propose/_gp.py", "propose/_trees.py"},
     "matplotlib": {"figures.py"},

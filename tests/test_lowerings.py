@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -13,9 +14,10 @@ from reference import evaluate as reference_value
 from strategies import exprs
 from symact.expr import Expr, call, const, distinct, parse, uses_statistics, var
 from symact.lower import evaluate, evaluate_with_slopes
-from symact.lower._kernels import FLOAT32_ACCURACY
+from symact.lower._double import FLOAT64_ACCURACY
+from symact.lower._single import FLOAT32_ACCURACY
 from symact.lower._sympy import TO_SYMPY
-from symact.lower._tape import OPCODES, to_tape
+from symact.lower._tape import BLOCK, OPCODES, apply_into, to_batch, to_tape
 from symact.lower._torch import STATISTICS, TORCH, Activation, lower
 from symact.ops import PRIMITIVES
 
@@ -93,18 +95,85 @@ def test_kernels_are_right_at_infinities_nan_and_zero(name):
     np.testing.assert_allclose(single, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in FLOAT32_ACCURACY if n in PRIMITIVES])
+def points_of(low: float, high: float, top: float, count: int) -> np.ndarray:
+    """Points of a range: evenly near 0, evenly in the logarithm, and around multiples of pi."""
+    reach = np.geomspace(1e-6, min(max(abs(low), abs(high)), top), count)
+    near = np.linspace(max(low, -20), min(high, 20), count)
+    turns = np.pi / 4 * np.arange(-count // 8, count // 8)
+    x = np.concatenate([near, reach, -reach, turns, np.nextafter(turns, np.inf)])
+    return x[(x >= low) & (x <= high)]
+
+
+@pytest.mark.parametrize("name", FLOAT32_ACCURACY)
 def test_float32_kernels_keep_their_stated_accuracy(name):
     kind, limit, low, high = FLOAT32_ACCURACY[name]
-    reach = np.geomspace(1e-6, max(abs(low), abs(high)), 100_000)
-    near = np.linspace(max(low, -20), min(high, 20), 100_000)
-    x = np.concatenate([near, reach, -reach]).astype(np.float32)
+    x = points_of(low, high, 3e38, 100_000).astype(np.float32)
     x = x[(x >= low) & (x <= high)]
     expected = REFERENCE[name](x.astype(np.float64))
     error = np.abs(evaluate(call(name, var()), x).astype(np.float64) - expected)
     if kind == "relative":
         error = error[np.abs(expected) > 1e-37] / np.abs(expected[np.abs(expected) > 1e-37])
     assert error.max() <= limit
+
+
+@pytest.mark.parametrize("name", FLOAT64_ACCURACY)
+def test_float64_kernels_keep_their_stated_accuracy(name):
+    kind, limit, low, high = FLOAT64_ACCURACY[name]
+    x = points_of(low, high, 1e300, 400)
+    found = evaluate(call(name, var()), x)
+    with mpmath.workdps(40 if name not in ("sin", "cos") else 60):
+        exact = [getattr(mpmath, name)(mpmath.mpf(float(value))) for value in x]
+        error = np.array(
+            [float(abs(mpmath.mpf(float(f)) - e)) for f, e in zip(found, exact, strict=True)]
+        )
+    if kind == "relative":
+        size = np.abs(np.array([float(e) for e in exact]))
+        error = error[size > 1e-300] / size[size > 1e-300]
+    assert error.max() <= limit
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["sin", "cos", "tanh", "erf"])
+def test_bounded_kernels_stay_bounded_wherever_they_are_asked(name, dtype):
+    reach = np.geomspace(1e-30, np.finfo(dtype).max / 2, 20_000)
+    x = np.concatenate([reach, -reach]).astype(dtype)
+    assert np.abs(evaluate(call(name, var()), x)).max() <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(exprs().filter(lambda e: not uses_statistics(e)), min_size=1, max_size=9),
+    st.integers(1, 3 * BLOCK),
+    st.booleans(),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_a_batch_gives_what_its_programs_give_one_by_one(batch, points, slopes, dtype):
+    x = np.linspace(-4, 4, points, dtype=dtype)
+    for threads in (1, 2, 3):
+        values, tangents = to_batch(batch).evaluate(x, slopes=slopes, threads=threads)
+        for place, expr in enumerate(batch):
+            value, slope = np.empty_like(x), np.empty_like(x) if slopes else None
+            apply_into(expr, x, value, slope)
+            np.testing.assert_array_equal(values[place], value)
+            if tangents is not None:
+                np.testing.assert_array_equal(tangents[place], slope)
+    assert slopes == (tangents is not None)
+
+
+def test_a_batch_overwrites_what_it_is_given():
+    x = np.linspace(-1, 1, 300, dtype=np.float32)
+    batch = to_batch([parse("sin(x)"), parse("x"), parse("2.5")])
+    first = batch.evaluate(x, slopes=True)
+    kept = [array.copy() for array in first if array is not None]
+    again = batch.evaluate(x, slopes=True, out=first)
+    for old, new, expected in zip(first, again, kept, strict=True):
+        assert new is old
+        np.testing.assert_array_equal(new, expected)
+
+
+def test_a_batch_refuses_what_needs_the_whole_tensor():
+    with pytest.raises(ValueError, match="batch statistics"):
+        to_batch([parse("x"), parse("x - mean(x)")])
 
 
 @settings(max_examples=150, deadline=None)

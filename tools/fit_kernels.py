@@ -1,7 +1,8 @@
-"""Fit the polynomial coefficients of ``symact.lower._kernels`` and print them.
+"""Fit the coefficients of ``symact.lower._single`` and ``symact.lower._double`` and print them.
 
-Weighted least squares on Chebyshev nodes with a few Lawson re-weightings, which comes close to the
-minimax polynomial, evaluated against mpmath-free float64 references from scipy.
+For float32: weighted least squares on Chebyshev nodes with Lawson's re-weighting, which comes close
+to the minimax polynomial or, linearised, rational function; references from scipy in float64.
+For float64: Chebyshev interpolation at 40 digits (``mpmath.chebyfit``).
 
 Run: ``python tools/fit_kernels.py``
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import mpmath as mp
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -17,23 +19,17 @@ from scipy import special
 Array = NDArray[np.float64]
 
 
-def lawson(basis: Array, target: Array, weight: Array, rounds: int = 60) -> Array:
-    """Return coefficients minimising the largest weighted residual, approximately."""
-    load = np.ones_like(target)
-    best, best_error = np.zeros(basis.shape[1]), np.inf
-    for _ in range(rounds):
-        scale = weight * np.sqrt(load)
-        coefficients = np.linalg.lstsq(basis * scale[:, None], target * scale, rcond=None)[0]
-        residual = np.abs((basis @ coefficients - target) * weight)
-        if residual.max() < best_error:
-            best, best_error = coefficients, residual.max()
-        load = load * residual
-        load /= load.mean()
-        load += 1e-12
-    return best
+def nodes(low: float, high: float, count: int = 4000) -> Array:
+    t = np.cos(np.pi * (np.arange(count) + 0.5) / count)
+    return low + (high - low) * (t + 1) / 2
 
 
-def fit(
+def show(name: str, error: float, coefficients: Array) -> None:
+    print(f"{name}: weighted error {error:.2e}")
+    print("   ", ", ".join(f"{c:.9e}" for c in coefficients))
+
+
+def polynomial(
     name: str,
     low: float,
     high: float,
@@ -41,81 +37,184 @@ def fit(
     target: Callable[[Array], Array],
     weight: Callable[[Array], Array],
 ) -> None:
-    nodes = np.cos(np.pi * (np.arange(4000) + 0.5) / 4000)
-    t = low + (high - low) * (nodes + 1) / 2
-    basis = t[:, None] ** np.arange(degree + 1)
-    coefficients = lawson(basis, target(t), weight(t))
-    error = np.abs((basis @ coefficients - target(t)) * weight(t)).max()
-    print(f"{name}: [{low:.6g}, {high:.6g}] weighted error {error:.2e}")
-    print("   ", ", ".join(f"{c:.9e}" for c in coefficients))
+    """Fit sum c_k t**k to the target; printed from the constant up."""
+    t = nodes(low, high)
+    basis, load = t[:, None] ** np.arange(degree + 1), np.ones_like(t)
+    best, best_error = np.zeros(degree + 1), np.inf
+    for _ in range(200):
+        scale = weight(t) * np.sqrt(load)
+        found = np.linalg.lstsq(basis * scale[:, None], target(t) * scale, rcond=None)[0]
+        residual = np.abs((basis @ found - target(t)) * weight(t))
+        if residual.max() < best_error:
+            best, best_error = found, residual.max()
+        load = load * residual
+        load = load / load.mean() + 1e-12
+    show(f"{name} on [{low:.6g}, {high:.6g}]", best_error, best)
 
 
-def main() -> None:
-    half = np.log(2) / 2
-    # expm1(r) = r + r^2 P(r)
-    fit(
-        "expm1",
-        -half * 1.01,
-        half * 1.01,
-        5,
+def rational(name: str, odd: Callable[[Array], Array], top: float, over: int, under: int) -> None:
+    """Fit odd(x) = x N(u) / D(u), u = x**2, with D(0) = 1, on [0, top]; relative error."""
+    x = nodes(1e-3, top, 6000)
+    target, scale = odd(x) / x, top**2
+    v = x * x / scale
+    numerator, denominator = v[:, None] ** np.arange(over + 1), v[:, None] ** np.arange(under + 1)
+    load, below, best_error = np.ones_like(v), np.ones_like(v), np.inf
+    best = np.zeros(over + under + 1)
+    for _ in range(600):
+        basis = np.concatenate([numerator, -target[:, None] * denominator[:, 1:]], axis=1)
+        weight = np.sqrt(load) / np.abs(below * target)
+        found = np.linalg.lstsq(basis * weight[:, None], target * weight, rcond=None)[0]
+        below = 1 + denominator[:, 1:] @ found[over + 1 :]
+        residual = np.abs(numerator @ found[: over + 1] / below / target - 1)
+        if residual.max() < best_error:
+            best, best_error = found, residual.max()
+        load = load * (residual / residual.mean() + 0.02) ** 0.7
+        load = load / load.mean()
+    show(f"{name}, N", best_error, best[: over + 1] / scale ** np.arange(over + 1))
+    show(f"{name}, D", best_error, np.r_[1, best[over + 1 :] / scale ** np.arange(1, under + 1)])
+
+
+def single() -> None:
+    half = np.log(2) / 2 * 1.01
+    polynomial(
+        "exp: expm1(r) = r + r^2 P(r)",
+        -half,
+        half,
+        4,
         lambda r: (np.expm1(r) - r) / r**2,
-        lambda r: r**2 / np.abs(np.expm1(r)),
+        lambda r: r**2 / np.exp(r),
     )
-    # log(1 + f) = f - f^2/2 + f^3 P(f)
-    low, high = np.sqrt(0.5) - 1, np.sqrt(2) - 1
-    fit(
-        "log1p",
-        low,
-        high,
-        8,
+    polynomial(
+        "log: log(1 + f) = f - f^2/2 + f^3 P(f)",
+        np.sqrt(0.5) - 1,
+        np.sqrt(2) - 1,
+        6,
         lambda f: (np.log1p(f) - f + f**2 / 2) / f**3,
         lambda f: np.abs(f**3 / np.log1p(f)),
     )
-    # sin(r) = r + r^3 P(r^2), cos(r) = 1 - r^2/2 + r^4 P(r^2), r in [0, pi/4]
-    top = (np.pi / 4) ** 2 * 1.01
-    fit(
-        "sin",
+    top = (np.pi / 2 * 1.01) ** 2
+    polynomial(
+        "sin: sin(r) = r + r^3 P(r^2)",
         1e-6,
         top,
         3,
         lambda u: (np.sin(np.sqrt(u)) / np.sqrt(u) - 1) / u,
         lambda u: u,
     )
-    fit(
-        "cos",
-        1e-3,
+    polynomial(
+        "cos: cos(r) = 1 - r^2/2 + r^4 P(r^2)",
+        1e-6,
         top,
         3,
         lambda u: (np.cos(np.sqrt(u)) - 1 + u / 2) / u**2,
         lambda u: u**2,
     )
-    # atan(v) = v + v^3 P(v^2), v in [0, 1]
-    fit(
-        "atan",
+    rational("tanh", np.tanh, 9.02, 4, 4)
+    polynomial(
+        "atan: atan(v) = v + v^3 P(v^2)",
         1e-6,
         1.0,
-        9,
+        7,
         lambda u: (np.arctan(np.sqrt(u)) / np.sqrt(u) - 1) / u,
         lambda u: u,
     )
-    # erf(z) = z P(z^2), z in [0, 0.75]
-    fit(
-        "erf",
-        1e-9,
-        0.75**2,
-        6,
-        lambda u: special.erf(np.sqrt(u)) / np.sqrt(u),
-        lambda u: np.ones_like(u),
-    )
-    # erfc(z) exp(z^2) = t P(t), t = 1 / (1 + 0.4 z), z in [0, 14]
-    fit(
-        "erfcx",
+    # The kernel multiplies N by 1 + 4e-8, so that the tails round to 1.
+    rational("erf", special.erf, 3.95, 5, 5)
+    polynomial(
+        "erfcx(z) = t P(t), t = 1/(1 + 0.4 z)",
         1 / (1 + 0.4 * 14),
         1.0,
-        10,
+        9,
         lambda t: special.erfcx((1 / t - 1) / 0.4) / t,
         lambda t: t / special.erfcx((1 / t - 1) / 0.4),
     )
+
+
+def interpolate(
+    name: str, low: mp.mpf, high: mp.mpf, terms: int, target: Callable[[mp.mpf], mp.mpf]
+) -> None:
+    """Fit a polynomial for float64; printed from the highest power down, as Horner takes them."""
+    coefficients, error = mp.chebyfit(target, [low, high], terms, error=True)
+    print(f"{name} on [{mp.nstr(low, 6)}, {mp.nstr(high, 6)}]: error {mp.nstr(error, 3)}")
+    print("   ", ", ".join(repr(float(c)) for c in coefficients))
+
+
+def split(name: str, value: mp.mpf, bits: int, parts: int) -> None:
+    """Print a constant as a sum of floats, all but the last of few bits."""
+    found = []
+    for _ in range(parts - 1):
+        unit = mp.mpf(2) ** (bits - 1 - mp.floor(mp.log(value, 2)))
+        found.append(mp.floor(value * unit) / unit)
+        value -= found[-1]
+    print(f"{name}:", ", ".join(repr(float(part)) for part in [*found, value]))
+
+
+def double() -> None:
+    mp.mp.dps = 40
+    split("ln 2", mp.log(2), 40, 2)
+    split("pi", mp.pi, 32, 3)
+    tiny = mp.mpf("1e-16")
+    half = mp.log(2) / 2 * mp.mpf("1.005")
+    interpolate(
+        "exp: expm1(r) = r + r^2 P(r)",
+        -half,
+        half,
+        9,
+        lambda r: (mp.expm1(r) - r) / r**2 if abs(r) > tiny else mp.mpf(1) / 2,
+    )
+    s = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
+    interpolate(
+        "log: 2 atanh(s) = 2 s + s z P(z), z = s^2",
+        mp.mpf(0),
+        s**2 * mp.mpf("1.01"),
+        6,
+        lambda z: 2 * (mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z if z > tiny else mp.mpf(2) / 3,
+    )
+    top = (mp.pi / 2 * mp.mpf("1.001")) ** 2
+    interpolate(
+        "sin: sin(r) = r + r^3 P(r^2)",
+        mp.mpf(0),
+        top,
+        7,
+        lambda u: (mp.sin(mp.sqrt(u)) / mp.sqrt(u) - 1) / u if u > tiny else -mp.mpf(1) / 6,
+    )
+    interpolate(
+        "cos: cos(r) = 1 - r^2/2 + r^4 P(r^2)",
+        mp.mpf(0),
+        top,
+        7,
+        lambda u: (mp.cos(mp.sqrt(u)) - 1 + u / 2) / u**2 if u > tiny else mp.mpf(1) / 24,
+    )
+    interpolate(
+        "atan: atan(v) = v + v^3 P(v^2)",
+        mp.mpf(0),
+        mp.mpf(1),
+        20,
+        lambda u: (mp.atan(mp.sqrt(u)) / mp.sqrt(u) - 1) / u if u > tiny else -mp.mpf(1) / 3,
+    )
+    interpolate(
+        "erf: erf(z) = z P(z^2)",
+        mp.mpf(0),
+        mp.mpf(1),
+        12,
+        lambda u: mp.erf(mp.sqrt(u)) / mp.sqrt(u) if u > tiny else 2 / mp.sqrt(mp.pi),
+    )
+    middle = mp.mpf("0.5")
+
+    def scaled_tail(y: mp.mpf) -> mp.mpf:
+        t = y + middle
+        z = (1 / t - 1) / mp.mpf("0.3")
+        return mp.erfc(z) * mp.exp(z * z) / t
+
+    low = 1 / (1 + mp.mpf("0.3") * 27)
+    interpolate(
+        "erfcx(z) = t P(t - 1/2), t = 1/(1 + 0.3 z)", low - middle, 1 - middle, 22, scaled_tail
+    )
+
+
+def main() -> None:
+    single()
+    double()
 
 
 if __name__ == "__main__":

@@ -12,19 +12,26 @@ Jacobian-vector product with a vector of ones (not the gradient that training ne
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numba
 import numpy as np
-from numba import njit
+from numba import cfunc, njit, types
+from numba.core.types import intp
 from numpy.typing import NDArray
 
 from symact.expr import Expr, distinct, uses_statistics
 from symact.lower import _kernels as k
+from symact.lower._intrinsics import call_address, for_each, select
 from symact.ops import CONST, PRIMITIVES, VAR
 
 compiled = njit(error_model="numpy")
+inlined = njit(error_model="numpy", forceinline=True)
 
 #: Points of a block: 8 rows of values and slopes in float32 fill a third of a 48 KB L1 cache.
 BLOCK = 256
@@ -99,168 +106,242 @@ def to_tape(expr: Expr) -> Program:
 
 
 @compiled
-def _one(rule, w, slopes, d, a, n):
-    value, x = w[d : d + n], w[a : a + n]
-    if slopes == 0:
-        for i in range(n):
-            value[i] = rule(x[i])[0]
+def _one(rule, w, v, t, d, a):
+    if t.size == 0:
+        for_each(BLOCK, rule, w, (v[d],), (v[a],))
     else:
-        tangent, dx = w[slopes + d : slopes + d + n], w[slopes + a : slopes + a + n]
-        for i in range(n):
-            v, p = rule(x[i])
-            value[i] = v
-            tangent[i] = p * dx[i]
+        for_each(BLOCK, rule, w, (v[d], t[d]), (v[a], t[a]))
 
 
 @compiled
-def _two(rule, w, slopes, d, a, b, n):
-    value, x, y = w[d : d + n], w[a : a + n], w[b : b + n]
-    if slopes == 0:
-        for i in range(n):
-            value[i] = rule(x[i], y[i])[0]
+def _two(rule, w, v, t, d, a, b):
+    if t.size == 0:
+        for_each(BLOCK, rule, w, (v[d],), (v[a], v[b]))
     else:
-        tangent = w[slopes + d : slopes + d + n]
-        dx, dy = w[slopes + a : slopes + a + n], w[slopes + b : slopes + b + n]
-        for i in range(n):
-            v, p, q = rule(x[i], y[i])
-            value[i] = v
-            tangent[i] = p * dx[i] + q * dy[i]
+        for_each(BLOCK, rule, w, (v[d], t[d]), (v[a], v[b], t[a], t[b]))
 
 
 @compiled
-def _where(w, slopes, d, a, b, c, n):
-    for i in range(n):
-        w[d + i] = w[b + i] if w[a + i] != 0 else w[c + i]
-    if slopes != 0:
-        for i in range(n):
-            chosen = w[slopes + b + i] if w[a + i] != 0 else w[slopes + c + i]
-            w[slopes + d + i] = chosen
+def _where(w, v, t, d, a, b, c):
+    value, test, x, y = _row(w, v[d]), _row(w, v[a]), _row(w, v[b]), _row(w, v[c])
+    for i in range(BLOCK):
+        value[i] = select(test[i] != 0, x[i], y[i])
+    if t.size:
+        tangent, dx, dy = _row(w, t[d]), _row(w, t[b]), _row(w, t[c])
+        for i in range(BLOCK):
+            tangent[i] = select(test[i] != 0, dx[i], dy[i])
 
 
 @compiled
-def _mean(w, slopes, d, a, n):
-    total, tangent = 0.0, 0.0
-    for i in range(n):
-        total += w[a + i]
-        tangent += w[slopes + a + i]
-    for i in range(n):
-        w[d + i] = total / n
-        if slopes != 0:
-            w[slopes + d + i] = tangent / n
+def _row(w, number):
+    return w[number * BLOCK : number * BLOCK + BLOCK]
 
 
 @compiled
-def _std(w, slopes, d, a, n):
-    total, tangent_total = 0.0, 0.0
+def _mean(w, v, t, d, a, n):
+    x, value = w[v[a] * BLOCK :], w[v[d] * BLOCK :]
+    dx, tangent = w[t[a] * BLOCK :], w[t[d] * BLOCK :]
+    total, slope = 0.0, 0.0
     for i in range(n):
-        total += w[a + i]
-        tangent_total += w[slopes + a + i]
-    mean, tangent_mean = total / n, tangent_total / n
+        total += x[i]
+        slope += dx[i]
+    for i in range(n):
+        value[i] = total / n
+        tangent[i] = slope / n
+
+
+@compiled
+def _std(w, v, t, d, a, n):
+    x, value = w[v[a] * BLOCK :], w[v[d] * BLOCK :]
+    dx, tangent = w[t[a] * BLOCK :], w[t[d] * BLOCK :]
+    total, slope = 0.0, 0.0
+    for i in range(n):
+        total += x[i]
+        slope += dx[i]
+    mean, slope_of_mean = total / n, slope / n
     squares, products = 0.0, 0.0
     for i in range(n):
-        centred = w[a + i] - mean
+        centred = x[i] - mean
         squares += centred * centred
-        products += centred * (w[slopes + a + i] - tangent_mean)
+        products += centred * (dx[i] - slope_of_mean)
     deviation = np.sqrt(squares / n)
     for i in range(n):
-        w[d + i] = deviation
-        if slopes != 0:
-            w[slopes + d + i] = products / n / deviation
+        value[i] = deviation
+        tangent[i] = products / n / deviation
+
+
+@inlined
+def _instruction(op, w, v, t, d, a, b, c):
+    """Run one instruction on one block; ``v`` and ``t`` say in which row a register stands."""
+    if op == ADD:
+        _two(k.add, w, v, t, d, a, b)
+    elif op == SUB:
+        _two(k.sub, w, v, t, d, a, b)
+    elif op == MUL:
+        _two(k.mul, w, v, t, d, a, b)
+    elif op == DIV:
+        _two(k.div, w, v, t, d, a, b)
+    elif op == NEG:
+        _one(k.neg, w, v, t, d, a)
+    elif op == ABS:
+        _one(k.absolute, w, v, t, d, a)
+    elif op == SQUARE:
+        _one(k.square, w, v, t, d, a)
+    elif op == CUBE:
+        _one(k.cube, w, v, t, d, a)
+    elif op == SQRT:
+        _one(k.sqrt, w, v, t, d, a)
+    elif op == EXP:
+        _one(k.exponential, w, v, t, d, a)
+    elif op == LOG:
+        _one(k.logarithm, w, v, t, d, a)
+    elif op == LOG1P:
+        _one(k.logarithm1p, w, v, t, d, a)
+    elif op == SIN:
+        _one(k.sine, w, v, t, d, a)
+    elif op == COS:
+        _one(k.cosine, w, v, t, d, a)
+    elif op == SINC:
+        _one(k.sinc, w, v, t, d, a)
+    elif op == TANH:
+        _one(k.hyperbolic_tangent, w, v, t, d, a)
+    elif op == ATAN:
+        _one(k.arctangent, w, v, t, d, a)
+    elif op == ASINH:
+        _one(k.asinh, w, v, t, d, a)
+    elif op == ERF:
+        _one(k.error_function, w, v, t, d, a)
+    elif op == SIGMOID:
+        _one(k.sigmoid, w, v, t, d, a)
+    elif op == SOFTPLUS:
+        _one(k.softplus, w, v, t, d, a)
+    elif op == SOFTSIGN:
+        _one(k.softsign, w, v, t, d, a)
+    elif op == RELU:
+        _one(k.relu, w, v, t, d, a)
+    elif op == GELU:
+        _one(k.gelu, w, v, t, d, a)
+    elif op == SILU:
+        _one(k.silu, w, v, t, d, a)
+    elif op == GAUSSIAN:
+        _one(k.gaussian, w, v, t, d, a)
+    elif op == SIGN:
+        _one(k.sign, w, v, t, d, a)
+    elif op == MIN:
+        _two(k.minimum, w, v, t, d, a, b)
+    elif op == MAX:
+        _two(k.maximum, w, v, t, d, a, b)
+    elif op == WHERE:
+        _where(w, v, t, d, a, b, c)
+    elif op == LT:
+        _two(k.less, w, v, t, d, a, b)
+    elif op == LE:
+        _two(k.less_equal, w, v, t, d, a, b)
+    elif op == GT:
+        _two(k.greater, w, v, t, d, a, b)
+    elif op == GE:
+        _two(k.greater_equal, w, v, t, d, a, b)
 
 
 @compiled
-def run_block(code, w, block, slopes, n):
-    """Run a program on ``n`` points whose input stands in register 0.
-
-    Register r holds its values at ``w[r * block]`` and, where ``slopes`` is not 0, its tangents at
-    ``w[slopes + r * block]``.
-    """
+def _run(code, w, v, t):
+    """Run a program; see :func:`run`."""
     for step in range(code.shape[0]):
-        op = code[step, 0]
-        d, a = np.intp(code[step, 1]) * block, np.intp(code[step, 2]) * block
-        b, c = np.intp(code[step, 3]) * block, np.intp(code[step, 4]) * block
-        if op == ADD:
-            _two(k.add, w, slopes, d, a, b, n)
-        elif op == SUB:
-            _two(k.sub, w, slopes, d, a, b, n)
-        elif op == MUL:
-            _two(k.mul, w, slopes, d, a, b, n)
-        elif op == DIV:
-            _two(k.div, w, slopes, d, a, b, n)
-        elif op == NEG:
-            _one(k.neg, w, slopes, d, a, n)
-        elif op == ABS:
-            _one(k.absolute, w, slopes, d, a, n)
-        elif op == SQUARE:
-            _one(k.square, w, slopes, d, a, n)
-        elif op == CUBE:
-            _one(k.cube, w, slopes, d, a, n)
-        elif op == SQRT:
-            _one(k.sqrt, w, slopes, d, a, n)
-        elif op == EXP:
-            _one(k.exponential, w, slopes, d, a, n)
-        elif op == LOG:
-            _one(k.logarithm, w, slopes, d, a, n)
-        elif op == LOG1P:
-            _one(k.logarithm1p, w, slopes, d, a, n)
-        elif op == SIN:
-            _one(k.sine, w, slopes, d, a, n)
-        elif op == COS:
-            _one(k.cosine, w, slopes, d, a, n)
-        elif op == SINC:
-            _one(k.sinc, w, slopes, d, a, n)
-        elif op == TANH:
-            _one(k.hyperbolic_tangent, w, slopes, d, a, n)
-        elif op == ATAN:
-            _one(k.arctangent, w, slopes, d, a, n)
-        elif op == ASINH:
-            _one(k.asinh, w, slopes, d, a, n)
-        elif op == ERF:
-            _one(k.error_function, w, slopes, d, a, n)
-        elif op == SIGMOID:
-            _one(k.sigmoid, w, slopes, d, a, n)
-        elif op == SOFTPLUS:
-            _one(k.softplus, w, slopes, d, a, n)
-        elif op == SOFTSIGN:
-            _one(k.softsign, w, slopes, d, a, n)
-        elif op == RELU:
-            _one(k.relu, w, slopes, d, a, n)
-        elif op == GELU:
-            _one(k.gelu, w, slopes, d, a, n)
-        elif op == SILU:
-            _one(k.silu, w, slopes, d, a, n)
-        elif op == GAUSSIAN:
-            _one(k.gaussian, w, slopes, d, a, n)
-        elif op == SIGN:
-            _one(k.sign, w, slopes, d, a, n)
-        elif op == MIN:
-            _two(k.minimum, w, slopes, d, a, b, n)
-        elif op == MAX:
-            _two(k.maximum, w, slopes, d, a, b, n)
-        elif op == WHERE:
-            _where(w, slopes, d, a, b, c, n)
-        elif op == LT:
-            _two(k.less, w, slopes, d, a, b, n)
-        elif op == LE:
-            _two(k.less_equal, w, slopes, d, a, b, n)
-        elif op == GT:
-            _two(k.greater, w, slopes, d, a, b, n)
-        elif op == GE:
-            _two(k.greater_equal, w, slopes, d, a, b, n)
-        elif op == MEAN:
-            _mean(w, slopes, d, a, n)
-        elif op == STD:
-            _std(w, slopes, d, a, n)
+        op, d, a = code[step, 0], np.uint32(code[step, 1]), np.uint32(code[step, 2])
+        b, c = np.uint32(code[step, 3]), np.uint32(code[step, 4])
+        _instruction(op, w, v, t, d, a, b, c)
+
+
+def _run_pointers(code, count, w, size, v, t, registers, tangents):
+    _run(
+        numba.carray(code, (count, 5)),
+        numba.carray(w, (size,)),
+        numba.carray(v, (registers,)),
+        numba.carray(t, (tangents,)),
+    )
+
+
+@lru_cache(maxsize=2)
+def interpreter(dtype: np.dtype[Any]) -> int:
+    """Return the address of the interpreter for float32 or float64.
+
+    It is compiled once for each dtype (some seconds; cached on disk), and everything else calls it
+    through its address: linked into every caller, it would be compiled again in each.
+    """
+    real, whole, rows = (
+        types.CPointer(numba.from_dtype(dtype)),
+        types.intp,
+        types.CPointer(types.intp),
+    )
+    code = types.CPointer(types.int32)
+    signature = types.void(code, whole, real, whole, rows, rows, whole, whole)
+    return int(cfunc(signature, cache=True, error_model="numpy")(_run_pointers).address)
 
 
 @compiled
-def load_constants(constants, w, block, slopes):
-    """Fill the constant rows, and zero the tangents that stay zero."""
-    for j in range(constants.shape[0]):
-        start = (j + 1) * block
-        for i in range(block):
-            w[start + i] = constants[j]
-            w[slopes + start + i] = 0 if slopes != 0 else constants[j]
+def run(address, code, w, v, t):
+    """Run a program without statistics on one block, by the interpreter at ``address``.
+
+    Args:
+        address: From :func:`interpreter`, for the dtype of ``w``.
+        code: int32 [instruction, 5].
+        w: The workspace, flat; row r is its ``BLOCK`` numbers from ``r * BLOCK`` on.
+        v: intp [register]: the row in which a register's values stand.
+        t: The same for tangents, or empty.
+    """
+    whole = np.intp
+    numbers = (
+        whole(code.ctypes.data),
+        whole(code.shape[0]),
+        whole(w.ctypes.data),
+        whole(w.size),
+        whole(v.ctypes.data),
+        whole(t.ctypes.data),
+        whole(v.size),
+        whole(t.size),
+    )
+    call_address(whole(address), numbers)
+
+
+def rows_needed(program: Program, blocks: int = 1) -> int:
+    """Return how many rows :func:`lay_out` takes."""
+    return (2 * program.registers + 1) * blocks
+
+
+def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a flat workspace of zeros; rows start at cache lines, or loads would straddle two."""
+    line = 64
+    room = np.zeros(rows * BLOCK * dtype.itemsize + line, dtype=np.uint8)
+    start = -room.ctypes.data % line
+    return room[start : start + rows * BLOCK * dtype.itemsize].view(dtype)
+
+
+@compiled
+def lay_out(constants, w, first, blocks, v, t):
+    """Give every register its rows, from row ``first`` on, and fill those of the constants.
+
+    Fills ``v`` and ``t`` (empty: no tangents) as :func:`run` takes them. Register 0, the input,
+    stands behind the others unless the caller puts it elsewhere.
+    """
+    registers = v.size
+    at = first
+    if t.size:
+        ones, zeros = first, first + blocks
+        w[ones * BLOCK : zeros * BLOCK] = 1
+        w[zeros * BLOCK : (zeros + blocks) * BLOCK] = 0
+        at = zeros + blocks
+        t[0] = ones
+        for r in range(1, registers):
+            t[r] = zeros
+            if r > constants.size:
+                t[r] = at
+                at += blocks
+    for r in range(1, registers):
+        v[r] = at
+        at += blocks
+        if r <= constants.size:
+            w[v[r] * BLOCK : at * BLOCK] = constants[r - 1]
+    v[0] = at
 
 
 @compiled
@@ -270,30 +351,191 @@ def _copy(target, source):
 
 
 @compiled
-def apply(code, constants, result, x, value, tangent, w, block, slopes):
-    """Evaluate one program on a flat array: ``value = f(x)`` and, with slopes, ``tangent = f'(x)``.
+def apply_rows(address, code, result, w, v, t, x, value, tangent, blocks):
+    """Evaluate a program without statistics on ``blocks`` rows of the workspace from row ``x`` on.
 
-    ``w`` has room for ``registers * block`` entries, twice that with slopes (then ``slopes`` is
-    ``registers * block``, else 0 and ``tangent`` is not touched).
+    Values go to the rows from ``value`` on and, where ``t`` is not empty, tangents to those from
+    ``tangent`` on.
     """
-    load_constants(constants, w, block, slopes)
-    if slopes != 0:
-        for i in range(block):
-            w[slopes + i] = 1
-    at = result * block
-    for start in range(0, x.size, block):
-        n = min(block, x.size - start)
-        _copy(w[:n], x[start : start + n])
-        run_block(code, w, block, slopes, n)
-        _copy(value[start : start + n], w[at : at + n])
-        if slopes != 0:
-            _copy(tangent[start : start + n], w[slopes + at : slopes + at + n])
+    own_value, own_tangent = v[result], t[result] if t.size else 0
+    for block in range(blocks):
+        v[0] = x + block
+        if code.shape[0]:
+            v[result] = value + block
+            if t.size:
+                t[result] = tangent + block
+            run(address, code, w, v, t)
+        else:
+            _copy(_row(w, value + block), _row(w, v[result]))
+            if t.size:
+                _copy(_row(w, tangent + block), _row(w, t[result]))
+    v[result] = own_value
+    if t.size:
+        t[result] = own_tangent
+
+
+@compiled
+def _run_whole(address, code, w, v, t, blocks, n):
+    """Run a program with statistics on ``n`` points; every register has ``blocks`` rows."""
+    for step in range(code.shape[0]):
+        op, d, a = code[step, 0], code[step, 1], code[step, 2]
+        if op == MEAN:
+            _mean(w, v, t, d, a, n)
+        elif op == STD:
+            _std(w, v, t, d, a, n)
+        else:
+            for block in range(blocks):
+                run(address, code[step : step + 1], w, v + block, t + block)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def apply_cached(code, constants, result, x, value, tangent, w, block, slopes):
-    """``apply`` as an entry point from Python, releasing the interpreter lock."""
-    apply(code, constants, result, x, value, tangent, w, block, slopes)
+def _apply(address, code, constants, registers, result, x, value, tangent, w, statistics):
+    """Evaluate one program on a flat array, with statistics all of it at once.
+
+    ``tangent`` is empty where it is not wanted.
+    """
+    blocks = -(-x.size // BLOCK) if statistics else 1
+    # Statistics read tangents in any case.
+    v = np.empty(registers, dtype=np.intp)
+    t = np.empty(registers if statistics or tangent.size else 0, dtype=np.intp)
+    lay_out(constants, w, 0, blocks, v, t)
+    stride = blocks * BLOCK
+    for start in range(0, x.size, stride):
+        n = min(stride, x.size - start)
+        source = v[0] * BLOCK
+        _copy(w[source : source + n], x[start : start + n])
+        if statistics:
+            _run_whole(address, code, w, v, t, blocks, n)
+        else:
+            run(address, code, w, v, t)
+        at = v[result] * BLOCK
+        _copy(value[start : start + n], w[at : at + n])
+        if tangent.size:
+            at = t[result] * BLOCK
+            _copy(tangent[start : start + n], w[at : at + n])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _apply_many(address, code, constants, spans, x, values, tangents, w, first, last):
+    """Apply programs ``first`` to ``last``, without statistics, to the same points.
+
+    ``spans`` int64 [program, 6] is as in :class:`Batch`; ``tangents`` has no rows if not wanted.
+    """
+    # The points are copied into the workspace once; programs take the rows behind them.
+    blocks = -(-x.size // BLOCK)
+    _copy(w[: x.size], x)
+    most = spans[first:last, 4].max() if last > first else 0
+    rows = np.empty((2, most), dtype=np.intp)
+    for program in range(first, last):
+        first_code, last_code, first_constant, last_constant, registers, result = spans[program]
+        v, t = rows[0, :registers], rows[1, : registers if tangents.size else 0]
+        lay_out(constants[first_constant:last_constant], w, blocks, 1, v, t)
+        own = code[first_code:last_code]
+        for block in range(blocks):
+            v[0] = block
+            run(address, own, w, v, t)
+            begin = block * BLOCK
+            end = min(begin + BLOCK, x.size)
+            at = v[result] * BLOCK
+            _copy(values[program, begin:end], w[at : at + end - begin])
+            if tangents.size:
+                at = t[result] * BLOCK
+                _copy(tangents[program, begin:end], w[at : at + end - begin])
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Many programs laid end to end, to be evaluated on the same points in one call.
+
+    Attributes:
+        code: int32 [instruction, 5] of all programs.
+        constants: float64 [constant] of all programs.
+        spans: int64 [program, 6]: code from and to, constants from and to, registers, result.
+        rows: Rows of workspace that the largest program takes.
+    """
+
+    code: NDArray[np.int32]
+    constants: NDArray[np.float64]
+    spans: NDArray[np.int64]
+    rows: int
+
+    def evaluate(
+        self,
+        x: NDArray[Any],
+        *,
+        slopes: bool = False,
+        threads: int | None = None,
+        out: tuple[NDArray[Any], NDArray[Any] | None] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Evaluate every program on the same points.
+
+        Args:
+            x: float32 or float64 [point].
+            slopes: Whether to compute derivatives too.
+            threads: How many share the work; None for the number of cores. The result does not
+                depend on it.
+            out: What an earlier call for as many points returned, to be overwritten.
+
+        Returns:
+            Values [program, point] of x's dtype, and the derivatives or None.
+        """
+        count, points = len(self.spans), np.ascontiguousarray(x)
+        values = np.empty((count, x.size), dtype=x.dtype) if out is None else out[0]
+        tangents = None if out is None else out[1]
+        if tangents is None:
+            tangents = np.empty((count if slopes else 0, x.size), dtype=x.dtype)
+        workers = max(1, min(threads or os.cpu_count() or 1, count))
+        bounds = np.linspace(0, count, workers + 1).astype(int)
+        address, constants = interpreter(x.dtype), self.constants.astype(x.dtype)
+        rows = -(-x.size // BLOCK) + self.rows
+
+        def work(part: int) -> None:
+            _apply_many(
+                address,
+                self.code,
+                constants,
+                self.spans,
+                points,
+                values,
+                tangents,
+                workspace(rows, x.dtype),
+                bounds[part],
+                bounds[part + 1],
+            )
+
+        with ThreadPoolExecutor(workers) as pool:
+            others = [pool.submit(work, part) for part in range(1, workers)]
+            work(0)
+            for other in others:
+                other.result()
+        return values, tangents if slopes else None
+
+
+def to_batch(exprs: Sequence[Expr]) -> Batch:
+    """Lay the programs of some expressions without batch statistics end to end.
+
+    Raises:
+        ValueError: One of them has batch statistics: it must see the whole tensor at once.
+    """
+    programs = [to_tape(expr) for expr in exprs]
+    if any(program.statistics for program in programs):
+        raise ValueError("a batch holds functions of single elements, not of batch statistics")
+    code_ends = np.cumsum([0, *(len(p.code) for p in programs)])
+    constant_ends = np.cumsum([0, *(len(p.constants) for p in programs)])
+    spans = [
+        code_ends[:-1],
+        code_ends[1:],
+        constant_ends[:-1],
+        constant_ends[1:],
+        [p.registers for p in programs],
+        [p.result for p in programs],
+    ]
+    return Batch(
+        np.concatenate([np.empty((0, 5), np.int32), *(p.code for p in programs)]),
+        np.concatenate([np.empty(0), *(p.constants for p in programs)]),
+        np.array(spans, dtype=np.int64).T.copy(),
+        max(map(rows_needed, programs), default=1),
+    )
 
 
 def apply_into(
@@ -308,21 +550,18 @@ def apply_into(
         slope: Takes the tangents, None if they are not wanted.
     """
     program = to_tape(expr)
-    block = max(x.size, 1) if program.statistics else BLOCK
-    area = program.registers * block
-    # Statistics read tangents in either mode, so they always have room for them.
-    with_slopes = slope is not None or program.statistics
-    tangent = value if slope is None and not program.statistics else slope
-    apply_cached(
+    blocks = max(1, -(-x.size // BLOCK)) if program.statistics else 1
+    _apply(
+        interpreter(x.dtype),
         program.code,
         program.constants.astype(x.dtype),
+        program.registers,
         program.result,
         x.reshape(-1),
         value.reshape(-1),
-        (np.empty_like(value) if tangent is None else tangent).reshape(-1),
-        np.zeros((2 if with_slopes else 1) * area, dtype=x.dtype),
-        block,
-        area if with_slopes else 0,
+        np.empty(0, dtype=x.dtype) if slope is None else slope.reshape(-1),
+        workspace(rows_needed(program, blocks), x.dtype),
+        program.statistics,
     )
 
 

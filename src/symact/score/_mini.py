@@ -7,6 +7,7 @@ by one thread, so the result does not depend on the number of threads.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,58 +30,155 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 @_sums
 def _affine(weights, biases, h, z):
     """Compute z [out, point] = weights [out, in] @ h [in, point] + biases [out]."""
-    inputs = h.shape[0]
     for j in range(z.shape[0]):
         row = z[j]
         for p in range(row.size):
             row[p] = biases[j]
-        _accumulate(weights[j], h, row, inputs)
+    _accumulate(weights, h, z)
 
 
 @_sums
-def _accumulate(w, h, row, inputs):
-    """Add w @ h to row, four inputs at a time so that a row is loaded a quarter as often."""
-    i = 0
-    while i + 4 <= inputs:
-        w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
-        h0, h1, h2, h3 = h[i], h[i + 1], h[i + 2], h[i + 3]
-        for p in range(row.size):
-            row[p] += w0 * h0[p] + w1 * h1[p] + w2 * h2[p] + w3 * h3[p]
-        i += 4
-    while i < inputs:
-        w0, h0 = w[i], h[i]
-        for p in range(row.size):
-            row[p] += w0 * h0[p]
-        i += 1
+def _accumulate(weights, h, z):
+    """Add weights [out, in] @ h [in, point] to z [out, point].
+
+    Tiles of four outputs and four inputs make 16 products of 12 loads and stores.
+    """
+    outputs, inputs = weights.shape
+    j = 0
+    while j + 4 <= outputs:
+        z0, z1, z2, z3 = z[j], z[j + 1], z[j + 2], z[j + 3]
+        w0, w1, w2, w3 = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
+        i = 0
+        while i + 4 <= inputs:
+            h0, h1, h2, h3 = h[i], h[i + 1], h[i + 2], h[i + 3]
+            a0, a1, a2, a3 = w0[i], w0[i + 1], w0[i + 2], w0[i + 3]
+            b0, b1, b2, b3 = w1[i], w1[i + 1], w1[i + 2], w1[i + 3]
+            c0, c1, c2, c3 = w2[i], w2[i + 1], w2[i + 2], w2[i + 3]
+            d0, d1, d2, d3 = w3[i], w3[i + 1], w3[i + 2], w3[i + 3]
+            for p in range(z0.size):
+                x0, x1, x2, x3 = h0[p], h1[p], h2[p], h3[p]
+                z0[p] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+                z1[p] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+                z2[p] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+                z3[p] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+            i += 4
+        while i < inputs:
+            hi = h[i]
+            a0, b0, c0, d0 = w0[i], w1[i], w2[i], w3[i]
+            for p in range(z0.size):
+                x0 = hi[p]
+                z0[p] += a0 * x0
+                z1[p] += b0 * x0
+                z2[p] += c0 * x0
+                z3[p] += d0 * x0
+            i += 1
+        j += 4
+    while j < outputs:
+        z0, w0 = z[j], weights[j]
+        i = 0
+        while i + 4 <= inputs:
+            h0, h1, h2, h3 = h[i], h[i + 1], h[i + 2], h[i + 3]
+            a0, a1, a2, a3 = w0[i], w0[i + 1], w0[i + 2], w0[i + 3]
+            for p in range(z0.size):
+                z0[p] += a0 * h0[p] + a1 * h1[p] + a2 * h2[p] + a3 * h3[p]
+            i += 4
+        while i < inputs:
+            hi, a0 = h[i], w0[i]
+            for p in range(z0.size):
+                z0[p] += a0 * hi[p]
+            i += 1
+        j += 1
 
 
 @_sums
 def _gradients(g, h, d_weights, d_biases):
-    """d_weights [out, in] = g [out, point] @ h.T, d_biases [out] = sums of g."""
-    for j in range(g.shape[0]):
-        gj = g[j]
-        total = np.float32(0)
+    """d_weights [out, in] = g [out, point] @ h.T, d_biases [out] = sums of g; tiled as above."""
+    outputs, inputs = d_weights.shape
+    zero = np.float32(0)
+    for j in range(outputs):
+        gj, total = g[j], zero
         for p in range(gj.size):
             total += gj[p]
         d_biases[j] = total
-        for i in range(h.shape[0]):
-            hi = h[i]
-            total = np.float32(0)
+    j = 0
+    while j + 4 <= outputs:
+        g0, g1, g2, g3 = g[j], g[j + 1], g[j + 2], g[j + 3]
+        i = 0
+        while i + 4 <= inputs:
+            h0, h1, h2, h3 = h[i], h[i + 1], h[i + 2], h[i + 3]
+            a0, a1, a2, a3 = zero, zero, zero, zero
+            b0, b1, b2, b3 = zero, zero, zero, zero
+            c0, c1, c2, c3 = zero, zero, zero, zero
+            d0, d1, d2, d3 = zero, zero, zero, zero
+            for p in range(g0.size):
+                x0, x1, x2, x3 = h0[p], h1[p], h2[p], h3[p]
+                y0, y1, y2, y3 = g0[p], g1[p], g2[p], g3[p]
+                a0 += y0 * x0
+                a1 += y0 * x1
+                a2 += y0 * x2
+                a3 += y0 * x3
+                b0 += y1 * x0
+                b1 += y1 * x1
+                b2 += y1 * x2
+                b3 += y1 * x3
+                c0 += y2 * x0
+                c1 += y2 * x1
+                c2 += y2 * x2
+                c3 += y2 * x3
+                d0 += y3 * x0
+                d1 += y3 * x1
+                d2 += y3 * x2
+                d3 += y3 * x3
+            r0, r1, r2, r3 = d_weights[j], d_weights[j + 1], d_weights[j + 2], d_weights[j + 3]
+            r0[i], r0[i + 1], r0[i + 2], r0[i + 3] = a0, a1, a2, a3
+            r1[i], r1[i + 1], r1[i + 2], r1[i + 3] = b0, b1, b2, b3
+            r2[i], r2[i + 1], r2[i + 2], r2[i + 3] = c0, c1, c2, c3
+            r3[i], r3[i + 1], r3[i + 2], r3[i + 3] = d0, d1, d2, d3
+            i += 4
+        while i < inputs:
+            _four_products(h[i], g0, g1, g2, g3, d_weights[j : j + 4, i])
+            i += 1
+        j += 4
+    while j < outputs:
+        gj, row = g[j], d_weights[j]
+        i = 0
+        while i + 4 <= inputs:
+            _four_products(gj, h[i], h[i + 1], h[i + 2], h[i + 3], row[i : i + 4])
+            i += 4
+        while i < inputs:
+            hi, total = h[i], zero
             for p in range(gj.size):
                 total += gj[p] * hi[p]
-            d_weights[j, i] = total
+            row[i] = total
+            i += 1
+        j += 1
 
 
 @_sums
-def _pull_back(weights, g, slope, out):
-    """Compute out [in, point] = (weights.T @ g) * slope."""
+def _four_products(x, y0, y1, y2, y3, out):
+    """Scalar products of x with four others."""
+    zero = np.float32(0)
+    t0, t1, t2, t3 = zero, zero, zero, zero
+    for p in range(x.size):
+        t0 += x[p] * y0[p]
+        t1 += x[p] * y1[p]
+        t2 += x[p] * y2[p]
+        t3 += x[p] * y3[p]
+    out[0], out[1], out[2], out[3] = t0, t1, t2, t3
+
+
+@_sums
+def _pull_back(weights, turned, g, slope, out):
+    """Compute out [in, point] = (weights.T @ g) * slope; ``turned`` has room for weights.T."""
+    for i in range(turned.shape[0]):
+        for j in range(turned.shape[1]):
+            turned[i, j] = weights[j, i]
+    out[:] = 0
+    _accumulate(turned, g, out)
     for i in range(out.shape[0]):
-        row = out[i]
+        row, factor = out[i], slope[i]
         for p in range(row.size):
-            row[p] = 0
-        _accumulate(weights[:, i], g, row, g.shape[0])
-        for p in range(row.size):
-            row[p] *= slope[i, p]
+            row[p] *= factor[p]
 
 
 @_compiled
@@ -115,26 +213,45 @@ def _layers(flat, inputs, width, outputs):
 
 
 @_compiled
-def _train_network(code, constants, result, work, area, x, y, parameters, width, rates):
-    """Train one network in place; returns whether its loss stayed finite."""
+def _matrix(w, row, units, points):
+    """View the rows of the workspace from ``row`` on as [unit, point]."""
+    start = row * _tape.BLOCK
+    return w[start : start + units * points].reshape(units, points)
+
+
+@_compiled
+def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, rates):
+    """Train one network in place; returns whether its loss stayed finite.
+
+    The workspace ``w`` is free from row ``at`` on; nothing is allocated inside a step.
+    """
     inputs, points = x.shape
     outputs = y.shape[0]
     w1, b1, w2, b2, w3, b3 = _layers(parameters, inputs, width, outputs)
     gradients = np.empty_like(parameters)
     d1, c1, d2, c2, d3, c3 = _layers(gradients, inputs, width, outputs)
     first, second = np.zeros_like(parameters), np.zeros_like(parameters)
-    z = np.empty((width, points), dtype=np.float32)
-    h1, s1, g1 = np.empty_like(z), np.empty_like(z), np.empty_like(z)
-    h2, s2, g2 = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+    w2t, w3t = np.empty_like(w2), np.empty((width, outputs), dtype=np.float32)
+    # Both layers share the sums z and the gradients g; each keeps its values and slopes.
+    blocks = -(-width * points // _tape.BLOCK)
+    z_row, h1_row, s1_row, h2_row, s2_row, g_row = (
+        at,
+        at + blocks,
+        at + 2 * blocks,
+        at + 3 * blocks,
+        at + 4 * blocks,
+        at + 5 * blocks,
+    )
+    z, g = _matrix(w, z_row, width, points), _matrix(w, g_row, width, points)
+    h1, s1 = _matrix(w, h1_row, width, points), _matrix(w, s1_row, width, points)
+    h2, s2 = _matrix(w, h2_row, width, points), _matrix(w, s2_row, width, points)
     out = np.empty((outputs, points), dtype=np.float32)
-    zf, h1f, s1f = z.reshape(-1), h1.reshape(-1), s1.reshape(-1)
-    h2f, s2f = h2.reshape(-1), s2.reshape(-1)
     scale = np.float32(2.0 / (points * outputs))
     for step in range(rates.size):
         _affine(w1, b1, x, z)
-        _tape.apply(code, constants, result, zf, h1f, s1f, work, _tape.BLOCK, area)
+        _tape.apply_rows(address, code, result, w, v, t, z_row, h1_row, s1_row, blocks)
         _affine(w2, b2, h1, z)
-        _tape.apply(code, constants, result, zf, h2f, s2f, work, _tape.BLOCK, area)
+        _tape.apply_rows(address, code, result, w, v, t, z_row, h2_row, s2_row, blocks)
         _affine(w3, b3, h2, out)
         total = np.float32(0)
         for j in range(outputs):
@@ -145,29 +262,27 @@ def _train_network(code, constants, result, work, area, x, y, parameters, width,
         if not np.isfinite(total):
             return False
         _gradients(out, h2, d3, c3)
-        _pull_back(w3, out, s2, g2)
-        _gradients(g2, h1, d2, c2)
-        _pull_back(w2, g2, s1, g1)
-        _gradients(g1, x, d1, c1)
+        _pull_back(w3, w3t, out, s2, g)
+        _gradients(g, h1, d2, c2)
+        _pull_back(w2, w2t, g, s1, z)
+        _gradients(z, x, d1, c1)
         _adam(parameters, gradients, first, second, step + 1, rates[step])
     return True
 
 
 @_compiled
-def _judge_network(code, constants, result, work, area, x, y, parameters, width):
+def _judge_network(address, code, result, v, t, w, at, x, y, parameters, width):
     """Mean squared error of one trained network on one set of points."""
     inputs, points = x.shape
     outputs = y.shape[0]
     w1, b1, w2, b2, w3, b3 = _layers(parameters, inputs, width, outputs)
-    z = np.empty((width, points), dtype=np.float32)
-    h = np.empty_like(z)
+    blocks = -(-width * points // _tape.BLOCK)
+    z, h = _matrix(w, at, width, points), _matrix(w, at + blocks, width, points)
     out = np.empty((outputs, points), dtype=np.float32)
-    zf, hf = z.reshape(-1), h.reshape(-1)
-    none = hf[:0]
     _affine(w1, b1, x, z)
-    _tape.apply(code, constants, result, zf, hf, none, work, _tape.BLOCK, 0)
+    _tape.apply_rows(address, code, result, w, v, t[:0], at, at + blocks, 0, blocks)
     _affine(w2, b2, h, z)
-    _tape.apply(code, constants, result, zf, hf, none, work, _tape.BLOCK, 0)
+    _tape.apply_rows(address, code, result, w, v, t[:0], at, at + blocks, 0, blocks)
     _affine(w3, b3, h, out)
     total = 0.0
     for j in range(outputs):
@@ -178,32 +293,54 @@ def _judge_network(code, constants, result, work, area, x, y, parameters, width)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _train_all(
-    code, constants, result, work, area, x, y, x_judged, y_judged, inputs, parameters, width, rates
+def _train_some(
+    address,
+    code,
+    constants,
+    registers,
+    result,
+    x,
+    y,
+    x_judged,
+    y_judged,
+    inputs,
+    parameters,
+    width,
+    rates,
+    errors,
+    w,
+    at,
+    first,
+    last,
 ):
-    """Train every network of one candidate; errors [instance, seed, 4], NaN where one diverged."""
-    instances, seeds = parameters.shape[0], parameters.shape[1]
-    errors = np.full((instances, seeds, 4), np.nan)
-    for instance in range(instances):
+    """Train networks ``first`` to ``last`` of one candidate, counted over instances and seeds.
+
+    Fills errors [instance, seed, 4]; NaN stays where one diverged.
+    """
+    v, t = np.empty(registers, dtype=np.intp), np.empty(registers, dtype=np.intp)
+    _tape.lay_out(constants, w, 0, 1, v, t)
+    seeds = parameters.shape[1]
+    for network in range(first, last):
+        instance, seed = network // seeds, network % seeds
         real = inputs[instance]
-        for seed in range(seeds):
-            count = width * (real + width + 2) + y.shape[1] * (width + 1)
-            own = parameters[instance, seed, :count].copy()
-            xs, ys = x[instance, :real], y[instance]
-            if _train_network(code, constants, result, work, area, xs, ys, own, width, rates):
-                for part in range(4):
-                    errors[instance, seed, part] = _judge_network(
-                        code,
-                        constants,
-                        result,
-                        work,
-                        area,
-                        x_judged[instance, part, :real],
-                        y_judged[instance, part],
-                        own,
-                        width,
-                    )
-    return errors
+        count = width * (real + width + 2) + y.shape[1] * (width + 1)
+        own = parameters[instance, seed, :count].copy()
+        xs, ys = x[instance, :real], y[instance]
+        if _train_network(address, code, result, v, t, w, at, xs, ys, own, width, rates):
+            for part in range(4):
+                errors[instance, seed, part] = _judge_network(
+                    address,
+                    code,
+                    result,
+                    v,
+                    t,
+                    w,
+                    at,
+                    x_judged[instance, part, :real],
+                    y_judged[instance, part],
+                    own,
+                    width,
+                )
 
 
 class MiniTrainer:
@@ -220,35 +357,58 @@ class MiniTrainer:
 
     def judge(self, expr: Expr) -> NDArray[np.float64]:
         """Return errors [instance, seed, 4], normalised by the variance of the targets."""
-        program = _tape.to_tape(expr)
-        area = program.registers * _tape.BLOCK
-        data = self.data
-        errors = _train_all(
+        return self.judge_all([expr], 1)[0]
+
+    def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[NDArray[np.float64]]:
+        """Judge several candidates on some threads, in their order.
+
+        Threads share candidates, and where those are few the networks of each.
+        """
+        instances, seeds = self.parameters.shape[:2]
+        networks = instances * seeds
+        parts = 1 if len(exprs) >= 4 * threads else min(threads, networks)
+        cuts = np.linspace(0, networks, parts + 1).astype(int)
+        errors = np.full((len(exprs), instances, seeds, 4), np.nan)
+        pool = ThreadPoolExecutor(threads)
+        try:
+            jobs = [
+                pool.submit(self._train, expr, own, first, last)
+                for expr, own in zip(exprs, errors, strict=True)
+                for first, last in itertools.pairwise(cuts)
+            ]
+            for job in jobs:
+                job.result()
+        finally:
+            # After an interrupt the candidates that wait are not started.
+            pool.shutdown(cancel_futures=True)
+        return list(errors / self.data.variance[:, None, :])
+
+    def _train(self, expr: Expr, errors: NDArray[np.float64], first: int, last: int) -> None:
+        program, data, width = _tape.to_tape(expr), self.data, self.training.width
+        rows = _tape.rows_needed(program)
+        training, judged = (
+            -(-width * array.shape[-1] // _tape.BLOCK) for array in (data.x, data.x_judged)
+        )
+        _train_some(
+            _tape.interpreter(np.dtype(np.float32)),
             program.code,
             program.constants.astype(np.float32),
+            program.registers,
             program.result,
-            np.zeros(2 * area, dtype=np.float32),
-            area,
             data.x,
             data.y,
             data.x_judged,
             data.y_judged,
             data.inputs,
             self.parameters,
-            self.training.width,
+            width,
             self.rates,
+            errors,
+            _tape.workspace(rows + max(6 * training, 2 * judged), np.dtype(np.float32)),
+            rows,
+            first,
+            last,
         )
-        normalised: NDArray[np.float64] = errors / data.variance[:, None, :]
-        return normalised
-
-    def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[NDArray[np.float64]]:
-        """Judge several candidates, ``threads`` at a time, in their order."""
-        pool = ThreadPoolExecutor(threads)
-        try:
-            return list(pool.map(self.judge, exprs))
-        finally:
-            # After an interrupt the candidates that wait are not started.
-            pool.shutdown(cancel_futures=True)
 
 
 def _flatten(

@@ -1,0 +1,171 @@
+"""What numba's language lacks for fast kernels.
+
+A select, a bit cast, a typed literal, and a loop over blocks that promises LLVM that its arrays do
+not overlap.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+
+def _typed_select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
+    """Choose without a branch.
+
+    A Python conditional lets LLVM sink work into one arm, which stops vectorisation.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(*args)
+
+    if yes != no:
+        return None
+    return yes(types.boolean, yes, no), codegen
+
+
+def _typed_like(typingctx: Any, sample: Any, value: Any) -> Any:
+    """Give a literal the type of a sample: a bare one would promote float32 to float64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.cast(builder, args[1], signature.args[1], signature.return_type)
+
+    return sample(sample, types.float64), codegen
+
+
+def _typed_float_bits(typingctx: Any, value: Any) -> Any:
+    """Reinterpret a float as an integer of its width."""
+    whole = types.int32 if value == types.float32 else types.int64
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32 if whole == types.int32 else 64))
+
+    return whole(value), codegen
+
+
+def _typed_bits_float(typingctx: Any, value: Any) -> Any:
+    """Reinterpret an integer as a float of its width."""
+    real, target = (
+        (types.float32, ir.FloatType())
+        if value == types.int32
+        else (types.float64, ir.DoubleType())
+    )
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], target)
+
+    return real(value), codegen
+
+
+def _unpacked(builder: Any, values: Any, count: int) -> list[Any]:
+    return [builder.extract_value(values, i) for i in range(count)]
+
+
+def _typed_call_address(typingctx: Any, address: Any, numbers: Any) -> Any:
+    """Call the C function at an address with integers, which may be pointers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole = ir.IntType(64)
+        function = ir.FunctionType(ir.VoidType(), [whole] * len(numbers)).as_pointer()
+        values = _unpacked(builder, args[1], len(numbers))
+        builder.call(builder.inttoptr(args[0], function), values)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, numbers), codegen
+
+
+# numba types what these do; to other readers they are just functions.
+select: Any = intrinsic(_typed_select)
+like: Any = intrinsic(_typed_like)
+call_address: Any = intrinsic(_typed_call_address)
+float_bits: Any = intrinsic(_typed_float_bits)
+bits_float: Any = intrinsic(_typed_bits_float)
+
+
+class _Distinct(ir.MDValue):  # type: ignore[misc]
+    """A metadata node that is equal to no other; llvmlite has none of its own."""
+
+    def descr(self, buffer: list[str]) -> None:
+        inner = ", ".join(operand.get_reference() for operand in self.operands)
+        buffer += ("distinct !{ ", inner, " }\n")
+
+
+def _distinct(module: Any, operands: list[Any]) -> _Distinct:
+    return _Distinct(module, operands, name=str(len(module.metadata)))
+
+
+def _typed_for_each(typingctx: Any, length: Any, rule: Any, array: Any, outs: Any, ins: Any) -> Any:
+    """Type and lower :data:`for_each`."""
+    if not isinstance(length, types.IntegerLiteral):
+        return None
+    points, is_dual = length.literal_value, len(outs) == 2
+    arity = len(ins) // 2 if is_dual else len(ins)
+    kinds = (array.dtype,) * arity
+    rule.get_call_type(typingctx, kinds, {})
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        compiled = rule.dispatcher.overloads[kinds]
+        context.active_code_library.add_linking_library(compiled.library)
+        data = context.make_array(array)(context, builder, args[2]).data
+
+        def pointers(rows: Any, count: int) -> list[Any]:
+            numbers = _unpacked(builder, rows, count)
+            return [builder.gep(data, [builder.mul(n, n.type(points))]) for n in numbers]
+
+        targets, sources = pointers(args[3], len(outs)), pointers(args[4], len(ins))
+        # No pass of the loop touches what another one does: LLVM then needs no test for overlap,
+        # which costs as much as a short loop. Four vectors at a time fill the pipelines; left to
+        # itself it takes one where the rule is long.
+        module = builder.module
+        group = _distinct(module, [])
+        name = ir.MetaDataString(module, "llvm.loop.parallel_accesses")
+        promise = module.add_metadata([name, group])
+        count = ir.MetaDataString(module, "llvm.loop.interleave.count")
+        four = module.add_metadata([count, ir.Constant(ir.IntType(32), 4)])
+        loop = _distinct(module, [promise, four])
+        loop.operands = (loop, promise, four)
+
+        before = builder.block
+        body, after = builder.append_basic_block("each"), builder.append_basic_block("done")
+        builder.branch(body)
+        builder.position_at_end(body)
+        index = builder.phi(ir.IntType(64))
+        index.add_incoming(index.type(0), before)
+        numbers = []
+        for source in sources:
+            number = builder.load(builder.gep(source, [index]))
+            number.set_metadata("llvm.access.group", group)
+            numbers.append(number)
+        _, found = context.call_internal_no_propagate(
+            builder, compiled.fndesc, compiled.signature, numbers[:arity]
+        )
+        values = _unpacked(builder, found, arity + 1)
+        results = values[:1]
+        if is_dual:
+            flags = ("contract",)
+            tangent = builder.fmul(values[1], numbers[arity], flags=flags)
+            for partial, number in zip(values[2:], numbers[arity + 1 :], strict=True):
+                product = builder.fmul(partial, number, flags=flags)
+                tangent = builder.fadd(tangent, product, flags=flags)
+            results.append(tangent)
+        for target, value in zip(targets, results, strict=True):
+            stored = builder.store(value, builder.gep(target, [index]))
+            stored.set_metadata("llvm.access.group", group)
+        following = builder.add(index, index.type(1))
+        index.add_incoming(following, builder.block)
+        more = builder.icmp_unsigned("<", following, following.type(points))
+        builder.cbranch(more, body, after).set_metadata("llvm.loop", loop)
+        builder.position_at_end(after)
+        return context.get_dummy_value()
+
+    return types.void(length, rule, array, outs, ins), codegen
+
+
+#: ``for_each(length, rule, array, outs, ins)`` applies a rule (value, partial derivatives) to every
+#: point of rows. Row r is ``array[r * length : (r + 1) * length]``. ``outs`` is the row of the
+#: values, and with tangents also theirs; ``ins`` the rows of the arguments, and with tangents also
+#: theirs. No row of ``outs`` may be among ``ins``.
+for_each: Any = intrinsic(prefer_literal=True)(_typed_for_each)
