@@ -21,8 +21,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import cfunc, njit, types
-from numba.core.types import intp
+from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from symact.expr import Expr, distinct, uses_statistics
@@ -254,10 +253,10 @@ def _run(code, w, v, t):
 
 def _run_pointers(code, count, w, size, v, t, registers, tangents):
     _run(
-        numba.carray(code, (count, 5)),
-        numba.carray(w, (size,)),
-        numba.carray(v, (registers,)),
-        numba.carray(t, (tangents,)),
+        carray(code, (count, 5)),
+        carray(w, (size,)),
+        carray(v, (registers,)),
+        carray(t, (tangents,)),
     )
 
 
@@ -275,7 +274,8 @@ def interpreter(dtype: np.dtype[Any]) -> int:
     )
     code = types.CPointer(types.int32)
     signature = types.void(code, whole, real, whole, rows, rows, whole, whole)
-    return int(cfunc(signature, cache=True, error_model="numpy")(_run_pointers).address)
+    address: Any = cfunc(signature, cache=True, error_model="numpy")(_run_pointers).address
+    return int(address)
 
 
 @compiled
@@ -316,7 +316,7 @@ def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return room[start : start + rows * BLOCK * dtype.itemsize].view(dtype)
 
 
-@compiled
+@njit(cache=True, error_model="numpy")
 def lay_out(constants, w, first, blocks, v, t):
     """Give every register its rows, from row ``first`` on, and fill those of the constants.
 
@@ -441,6 +441,75 @@ def _apply_many(address, code, constants, spans, x, values, tangents, w, first, 
             if tangents.size:
                 at = t[result] * BLOCK
                 _copy(tangents[program, begin:end], w[at : at + end - begin])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _apply_spans(address, code, spans, v, t, w, x, value, tangent):
+    """Apply each program to its own rows; ``spans`` is as in :class:`Spans`, ``t`` may be empty."""
+    for place in range(spans.shape[0]):
+        first_code, last_code, registers, result, first, last = spans[place]
+        apply_rows(
+            address,
+            code[first_code:last_code],
+            result,
+            w,
+            v[place, :registers],
+            t[place, : registers if t.shape[1] else 0],
+            x + first,
+            value + first,
+            tangent + first,
+            last - first,
+        )
+
+
+class Spans:
+    """Programs without statistics, each applied to its own rows of one workspace again and again.
+
+    Args:
+        spans: For each program its expression and its rows from and to, counted from the first row
+            of a tensor.
+        rows: Rows of workspace for tensors, which :meth:`tensor` hands out.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self, spans: Sequence[tuple[Expr, int, int]], rows: int, dtype: np.dtype[Any]
+    ) -> None:
+        programs = [to_tape(expr) for expr, _, _ in spans]
+        batch = to_batch([expr for expr, _, _ in spans])
+        own = sum(map(rows_needed, programs))
+        self.w = workspace(own + rows, dtype)
+        self._next = own
+        most = max(program.registers for program in programs)
+        self._v = np.zeros((len(spans), most), dtype=np.intp)
+        self._t = np.zeros_like(self._v)
+        at = 0
+        for place, program in enumerate(programs):
+            constants, count = program.constants.astype(dtype), program.registers
+            lay_out(constants, self.w, at, 1, self._v[place, :count], self._t[place, :count])
+            at += rows_needed(program)
+        places = np.array([span[1:] for span in spans], dtype=np.int64)
+        self._spans = np.concatenate([batch.spans[:, [0, 1, 4, 5]], places], axis=1)
+        self._code, self._address = batch.code, interpreter(dtype)
+
+    def tensor(self, rows: int) -> int:
+        """Reserve rows and return the first; they are zero."""
+        first = self._next
+        self._next += rows
+        return first
+
+    def apply(self, x: int, value: int, tangent: int | None) -> None:
+        """Compute values and, unless ``tangent`` is None, derivatives of all spans.
+
+        Args:
+            x: First row of the tensor of arguments.
+            value: First row of the tensor that takes the values.
+            tangent: The same for the derivatives.
+        """
+        t = self._t if tangent is not None else self._t[:, :0]
+        _apply_spans(
+            self._address, self._code, self._spans, self._v, t, self.w, x, value, tangent or 0
+        )
 
 
 @dataclass(frozen=True, eq=False)
