@@ -335,6 +335,24 @@ def batch(
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    name: Annotated[
+        str, typer.Argument(help="evaluator, mini, full, ladder, activation or proposer.")
+    ],
+    quick: Annotated[bool, typer.Option(help="End within 45 s; rougher figures.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure speed on this machine, side by side with what one would use instead."""
+    from symact import bench as benchmarks
+
+    def say(line: str) -> None:
+        print(f"measured: {line}", file=sys.stderr, flush=True)
+
+    measured = benchmarks.run(name, quick=quick, say=say)
+    print(benchmarks.dump(measured) if as_json else measured.to_text(), end="\n" if as_json else "")
+
+
 def _free_folder(grammar: str, task: str, seed: int) -> Path:
     """Return the first directory below ``runs`` that is not taken."""
     stem = f"{Path(grammar).stem}-{task}-{seed}"

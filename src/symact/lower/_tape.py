@@ -30,6 +30,9 @@ from symact.lower._intrinsics import call_address, for_each, select
 from symact.ops import CONST, PRIMITIVES, VAR
 
 compiled = njit(error_model="numpy")
+#: Blocks that an instruction takes at a time.
+CHUNK = 2
+
 inlined = njit(error_model="numpy", forceinline=True)
 
 #: Points of a block: 8 rows of values and slopes in float32 fill a third of a 48 KB L1 cache.
@@ -105,35 +108,38 @@ def to_tape(expr: Expr) -> Program:
 
 
 @compiled
-def _one(rule, w, v, t, d, a):
+def _one(rule, w, v, t, blocks, d, a):
     if t.size == 0:
-        for_each(BLOCK, rule, w, (v[d],), (v[a],))
+        for j in range(blocks):
+            for_each(BLOCK, rule, w, (v[d] + j,), (v[a] + j,))
     else:
-        for_each(BLOCK, rule, w, (v[d], t[d]), (v[a], t[a]))
+        for j in range(blocks):
+            for_each(BLOCK, rule, w, (v[d] + j, t[d] + j), (v[a] + j, t[a] + j))
 
 
 @compiled
-def _two(rule, w, v, t, d, a, b):
+def _two(rule, w, v, t, blocks, d, a, b):
     if t.size == 0:
-        for_each(BLOCK, rule, w, (v[d],), (v[a], v[b]))
+        for j in range(blocks):
+            for_each(BLOCK, rule, w, (v[d] + j,), (v[a] + j, v[b] + j))
     else:
-        for_each(BLOCK, rule, w, (v[d], t[d]), (v[a], v[b], t[a], t[b]))
+        for j in range(blocks):
+            ins = (v[a] + j, v[b] + j, t[a] + j, t[b] + j)
+            for_each(BLOCK, rule, w, (v[d] + j, t[d] + j), ins)
 
 
 @compiled
-def _where(w, v, t, d, a, b, c):
-    value, test, x, y = _row(w, v[d]), _row(w, v[a]), _row(w, v[b]), _row(w, v[c])
-    for i in range(BLOCK):
+def _where(w, v, t, blocks, d, a, b, c):
+    size = blocks * BLOCK
+    value, test = w[v[d] * BLOCK :][:size], w[v[a] * BLOCK :][:size]
+    x, y = w[v[b] * BLOCK :][:size], w[v[c] * BLOCK :][:size]
+    for i in range(size):
         value[i] = select(test[i] != 0, x[i], y[i])
     if t.size:
-        tangent, dx, dy = _row(w, t[d]), _row(w, t[b]), _row(w, t[c])
-        for i in range(BLOCK):
+        tangent = w[t[d] * BLOCK :][:size]
+        dx, dy = w[t[b] * BLOCK :][:size], w[t[c] * BLOCK :][:size]
+        for i in range(size):
             tangent[i] = select(test[i] != 0, dx[i], dy[i])
-
-
-@compiled
-def _row(w, number):
-    return w[number * BLOCK : number * BLOCK + BLOCK]
 
 
 @compiled
@@ -170,93 +176,94 @@ def _std(w, v, t, d, a, n):
 
 
 @inlined
-def _instruction(op, w, v, t, d, a, b, c):
-    """Run one instruction on one block; ``v`` and ``t`` say in which row a register stands."""
+def _instruction(op, w, v, t, blocks, d, a, b, c):
+    """Run one instruction on some blocks; ``v`` and ``t`` say in which row a register stands."""
     if op == ADD:
-        _two(k.add, w, v, t, d, a, b)
+        _two(k.add, w, v, t, blocks, d, a, b)
     elif op == SUB:
-        _two(k.sub, w, v, t, d, a, b)
+        _two(k.sub, w, v, t, blocks, d, a, b)
     elif op == MUL:
-        _two(k.mul, w, v, t, d, a, b)
+        _two(k.mul, w, v, t, blocks, d, a, b)
     elif op == DIV:
-        _two(k.div, w, v, t, d, a, b)
+        _two(k.div, w, v, t, blocks, d, a, b)
     elif op == NEG:
-        _one(k.neg, w, v, t, d, a)
+        _one(k.neg, w, v, t, blocks, d, a)
     elif op == ABS:
-        _one(k.absolute, w, v, t, d, a)
+        _one(k.absolute, w, v, t, blocks, d, a)
     elif op == SQUARE:
-        _one(k.square, w, v, t, d, a)
+        _one(k.square, w, v, t, blocks, d, a)
     elif op == CUBE:
-        _one(k.cube, w, v, t, d, a)
+        _one(k.cube, w, v, t, blocks, d, a)
     elif op == SQRT:
-        _one(k.sqrt, w, v, t, d, a)
+        _one(k.sqrt, w, v, t, blocks, d, a)
     elif op == EXP:
-        _one(k.exponential, w, v, t, d, a)
+        _one(k.exponential, w, v, t, blocks, d, a)
     elif op == LOG:
-        _one(k.logarithm, w, v, t, d, a)
+        _one(k.logarithm, w, v, t, blocks, d, a)
     elif op == LOG1P:
-        _one(k.logarithm1p, w, v, t, d, a)
+        _one(k.logarithm1p, w, v, t, blocks, d, a)
     elif op == SIN:
-        _one(k.sine, w, v, t, d, a)
+        _one(k.sine, w, v, t, blocks, d, a)
     elif op == COS:
-        _one(k.cosine, w, v, t, d, a)
+        _one(k.cosine, w, v, t, blocks, d, a)
     elif op == SINC:
-        _one(k.sinc, w, v, t, d, a)
+        _one(k.sinc, w, v, t, blocks, d, a)
     elif op == TANH:
-        _one(k.hyperbolic_tangent, w, v, t, d, a)
+        _one(k.hyperbolic_tangent, w, v, t, blocks, d, a)
     elif op == ATAN:
-        _one(k.arctangent, w, v, t, d, a)
+        _one(k.arctangent, w, v, t, blocks, d, a)
     elif op == ASINH:
-        _one(k.asinh, w, v, t, d, a)
+        _one(k.asinh, w, v, t, blocks, d, a)
     elif op == ERF:
-        _one(k.error_function, w, v, t, d, a)
+        _one(k.error_function, w, v, t, blocks, d, a)
     elif op == SIGMOID:
-        _one(k.sigmoid, w, v, t, d, a)
+        _one(k.sigmoid, w, v, t, blocks, d, a)
     elif op == SOFTPLUS:
-        _one(k.softplus, w, v, t, d, a)
+        _one(k.softplus, w, v, t, blocks, d, a)
     elif op == SOFTSIGN:
-        _one(k.softsign, w, v, t, d, a)
+        _one(k.softsign, w, v, t, blocks, d, a)
     elif op == RELU:
-        _one(k.relu, w, v, t, d, a)
+        _one(k.relu, w, v, t, blocks, d, a)
     elif op == GELU:
-        _one(k.gelu, w, v, t, d, a)
+        _one(k.gelu, w, v, t, blocks, d, a)
     elif op == SILU:
-        _one(k.silu, w, v, t, d, a)
+        _one(k.silu, w, v, t, blocks, d, a)
     elif op == GAUSSIAN:
-        _one(k.gaussian, w, v, t, d, a)
+        _one(k.gaussian, w, v, t, blocks, d, a)
     elif op == SIGN:
-        _one(k.sign, w, v, t, d, a)
+        _one(k.sign, w, v, t, blocks, d, a)
     elif op == MIN:
-        _two(k.minimum, w, v, t, d, a, b)
+        _two(k.minimum, w, v, t, blocks, d, a, b)
     elif op == MAX:
-        _two(k.maximum, w, v, t, d, a, b)
+        _two(k.maximum, w, v, t, blocks, d, a, b)
     elif op == WHERE:
-        _where(w, v, t, d, a, b, c)
+        _where(w, v, t, blocks, d, a, b, c)
     elif op == LT:
-        _two(k.less, w, v, t, d, a, b)
+        _two(k.less, w, v, t, blocks, d, a, b)
     elif op == LE:
-        _two(k.less_equal, w, v, t, d, a, b)
+        _two(k.less_equal, w, v, t, blocks, d, a, b)
     elif op == GT:
-        _two(k.greater, w, v, t, d, a, b)
+        _two(k.greater, w, v, t, blocks, d, a, b)
     elif op == GE:
-        _two(k.greater_equal, w, v, t, d, a, b)
+        _two(k.greater_equal, w, v, t, blocks, d, a, b)
 
 
 @compiled
-def _run(code, w, v, t):
+def _run(code, w, v, t, blocks):
     """Run a program; see :func:`run`."""
     for step in range(code.shape[0]):
         op, d, a = code[step, 0], np.uint32(code[step, 1]), np.uint32(code[step, 2])
         b, c = np.uint32(code[step, 3]), np.uint32(code[step, 4])
-        _instruction(op, w, v, t, d, a, b, c)
+        _instruction(op, w, v, t, blocks, d, a, b, c)
 
 
-def _run_pointers(code, count, w, size, v, t, registers, tangents):
+def _run_pointers(code, count, w, size, v, t, registers, tangents, blocks):
     _run(
         carray(code, (count, 5)),
         carray(w, (size,)),
         carray(v, (registers,)),
         carray(t, (tangents,)),
+        blocks,
     )
 
 
@@ -273,21 +280,22 @@ def interpreter(dtype: np.dtype[Any]) -> int:
         types.CPointer(types.intp),
     )
     code = types.CPointer(types.int32)
-    signature = types.void(code, whole, real, whole, rows, rows, whole, whole)
+    signature = types.void(code, whole, real, whole, rows, rows, whole, whole, whole)
     address: Any = cfunc(signature, cache=True, error_model="numpy")(_run_pointers).address
     return int(address)
 
 
 @compiled
-def run(address, code, w, v, t):
-    """Run a program without statistics on one block, by the interpreter at ``address``.
+def run(address, code, w, v, t, blocks):
+    """Run a program without statistics on some blocks, by the interpreter at ``address``.
 
     Args:
         address: From :func:`interpreter`, for the dtype of ``w``.
         code: int32 [instruction, 5].
         w: The workspace, flat; row r is its ``BLOCK`` numbers from ``r * BLOCK`` on.
-        v: intp [register]: the row in which a register's values stand.
+        v: intp [register]: the row in which a register's values begin; as many rows as blocks.
         t: The same for tangents, or empty.
+        blocks: How many; two share what it costs to read an instruction and still fit the cache.
     """
     whole = np.intp
     numbers = (
@@ -299,11 +307,12 @@ def run(address, code, w, v, t):
         whole(t.ctypes.data),
         whole(v.size),
         whole(t.size),
+        whole(blocks),
     )
     call_address(whole(address), numbers)
 
 
-def rows_needed(program: Program, blocks: int = 1) -> int:
+def rows_needed(program: Program, blocks: int = CHUNK) -> int:
     """Return how many rows :func:`lay_out` takes."""
     return (2 * program.registers + 1) * blocks
 
@@ -340,7 +349,9 @@ def lay_out(constants, w, first, blocks, v, t):
         v[r] = at
         at += blocks
         if r <= constants.size:
-            w[v[r] * BLOCK : at * BLOCK] = constants[r - 1]
+            constant, start = constants[r - 1], np.uint64(v[r] * BLOCK)
+            for i in range(np.uint64(blocks * BLOCK)):
+                w[start + i] = constant
     v[0] = at
 
 
@@ -355,23 +366,30 @@ def apply_rows(address, code, result, w, v, t, x, value, tangent, blocks):
     """Evaluate a program without statistics on ``blocks`` rows of the workspace from row ``x`` on.
 
     Values go to the rows from ``value`` on and, where ``t`` is not empty, tangents to those from
-    ``tangent`` on.
+    ``tangent`` on. Registers were laid out for ``CHUNK`` blocks.
     """
     own_value, own_tangent = v[result], t[result] if t.size else 0
-    for block in range(blocks):
+    for block in range(0, blocks, CHUNK):
+        some = min(CHUNK, blocks - block)
         v[0] = x + block
         if code.shape[0]:
             v[result] = value + block
             if t.size:
                 t[result] = tangent + block
-            run(address, code, w, v, t)
+            run(address, code, w, v, t, some)
         else:
-            _copy(_row(w, value + block), _row(w, v[result]))
+            _copy_rows(w, value + block, v[result], some)
             if t.size:
-                _copy(_row(w, tangent + block), _row(w, t[result]))
+                _copy_rows(w, tangent + block, t[result], some)
     v[result] = own_value
     if t.size:
         t[result] = own_tangent
+
+
+@compiled
+def _copy_rows(w, target, source, rows):
+    size = rows * BLOCK
+    _copy(w[target * BLOCK :][:size], w[source * BLOCK :][:size])
 
 
 @compiled
@@ -384,8 +402,7 @@ def _run_whole(address, code, w, v, t, blocks, n):
         elif op == STD:
             _std(w, v, t, d, a, n)
         else:
-            for block in range(blocks):
-                run(address, code[step : step + 1], w, v + block, t + block)
+            run(address, code[step : step + 1], w, v, t, blocks)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -394,7 +411,7 @@ def _apply(address, code, constants, registers, result, x, value, tangent, w, st
 
     ``tangent`` is empty where it is not wanted.
     """
-    blocks = -(-x.size // BLOCK) if statistics else 1
+    blocks = -(-x.size // BLOCK) if statistics else CHUNK
     # Statistics read tangents in any case.
     v = np.empty(registers, dtype=np.intp)
     t = np.empty(registers if statistics or tangent.size else 0, dtype=np.intp)
@@ -407,7 +424,7 @@ def _apply(address, code, constants, registers, result, x, value, tangent, w, st
         if statistics:
             _run_whole(address, code, w, v, t, blocks, n)
         else:
-            run(address, code, w, v, t)
+            run(address, code, w, v, t, -(-n // BLOCK))
         at = v[result] * BLOCK
         _copy(value[start : start + n], w[at : at + n])
         if tangent.size:
@@ -416,26 +433,28 @@ def _apply(address, code, constants, registers, result, x, value, tangent, w, st
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _apply_many(address, code, constants, spans, x, values, tangents, w, first, last):
+def _apply_many(address, code, constants, spans, x, values, tangents, w, most, first, last):
     """Apply programs ``first`` to ``last``, without statistics, to the same points.
 
-    ``spans`` int64 [program, 6] is as in :class:`Batch`; ``tangents`` has no rows if not wanted.
+    ``spans`` int64 [program, 6] is as in :class:`Batch`; ``tangents`` has no rows if not wanted;
+    an instruction takes ``most`` blocks at a time.
     """
     # The points are copied into the workspace once; programs take the rows behind them.
     blocks = -(-x.size // BLOCK)
+    chunk = min(most, blocks)
     _copy(w[: x.size], x)
-    most = spans[first:last, 4].max() if last > first else 0
-    rows = np.empty((2, most), dtype=np.intp)
+    registers = spans[first:last, 4].max() if last > first else 0
+    rows = np.empty((2, registers), dtype=np.intp)
     for program in range(first, last):
         first_code, last_code, first_constant, last_constant, registers, result = spans[program]
         v, t = rows[0, :registers], rows[1, : registers if tangents.size else 0]
-        lay_out(constants[first_constant:last_constant], w, blocks, 1, v, t)
+        lay_out(constants[first_constant:last_constant], w, blocks, chunk, v, t)
         own = code[first_code:last_code]
-        for block in range(blocks):
+        for block in range(0, blocks, chunk):
             v[0] = block
-            run(address, own, w, v, t)
+            run(address, own, w, v, t, min(chunk, blocks - block))
             begin = block * BLOCK
-            end = min(begin + BLOCK, x.size)
+            end = min(begin + chunk * BLOCK, x.size)
             at = v[result] * BLOCK
             _copy(values[program, begin:end], w[at : at + end - begin])
             if tangents.size:
@@ -486,7 +505,7 @@ class Spans:
         at = 0
         for place, program in enumerate(programs):
             constants, count = program.constants.astype(dtype), program.registers
-            lay_out(constants, self.w, at, 1, self._v[place, :count], self._t[place, :count])
+            lay_out(constants, self.w, at, CHUNK, self._v[place, :count], self._t[place, :count])
             at += rows_needed(program)
         places = np.array([span[1:] for span in spans], dtype=np.int64)
         self._spans = np.concatenate([batch.spans[:, [0, 1, 4, 5]], places], axis=1)
@@ -520,7 +539,7 @@ class Batch:
         code: int32 [instruction, 5] of all programs.
         constants: float64 [constant] of all programs.
         spans: int64 [program, 6]: code from and to, constants from and to, registers, result.
-        rows: Rows of workspace that the largest program takes.
+        rows: Rows of workspace that the largest program takes for each block of a chunk.
     """
 
     code: NDArray[np.int32]
@@ -556,7 +575,9 @@ class Batch:
         workers = max(1, min(threads or os.cpu_count() or 1, count))
         bounds = np.linspace(0, count, workers + 1).astype(int)
         address, constants = interpreter(x.dtype), self.constants.astype(x.dtype)
-        rows = -(-x.size // BLOCK) + self.rows
+        # Single values alone leave room in the cache for twice as many.
+        chunk = CHUNK if slopes or x.dtype == np.float64 else 2 * CHUNK
+        rows = -(-x.size // BLOCK) + self.rows * chunk
 
         def work(part: int) -> None:
             _apply_many(
@@ -568,11 +589,15 @@ class Batch:
                 values,
                 tangents,
                 workspace(rows, x.dtype),
+                chunk,
                 bounds[part],
                 bounds[part + 1],
             )
 
-        with ThreadPoolExecutor(workers) as pool:
+        if workers == 1:
+            work(0)
+            return values, tangents if slopes else None
+        with ThreadPoolExecutor(workers - 1) as pool:
             others = [pool.submit(work, part) for part in range(1, workers)]
             work(0)
             for other in others:
@@ -603,7 +628,7 @@ def to_batch(exprs: Sequence[Expr]) -> Batch:
         np.concatenate([np.empty((0, 5), np.int32), *(p.code for p in programs)]),
         np.concatenate([np.empty(0), *(p.constants for p in programs)]),
         np.array(spans, dtype=np.int64).T.copy(),
-        max(map(rows_needed, programs), default=1),
+        max((rows_needed(program, 1) for program in programs), default=1),
     )
 
 
@@ -619,7 +644,7 @@ def apply_into(
         slope: Takes the tangents, None if they are not wanted.
     """
     program = to_tape(expr)
-    blocks = max(1, -(-x.size // BLOCK)) if program.statistics else 1
+    blocks = max(1, -(-x.size // BLOCK)) if program.statistics else CHUNK
     _apply(
         interpreter(x.dtype),
         program.code,

@@ -318,7 +318,7 @@ def _train_some(
     Fills errors [instance, seed, 4]; NaN stays where one diverged.
     """
     v, t = np.empty(registers, dtype=np.intp), np.empty(registers, dtype=np.intp)
-    _tape.lay_out(constants, w, 0, 1, v, t)
+    _tape.lay_out(constants, w, 0, _tape.CHUNK, v, t)
     seeds = parameters.shape[1]
     for network in range(first, last):
         instance, seed = network // seeds, network % seeds
