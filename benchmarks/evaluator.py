@@ -1,12 +1,12 @@
 """Random expressions by the interpreter, beside pyoperon's batch evaluator and DEAP with NumPy.
 
 A thousand expressions of 15 nodes of {+, -, *, /, exp, log, sin, cos, tanh, sqrt, max, min} over
-one variable and constants are evaluated over 256 and 1,024 points, everything lowered beforehand except
-where the row says so. A node counts once for each point, leaves included. The limit is what the
-operations of the lowered programs take, each alone on an array in the L1 cache, without dispatch
-and without writing results to memory. Rows of kernels say how many values a second each elementary
-function gives in a loop of numba, beside NumPy's own and beside libm called from numba, which
-does not vectorise: where a kernel falls to libm's speed, vectorisation has been lost.
+one variable and constants are evaluated over 256 and 1,024 points, everything lowered beforehand
+except where the row says so. A node counts once for each point, leaves included. The limit is what
+the operations of the lowered programs take, each alone on an array in the L1 cache, without
+dispatch and without writing results to memory. Rows of kernels say how many values a second each elementary
+function gives, beside NumPy's own and beside libm called from numba, which does not vectorise:
+where a kernel falls to libm's speed, vectorisation has been lost.
 """
 
 from __future__ import annotations

@@ -130,6 +130,8 @@ def _text(cell: Any) -> str:
 
 def machine() -> dict[str, Any]:
     """Say what the figures were measured on: no name of the host, only what bears on speed."""
+    from symact.score._full import gpu_name
+
     versions = {}
     for package in ("numpy", "numba", "torch", "deap", "pyoperon", "triton"):
         try:
@@ -139,7 +141,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": _processor(),
         "cores": os.cpu_count(),
-        "gpu": _gpu(),
+        "gpu": gpu_name(),
         "python": platform.python_version(),
         **versions,
     }
@@ -153,12 +155,6 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _gpu() -> str | None:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def scripts() -> dict[str, Path]:

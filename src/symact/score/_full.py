@@ -32,6 +32,11 @@ def has_cuda() -> bool:
     return bool(torch.cuda.is_available())
 
 
+def gpu_name() -> str | None:
+    """Return what torch calls the GPU, None where there is none."""
+    return torch.cuda.get_device_name() if has_cuda() else None
+
+
 class FullTrainer:
     """Judges candidates by training one network for every instance and seed.
 
