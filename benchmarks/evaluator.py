@@ -4,9 +4,9 @@ A thousand expressions of 15 nodes of {+, -, *, /, exp, log, sin, cos, tanh, sqr
 one variable and constants are evaluated over 256 and 1,024 points, everything lowered beforehand
 except where the row says so. A node counts once for each point, leaves included. The limit is what
 the operations of the lowered programs take, each alone on an array in the L1 cache, without
-dispatch and without writing results to memory. Rows of kernels say how many values a second each elementary
-function gives, beside NumPy's own and beside libm called from numba, which does not vectorise:
-where a kernel falls to libm's speed, vectorisation has been lost.
+dispatch and without writing results to memory. Rows of kernels say how many values a second each
+elementary function gives, beside NumPy's own and beside libm called from numba, which does not
+vectorise: where a kernel falls to libm's speed, vectorisation has been lost.
 """
 
 from __future__ import annotations
@@ -291,8 +291,6 @@ def _operon(exprs: Sequence[Expr], x: Array) -> Callable[[], object] | None:
 
 
 if __name__ == "__main__":
-    from symact.bench import Bench as _Bench
-
-    _bench = _Bench(quick=False)
-    measure(_bench)
-    print(_bench.to_text(), end="")
+    report = Bench(quick=False)
+    measure(report)
+    print(report.to_text(), end="")

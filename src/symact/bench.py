@@ -161,7 +161,7 @@ def scripts() -> dict[str, Path]:
     """Return the benchmark scripts by name: those of the wheel, or of the checkout."""
     here = Path(__file__).resolve()
     for folder in (here.parent / "_benchmarks", here.parents[2] / "benchmarks"):
-        found = {file.stem: file for file in sorted(folder.glob("*.py"))}
+        found = {f.stem: f for f in sorted(folder.glob("*.py")) if not f.stem.startswith("_")}
         if found:
             return found
     return {}

@@ -194,6 +194,12 @@ def _adam(parameters, gradients, first, second, step, rate):
         parameters[i] -= scale * first[i] / (np.sqrt(second[i] * correction) + epsilon)
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def adam(parameters, gradients, first, second, step, rate):
+    """Take step ``step`` (from 1 on) of Adam in place; all are flat float32 arrays."""
+    _adam(parameters, gradients, first, second, step, rate)
+
+
 @_compiled
 def _layers(flat, inputs, width, outputs):
     """View a flat vector as three layers of weights and biases."""
