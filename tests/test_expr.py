@@ -19,12 +19,10 @@ from symact.expr import (
     Expr,
     call,
     const,
-    depth,
     distinct,
     fold,
     parse,
     show,
-    size,
     substitute,
     uses_statistics,
     var,
@@ -153,7 +151,7 @@ def test_deep_nesting_is_refused_rather_than_overflowing(text):
 
 
 def test_the_limit_on_depth_is_itself_allowed():
-    assert depth(parse("x" + "+x" * (MAX_DEPTH - 1))) == MAX_DEPTH
+    assert parse("x" + "+x" * (MAX_DEPTH - 1)).depth == MAX_DEPTH
     with pytest.raises(ParseError, match=f"nested deeper than {MAX_DEPTH}"):
         parse("x" + "+x" * MAX_DEPTH)
 
@@ -164,14 +162,14 @@ def test_calls_nest_as_deep_as_the_limit_and_no_deeper():
 
     with pytest.raises(ParseError, match=f"nested deeper than {MAX_DEPTH}"):
         parse(nested(MAX_DEPTH + 1))
-    assert depth(parse(nested(MAX_DEPTH))) == MAX_DEPTH
+    assert parse(nested(MAX_DEPTH)).depth == MAX_DEPTH
 
 
 def test_trees_deeper_than_python_recurses_are_folded_and_printed():
     expr = var()
     for _ in range(3_000):
         expr = call("sin", expr)
-    assert (size(expr), depth(expr)) == (3_001, 3_001)
+    assert (expr.size, expr.depth) == (3_001, 3_001)
     assert show(substitute(expr, {"x": const(2)})).count("sin(") == 3_000
 
 
@@ -241,14 +239,14 @@ def test_fold_visits_each_distinct_subexpression_once():
         visited.append(show(node))
         return 1 + sum(args)
 
-    assert fold(expr, visit) == size(expr) == 8
+    assert fold(expr, visit) == expr.size == 8
     assert visited == ["x", "sin(x)", "sin(x)*sin(x)", "sin(x)*sin(x) + sin(x)"]
     assert [show(node) for node in distinct(expr)] == visited
 
 
 def test_measures_of_an_expression():
     expr = parse("gelu((x - mean(x))/(std(x) + 0.001))")
-    assert (size(expr), depth(expr)) == (10, 5)
+    assert (expr.size, expr.depth) == (10, 5)
     assert uses_statistics(expr)
     assert not uses_statistics(parse("x + 1"))
     template = parse("a*b + a", ("a", "b"))

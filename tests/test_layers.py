@@ -19,6 +19,7 @@ HOMES = {
         "lower/_intrinsics.py",
         "lower/_kernels.py",
         "lower/_single.py",
+        "lower/_stream.py",
         "lower/_tape.py",
         "score/_mini.py",
     },

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.cost import flops
-from symact.expr import Expr, depth, parse, show, size
+from symact.expr import Expr, parse, show
 from symact.grammar import Grammar, grammar_names
 from symact.lower import evaluate
 from symact.propose import AbstractProposer, Proposal, Told, gp, random
@@ -50,8 +50,8 @@ def generations(proposer: AbstractProposer, count: int = 4, each: int = 25) -> l
 def assert_admitted(name: str, expr: Expr) -> None:
     limits = grammar(name).limits
     grammar(name).check(expr)
-    assert size(expr) <= limits.nodes
-    assert depth(expr) <= limits.depth
+    assert expr.size <= limits.nodes
+    assert expr.depth <= limits.depth
     assert flops(expr) <= limits.flops
 
 

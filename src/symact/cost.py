@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from symact.expr import Expr, depth, fold, size
-from symact.ops import PRIMITIVES, VAR
+from symact.expr import Expr
+from symact.ops import PRIMITIVES
+
+_FLOPS = {name: row.flops for name, row in PRIMITIVES.items()}
 
 #: The FLOPs of one elementary transcendental function: a primitive that costs as much has one.
 _TRANSCENDENTAL = 10
@@ -43,8 +44,8 @@ def cost(expr: Expr) -> Cost:
     work = _work(expr)
     return Cost(
         flops=sum(work),
-        nodes=size(expr),
-        depth=depth(expr),
+        nodes=expr.size,
+        depth=expr.depth,
         transcendental=sum(each >= _TRANSCENDENTAL for each in work),
     )
 
@@ -52,12 +53,12 @@ def cost(expr: Expr) -> Cost:
 def _work(expr: Expr) -> list[int]:
     """Return the FLOPs of each distinct subexpression that contains a variable."""
     work: list[int] = []
-
-    def visit(node: Expr, args: Sequence[bool]) -> bool:
-        varies = node.op == VAR or any(args)
-        if varies and node.args:
-            work.append(PRIMITIVES[node.op].flops)
-        return varies
-
-    fold(expr, visit)
+    seen: set[Expr] = set()
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
+        if node.args and node.varies and node not in seen:
+            seen.add(node)
+            work.append(_FLOPS[node.op])
+            waiting.extend(node.args)
     return work

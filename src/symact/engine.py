@@ -19,7 +19,7 @@ from symact import stats, zoo
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
 from symact.errors import GrammarError, ParseError, StoreError, SymactError, TaskError, ZooError
-from symact.expr import Expr, parse, show, size
+from symact.expr import Expr, parse, show
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
 from symact.propose import AbstractProposer, Proposal, Told, gp, random
@@ -277,7 +277,7 @@ class _Search:
                 generation=self.generation,
                 outcome=verdict.value,
                 flops=flops(expr),
-                nodes=size(expr),
+                nodes=expr.size,
             )
             self.next_id += 1
             candidates.append(candidate)

@@ -14,7 +14,7 @@ from symact import stats, zoo
 from symact.budget import parse_budget
 from symact.cost import flops
 from symact.errors import StoreError, SymactError
-from symact.expr import Expr, parse, show, size, uses_statistics
+from symact.expr import Expr, parse, show, uses_statistics
 from symact.protocol import ID_LIMIT, REFERENCE
 from symact.store import Scored, Store, open_run
 
@@ -51,11 +51,11 @@ class Found:
     def expr(self) -> Expr:
         return parse(self.formula)
 
-    def to_torch(self) -> torch.nn.Module:
-        """Return the function as a ``torch.nn.Module``."""
+    def to_torch(self, *, compile: bool = False) -> torch.nn.Module:
+        """Return the function as a module; see :func:`symact.lower.to_torch` for ``compile``."""
         from symact.lower import to_torch
 
-        return to_torch(self.expr)
+        return to_torch(self.expr, compile=compile)
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def _found(
         ood=stats.plain(ood),
         id_error=stats.plain(id_error),
         flops=flops(expr),
-        nodes=size(expr),
+        nodes=expr.size,
         families={name: stats.plain(value) for name, value in families.items()},
     )
 

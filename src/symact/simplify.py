@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from symact.canonical import canonical
 from symact.cost import flops
-from symact.expr import Expr, const, fold, size, uses_statistics, variables
+from symact.expr import Expr, const, fold, uses_statistics, variables
 from symact.ops import CONST
 
 #: Values of an expression of ``x`` at float64 points, of the same shape.
@@ -91,7 +91,7 @@ def _with_short_literals(expr: Expr) -> Expr:
 
 
 def _price(expr: Expr) -> tuple[int, int]:
-    return flops(expr), size(expr)
+    return flops(expr), expr.size
 
 
 def _agree(values: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:

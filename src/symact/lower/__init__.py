@@ -58,11 +58,16 @@ def to_latex(expr: Expr) -> str:
     return _sympy.to_latex(expr)
 
 
-def to_torch(expr: Expr) -> torch.nn.Module:
+def to_torch(expr: Expr, *, compile: bool = False) -> torch.nn.Module:
     """Return a ``torch.nn.Module`` that applies the expression to a tensor of any shape.
 
     Batch statistics are over the whole tensor, as the language-model functions define them.
+
+    Args:
+        expr: A function of x.
+        compile: Whether forward and backward are one fused kernel each, which keep only the input:
+            symact's own on the CPU, those of ``torch.compile`` elsewhere.
     """
     from symact.lower import _torch
 
-    return _torch.Activation(expr)
+    return _torch.Activation(expr, compile)

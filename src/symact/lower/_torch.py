@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from symact.expr import Expr, fold, show
+from symact.expr import Expr, fold, show, uses_statistics
+from symact.lower._stream import stream
 from symact.ops import CONST, VAR
 
 
@@ -119,17 +123,82 @@ def lower(expr: Expr, x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
     return fold(expr, visit).expand_as(x)
 
 
-class Activation(torch.nn.Module):
-    """A found function as a module; its text is :attr:`formula`."""
+def in_single(expr: Expr, x: Tensor) -> Tensor:
+    """Apply an expression in float32 at least and return x's dtype.
 
-    def __init__(self, expr: Expr) -> None:
+    A compiler fuses the casts; computing in half precision would round every step.
+    """
+    wide = x if x.dtype in (torch.float32, torch.float64) else x.float()
+    return lower(expr, wide).to(x.dtype)
+
+
+class _Streamed(torch.autograd.Function):
+    """On the CPU: one pass forward and one backward, which keep nothing but the input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, expr: Expr) -> Tensor:
+        own = x.contiguous()
+        ctx.save_for_backward(own)
+        ctx.expr = expr
+        return _streamed(expr, own, None)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return _streamed(ctx.expr, x, gradient.contiguous()), None
+
+
+def _streamed(expr: Expr, x: Tensor, gradient: Tensor | None) -> Tensor:
+    out = torch.empty_like(x)
+    own = None if gradient is None else _bits(gradient)
+    stream(expr, _bits(x), own, _bits(out), torch.get_num_threads())
+    return out
+
+
+def _bits(tensor: Tensor) -> Any:
+    """View a contiguous tensor as a flat array; bfloat16, which NumPy lacks, by its bits."""
+    flat = tensor.detach().reshape(-1)
+    return (flat.view(torch.int16) if flat.dtype == torch.bfloat16 else flat).numpy()
+
+
+#: What the streaming kernels read as it is; other types go through float32.
+_STREAMED = (torch.float32, torch.float64, torch.bfloat16)
+
+
+class Activation(torch.nn.Module):
+    """A found function as a module; its text is :attr:`formula`.
+
+    Args:
+        expr: A function of x.
+        compile: Whether to run it as one fused kernel forward and one backward, which keep only
+            the input for the backward pass. On the CPU symact's own kernels do that, without a
+            compiler; on other devices ``torch.compile`` does, at the first call. They
+            differentiate once. Functions of batch statistics are not fused.
+    """
+
+    def __init__(self, expr: Expr, compile: bool = False) -> None:
         super().__init__()
         self.expr = expr
         self.formula = show(expr)
+        self.fused = compile and not uses_statistics(expr)
+        self._compiled: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply elementwise (batch statistics, if any, are over the whole tensor)."""
-        return lower(self.expr, x)
+        if not self.fused:
+            return lower(self.expr, x)
+        if x.device.type != "cpu":
+            if self._compiled is None:
+                self._compiled = torch.compile(partial(in_single, self.expr), dynamic=True)
+            return self._compiled(x)
+        own = x if x.dtype in _STREAMED else x.float()
+        result: Tensor = _Streamed.apply(own, self.expr)  # type: ignore[no-untyped-call]
+        return result.to(x.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What torch.compile returned belongs to this process; it is made anew where needed.
+        return {**self.__dict__, "_compiled": None}
 
     def extra_repr(self) -> str:
         return self.formula

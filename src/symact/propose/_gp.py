@@ -9,7 +9,9 @@ time of a call.
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +35,7 @@ VARIATION = {
     "shrink": 0.08,
     "random": 0.05,
 }
+_KINDS, _SHARES = tuple(VARIATION), tuple(itertools.accumulate(VARIATION.values()))
 MUTATIONS = ("uniform", "constants", "replacement", "insert", "shrink")
 
 #: Share of the parents drawn by tournament on the errors alone; the rest by dominance.
@@ -49,12 +52,19 @@ class _Fitness(base.Fitness):  # type: ignore[misc]
 
 
 class _Individual(gp.PrimitiveTree):  # type: ignore[misc]
-    """A tree with its fitness and the expression it makes."""
+    """A tree with its fitness, the expression it makes and that one's text."""
 
-    def __init__(self, content: Sequence[Any], expr: Expr) -> None:
+    def __init__(self, content: Sequence[Any], expr: Expr, objectives: Objectives) -> None:
         super().__init__(content)
         self.expr = expr
-        self.fitness = _Fitness()
+        self.formula = show(expr)
+        self.fitness = _Fitness(objectives)
+        ood, id_error, _ = objectives
+        #: What the tournament on errors alone compares.
+        self.error = float(ood + ID_WEIGHT * id_error)
+
+
+_error = operator.attrgetter("error")
 
 
 class _Stream:
@@ -90,7 +100,7 @@ class RandomProposer(AbstractProposer):
 
     def ask(self, count: int) -> list[Proposal]:
         with self._stream.active():
-            return [Proposal(sentence(self._trees), "random") for _ in range(count)]
+            return [Proposal(sentence(self._trees)[1], "random") for _ in range(count)]
 
     def tell(self, results: Sequence[Told]) -> None:
         """Take no notice."""
@@ -113,8 +123,11 @@ class GeneticProposer(AbstractProposer):
         self._size = population
         self._seeds = [expr for expr in seeds if self._trees.from_expr(expr) is not None]
         self._population: list[_Individual] = []
+        #: The trees of the last proposals: to find them again from the expressions takes longer.
+        self._asked: dict[Expr, Sequence[Any]] = {}
 
     def ask(self, count: int) -> list[Proposal]:
+        self._asked = {}
         with self._stream.active():
             proposals = [Proposal(expr, "seed") for expr in self._seeds[:count]]
             self._seeds = self._seeds[count:]
@@ -130,11 +143,7 @@ class GeneticProposer(AbstractProposer):
     def _fresh(self, parents: Callable[[], _Individual] | None, known: set[Expr]) -> Proposal:
         """Return a proposal that is not known yet; after many tries, a known one."""
         for _ in range(TRIES):
-            proposal = (
-                Proposal(sentence(self._trees), "random")
-                if parents is None
-                else self._child(parents)
-            )
+            proposal = self._random() if parents is None else self._child(parents)
             if proposal.expr not in known:
                 break
         return proposal
@@ -143,13 +152,9 @@ class GeneticProposer(AbstractProposer):
         """Return a function that draws a parent."""
         population = self._population
 
-        def error(individual: _Individual) -> float:
-            ood, id_error, _ = individual.fitness.values
-            return float(ood + ID_WEIGHT * id_error)
-
         def draw() -> _Individual:
             if random.random() < ERROR_SHARE:
-                return min(random.choices(population, k=3), key=error)
+                return min(random.choices(population, k=3), key=_error)
             first, second = random.choices(population, k=2)
             return second if second.fitness.dominates(first.fitness) else first
 
@@ -158,7 +163,7 @@ class GeneticProposer(AbstractProposer):
     def _child(self, draw: Callable[[], _Individual]) -> Proposal:
         """Make a child that is within the limits; after many tries, a random sentence."""
         for _ in range(TRIES):
-            kind = random.choices(list(VARIATION), weights=list(VARIATION.values()))[0]
+            kind = random.choices(_KINDS, cum_weights=_SHARES)[0]
             if kind == "random":
                 break
             parent = draw()
@@ -173,8 +178,14 @@ class GeneticProposer(AbstractProposer):
                 self._mutate(tree, kind)
             expr = self._trees.to_expr(tree)
             if expr != parent.expr and self._trees.fits(expr):
-                return Proposal(expr, kind, tuple(show(p.expr) for p in parents))
-        return Proposal(sentence(self._trees), "random")
+                self._asked[expr] = tree
+                return Proposal(expr, kind, tuple(p.formula for p in parents))
+        return self._random()
+
+    def _random(self) -> Proposal:
+        tree, expr = sentence(self._trees)
+        self._asked[expr] = tree
+        return Proposal(expr, "random")
 
     def _cross(self, tree: gp.PrimitiveTree, other: Sequence[Any]) -> None:
         """Put a subtree of ``other`` where the tree asks for its type or a supertype."""
@@ -245,23 +256,14 @@ class GeneticProposer(AbstractProposer):
             self._population = self._survivors(pool)
 
     def _individual(self, expr: Expr, objectives: Objectives) -> _Individual | None:
-        tree = self._trees.from_expr(expr)
-        if tree is None:
-            return None
-        individual = _Individual(tree, expr)
-        individual.fitness.values = objectives
-        return individual
+        tree = self._asked.get(expr) or self._trees.from_expr(expr)
+        return None if tree is None else _Individual(tree, expr, objectives)
 
     def _survivors(self, pool: list[_Individual]) -> list[_Individual]:
         """Keep some for their errors, the others by non-dominated sorting and crowding."""
         if len(pool) <= self._size:
             return pool
-
-        def error(individual: _Individual) -> float:
-            ood, id_error, _ = individual.fitness.values
-            return float(ood + ID_WEIGHT * id_error)
-
-        ordered = sorted(pool, key=error)
+        ordered = sorted(pool, key=_error)
         elite = ordered[: round(ELITE_SHARE * self._size)]
         rest = ordered[len(elite) :]
         chosen: list[_Individual] = tools.selNSGA2(rest, self._size - len(elite), nd="log")
@@ -271,21 +273,21 @@ class GeneticProposer(AbstractProposer):
         return {
             "random": self._stream.dump(),
             "seeds": [show(expr) for expr in self._seeds],
-            "population": [[show(i.expr), list(i.fitness.values)] for i in self._population],
+            "population": [[self._trees.dump(i), list(i.fitness.values)] for i in self._population],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self._stream.load(state["random"])
         self._seeds = [parse(text) for text in state["seeds"]]
         self._population = []
-        for text, (ood, id_error, cost) in state["population"]:
-            individual = self._individual(parse(text), (ood, id_error, cost))
-            if individual is not None:
-                self._population.append(individual)
+        for dumped, (ood, id_error, cost) in state["population"]:
+            tree = self._trees.load(dumped)
+            own = _Individual(tree, self._trees.to_expr(tree), (ood, id_error, cost))
+            self._population.append(own)
 
 
-def sentence(trees: Trees) -> Expr:
-    """Draw a random sentence within the limits.
+def sentence(trees: Trees) -> tuple[list[Any], Expr]:
+    """Draw a random sentence within the limits; return its tree and its expression.
 
     Raises:
         GrammarError: Hundreds of draws were all over a limit, however short they were asked for.
@@ -294,9 +296,10 @@ def sentence(trees: Trees) -> Expr:
     for attempt in range(10 * TRIES):
         # The limits may be tight: ask for less and less.
         height = max(2, random.randint(2, tallest) - attempt // TRIES)
-        expr = trees.to_expr(trees.grow(height))
+        tree = trees.grow(height)
+        expr = trees.to_expr(tree)
         if trees.fits(expr):
-            return expr
+            return tree, expr
     raise GrammarError(
         f"grammar '{trees.grammar.name}', key 'limits': no sentence found within all three limits; "
         f"the last one drawn was '{show(expr)}'"

@@ -15,12 +15,14 @@ from typing import Any
 from deap import gp
 
 from symact.cost import flops
-from symact.expr import Expr, const, depth, size, substitute, var
-from symact.grammar import HOLES, Constants, Derivation, Grammar, Production, smallest_sentences
+from symact.expr import Expr, const, substitute, var
+from symact.grammar import HOLES, Constants, Derivation, Grammar, smallest_sentences
 from symact.ops import CONST
 
 #: The chance that a growing branch ends early where a leaf fits.
 LEAF_CHANCE = 0.15
+
+_X = var()
 
 
 class Trees:
@@ -32,7 +34,7 @@ class Trees:
         self._names = {cls: name for name, cls in self._classes.items()}
         self.pset = gp.PrimitiveSetTyped("main", [], self._classes[grammar.start])
         self._primitives: dict[str, Any] = {}
-        self._productions: dict[str, Production] = {}
+        self._makers: dict[str, tuple[str | None, Expr]] = {}
         for production in grammar.productions:
             args = [self._classes[arg] for arg in production.args]
             if not args:
@@ -40,7 +42,11 @@ class Trees:
             result = self._classes[production.result]
             self.pset.addPrimitive(production, args, result, name=production.name)
             self._primitives[production.name] = self.pset.mapping[production.name]
-            self._productions[production.name] = production
+            # A primitive applied to its arguments in order needs no substitution.
+            self._makers[production.name] = (
+                production.template.op if production.simple else None,
+                production.template,
+            )
         self._leaves: dict[str, Any] = {}
         self._add_leaves()
         leaf_types = [grammar.terminal, *self._constant_types()]
@@ -105,16 +111,17 @@ class Trees:
         """Fold a prefix list into an expression."""
         stack: list[Expr] = []
         for node in reversed(tree):
-            if node.arity == 0:
-                stack.append(var() if node.name == "x" else const(node.value))
+            arity = node.arity
+            if arity == 0:
+                stack.append(_X if node.name == "x" else const(node.value))
                 continue
-            args = [stack.pop() for _ in range(node.arity)]
-            production = self._productions[node.name]
-            if production.simple:
-                stack.append(Expr(production.template.op, tuple(args)))
+            args = tuple(stack[: -arity - 1 : -1])
+            del stack[-arity:]
+            op, template = self._makers[node.name]
+            if op is not None:
+                stack.append(Expr(op, args))
             else:
-                bindings = dict(zip(HOLES, args, strict=False))
-                stack.append(substitute(production.template, bindings))
+                stack.append(substitute(template, dict(zip(HOLES, args, strict=False))))
         return stack[0]
 
     def from_expr(self, expr: Expr) -> list[Any] | None:
@@ -127,13 +134,35 @@ class Trees:
             leaf = self._leaves["x" if derivation.expr.op != CONST else derivation.type]
             if derivation.expr.op != CONST:
                 return [leaf]
-            literal = leaf.__new__(leaf)  # its constructor would draw a random number
-            literal.value = derivation.expr.number
-            return [literal]
+            return [self._literal(derivation.type, derivation.expr.number)]
         tree = [self._primitives[derivation.production.name]]
         for child in derivation.children:
             tree += self._prefix(child)
         return tree
+
+    def dump(self, tree: Sequence[Any]) -> list[Any]:
+        """Write a tree as JSON values: names, and for a literal its type and number."""
+        return [
+            [self._names[node.ret], node.value]
+            if isinstance(type(node), gp.MetaEphemeral)
+            else node.name
+            for node in tree
+        ]
+
+    def load(self, dumped: Sequence[Any]) -> list[Any]:
+        """Read what :meth:`dump` wrote."""
+        return [
+            self._literal(*item)
+            if isinstance(item, list)
+            else self._primitives.get(item) or self._leaves[item]
+            for item in dumped
+        ]
+
+    def _literal(self, type_: str, value: float) -> Any:
+        leaf = self._leaves[type_]
+        literal = leaf.__new__(leaf)  # its constructor would draw a random number
+        literal.value = value
+        return literal
 
     def slots(self, tree: Sequence[Any]) -> list[Any]:
         """Return for each node the type that its place asks for, which its own may be below."""
@@ -149,9 +178,7 @@ class Trees:
         """Whether an expression keeps the grammar's limits."""
         limits = self.grammar.limits
         return (
-            size(expr) <= limits.nodes
-            and depth(expr) <= limits.depth
-            and flops(expr) <= limits.flops
+            expr.size <= limits.nodes and expr.depth <= limits.depth and flops(expr) <= limits.flops
         )
 
 
