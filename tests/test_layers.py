@@ -14,7 +14,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "symact"
 
 #: Which modules may import each heavy library.
 HOMES = {
-    "torch": {"lower/_torch.py", "score/_full.py", "score/_stack.py"},
+    "torch": {"lower/_cuda.py", "lower/_torch.py", "score/_full.py", "score/_stack.py"},
+    "triton": {"lower/_cuda.py"},
     "numba": {
         "lower/_intrinsics.py",
         "lower/_kernels.py",

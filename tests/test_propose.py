@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deap import base, tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from symact.expr import Expr, parse, show
 from symact.grammar import Grammar, grammar_names
 from symact.lower import evaluate
 from symact.propose import AbstractProposer, Proposal, Told, gp, random
+from symact.propose._gp import survivors
 from symact.propose._trees import Trees
 
 NAMES = grammar_names()
@@ -295,3 +297,45 @@ def test_evolution_comes_nearer_to_a_target_than_chance():
         for s in range(3)
     ]
     assert all(evolved < drawn for evolved, drawn in pairs), pairs
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 6])
+def test_survivors_are_those_of_nsga2(decimals):
+    """Rounded objectives make ties; equal fitnesses share a front."""
+    stream = np.random.default_rng(0)
+    for count in (1, 17, 60, 100):
+        pool = [individual_of(v) for v in np.round(stream.normal(size=(100, 3)), decimals)]
+        ours = survivors(list(pool), count)
+        theirs = tools.selNSGA2(list(pool), count, nd="standard")
+        fronts = tools.sortNondominated(pool, len(pool))
+        rank = {id(i): place for place, front in enumerate(fronts) for i in front}
+        assert len({id(i) for i in ours}) == len(ours) == count
+        assert sorted(rank[id(i)] for i in ours) == sorted(rank[id(i)] for i in theirs)
+        if decimals == 6:  # no ties, so that the choice in the last front is one
+            assert {id(i) for i in ours} == {id(i) for i in theirs}
+
+
+class _Fitness(base.Fitness):
+    weights = (-1.0, -1.0, -1.0)
+
+
+class _Individual(list):
+    fitness: _Fitness
+
+
+def individual_of(values):
+    individual = _Individual()
+    individual.fitness = _Fitness(tuple(values))
+    return individual
+
+
+def test_a_stored_population_is_the_same_trees():
+    """A formula may have several derivations; evolution goes on from the one it had."""
+    proposer = gp(Grammar.load("full"), seed=5, population=40, seeds=())
+    stream = global_random.Random(0)
+    for _ in range(3):
+        proposals = proposer.ask(60)
+        proposer.tell([Told(p.expr, (stream.random(), stream.random(), 1.0)) for p in proposals])
+    restored = gp(Grammar.load("full"), seed=5, population=40, seeds=())
+    restored.restore(json.loads(json.dumps(proposer.state())))
+    assert [p.expr for p in restored.ask(80)] == [p.expr for p in proposer.ask(80)]

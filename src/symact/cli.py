@@ -470,6 +470,18 @@ def _print_run(result: Result) -> None:
         for rungs, value in result.rung_spearman.items()
     )
     print(f"Spearman between rungs: {agreement}")
+    total = sum(cost["seconds"] for cost in result.costs.values())
+    if total:
+        shares = ", ".join(
+            f"{part} {cost['seconds'] / total:.0%}"
+            + (
+                f" ({cost['seconds'] / cost['candidates'] * 1e3:.3g} ms each)"
+                if cost["candidates"]
+                else ""
+            )
+            for part, cost in result.costs.items()
+        )
+        print(f"Time: {shares}")
     if not result.finished:
         print(f"not finished; go on with: symact resume {result.path}")
     if not result.front:

@@ -7,7 +7,8 @@ and stored in one transaction together with the state after it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,8 @@ class _Search:
         self.seconds: float = state["seconds"]
         self.judged: int = state["judged"]
         self.barren: int = state.get("barren", 0)
+        #: What each part of the work has cost: candidates and seconds, for the report only.
+        self.costs: dict[str, list[float]] = state.get("costs", {})
         if "proposer" in state:
             self.proposer.restore(state["proposer"])
         known = store.candidates()
@@ -219,13 +222,17 @@ class _Search:
     def step(self, limit: int | None) -> None:
         """Run one generation; judge at most ``limit`` candidates (None for no limit)."""
         started = time.monotonic()
-        proposals = self.proposer.ask(self.plan.generation)
-        candidates, passed = self._screen(proposals, limit)
-        ridge = self._ridge([candidate for candidate, _ in passed])
+        with self._timed("propose", self.plan.generation):
+            proposals = self.proposer.ask(self.plan.generation)
+        with self._timed("screen", len(proposals)):
+            candidates, passed = self._screen(proposals, limit)
+        with self._timed("ridge", len(passed)):
+            ridge = self._ridge([candidate for candidate, _ in passed])
         mini = self._mini(ridge)
         full, simplified = self._full(mini)
         outcome = {c.id: self.mini.get(c.id) for c, _ in passed}
-        self._tell(proposals, candidates, passed, outcome)
+        with self._timed("propose", 0):
+            self._tell(proposals, candidates, passed, outcome)
         self.generation += 1
         self.barren = 0 if passed else self.barren + 1
         self.judged += len(passed)
@@ -236,6 +243,13 @@ class _Search:
             self.store.add_simplified(simplified)
             self.store.put("state", self._state())
 
+    @contextmanager
+    def _timed(self, part: str, candidates: int) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        before = self.costs.get(part, [0, 0.0])
+        self.costs[part] = [before[0] + candidates, before[1] + time.monotonic() - start]
+
     def _state(self) -> dict[str, Any]:
         return {
             "generation": self.generation,
@@ -243,6 +257,7 @@ class _Search:
             "judged": self.judged,
             "barren": self.barren,
             "exhausted": self.exhausted,
+            "costs": self.costs,
             "proposer": self.proposer.state(),
         }
 
@@ -302,7 +317,8 @@ class _Search:
         order = np.argsort(values, kind="stable")[:keep]
         chosen = sorted(int(i) for i in order)
         ids = [ridge[i].candidate for i in chosen]
-        errors = self.ladder.mini([parse(self.formulas[i]) for i in ids])
+        with self._timed("mini", len(ids)):
+            errors = self.ladder.mini([parse(self.formulas[i]) for i in ids])
         families = self.ladder.mini_data.families
         scores = [_scored(i, "mini", e, families) for i, e in zip(ids, errors, strict=True)]
         self.mini.update({s.candidate: (s.ood, s.id_error) for s in scores})
@@ -315,11 +331,13 @@ class _Search:
         waiting.sort(key=lambda i: (_merit(self.mini[i], self.references["mini"]), i))
         ids = sorted(waiting[:count])
         exprs = [parse(self.formulas[i]) for i in ids]
-        simplified = {
-            i: show(simplify(expr, seconds=SIMPLIFY_SECONDS))
-            for i, expr in zip(ids, exprs, strict=True)
-        }
-        errors = self.ladder.full(exprs)
+        with self._timed("simplify", len(ids)):
+            simplified = {
+                i: show(simplify(expr, seconds=SIMPLIFY_SECONDS))
+                for i, expr in zip(ids, exprs, strict=True)
+            }
+        with self._timed("full", len(ids)):
+            errors = self.ladder.full(exprs)
         families = self.ladder.full_data.families
         scores = [_scored(i, "full", e, families) for i, e in zip(ids, errors, strict=True)]
         self.full.update({s.candidate: (s.ood, s.id_error) for s in scores})

@@ -150,13 +150,17 @@ def fold(expr: Expr, visit: Callable[[Expr, Sequence[T]], T]) -> T:
 
 def distinct(expr: Expr) -> list[Expr]:
     """Return each distinct subexpression once, arguments before what uses them."""
-    nodes: list[Expr] = []
-
-    def visit(node: Expr, _: Sequence[None]) -> None:
-        nodes.append(node)
-
-    fold(expr, visit)
-    return nodes
+    nodes: dict[Expr, None] = {}
+    stack = [expr]
+    while stack:
+        node = stack[-1]
+        waiting = [arg for arg in node.args if arg not in nodes]
+        if waiting:
+            stack.extend(reversed(waiting))
+        else:
+            nodes[node] = None
+            stack.pop()
+    return list(nodes)
 
 
 def uses_statistics(expr: Expr) -> bool:

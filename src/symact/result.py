@@ -72,6 +72,8 @@ class Result:
             error, over the candidates that climbed (the worst are cut off, which lowers it).
         front: The finalists that none dominates in (OOD, ID, FLOPs), best OOD error first.
         reference: The reference function on the same selection draws.
+        costs: For each part of the search (``propose``, ``screen``, ``ridge``, ``mini``,
+            ``simplify``, ``full``) how many ``candidates`` it took and how many ``seconds``.
         finished: Whether the budget was spent and the finalists were judged.
     """
 
@@ -83,6 +85,7 @@ class Result:
     front: list[Found]
     reference: Found | None
     finished: bool
+    costs: dict[str, dict[str, float]]
     _rows: list[dict[str, Any]] = field(repr=False)
 
     @property
@@ -129,6 +132,7 @@ class Result:
                 for found in self.front
             ],
             "outcomes": self.outcomes,
+            "costs": self.costs,
             "finished": self.finished,
             "config": {k: v for k, v in self.config.items() if k != "grammar_text"},
         }
@@ -216,6 +220,10 @@ def result_of(store: Store) -> Result:
         front=front,
         reference=reference,
         finished=spent and store.get("finished_generation") == state.get("generation"),
+        costs={
+            part: {"candidates": int(count), "seconds": seconds}
+            for part, (count, seconds) in state.get("costs", {}).items()
+        },
         _rows=rows,
     )
 

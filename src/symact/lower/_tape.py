@@ -24,7 +24,7 @@ import numpy as np
 from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
-from symact.expr import Expr, distinct, uses_statistics
+from symact.expr import Expr, distinct
 from symact.lower import _kernels as k
 from symact.lower._intrinsics import call_address, for_each, select
 from symact.ops import CONST, PRIMITIVES, VAR
@@ -51,6 +51,7 @@ GELU, SILU, GAUSSIAN, SIGN = _CODE["GELU"], _CODE["SILU"], _CODE["GAUSSIAN"], _C
 MIN, MAX, WHERE = _CODE["MIN"], _CODE["MAX"], _CODE["WHERE"]
 LT, LE, GT, GE = _CODE["LT"], _CODE["LE"], _CODE["GT"], _CODE["GE"]
 MEAN, STD = _CODE["MEAN"], _CODE["STD"]
+_PADDING = {arity: (0,) * (3 - arity) for arity in (1, 2, 3)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,34 +77,42 @@ class Program:
 def to_tape(expr: Expr) -> Program:
     """Lower an expression of one variable; common subexpressions are computed once."""
     nodes = distinct(expr)
-    leaves = [node for node in nodes if node.op == CONST]
-    register = {node: place for place, node in enumerate(leaves, 1)}
-    register.update({node: 0 for node in nodes if node.op == VAR})
-    last_use = {arg: position for position, node in enumerate(nodes) for arg in node.args}
-    last_use[expr] = len(nodes)
-    count = 1 + len(leaves)
-    free: list[int] = []
-    code: list[list[int]] = []
+    register: dict[Expr, int] = {}
+    constants: list[float] = []
+    last_use: dict[Expr, int] = {}
     for position, node in enumerate(nodes):
-        if node.op in (CONST, VAR):
+        for arg in node.args:
+            last_use[arg] = position
+        if node.op == CONST:
+            constants.append(node.number)
+            register[node] = len(constants)
+        elif node.op == VAR:
+            register[node] = 0
+    last_use[expr] = len(nodes)
+    leaves = set(register)
+    count = 1 + len(constants)
+    free: list[int] = []
+    code: list[tuple[int, ...]] = []
+    for position, node in enumerate(nodes):
+        if node in leaves:
             continue
-        # The destination is taken before operands are released: in-place instructions would
-        # fail LLVM's alias check and lose vectorisation.
+        # The destination is taken before operands are released: no instruction works in place,
+        # which for_each relies on.
         if free:
             target = free.pop()
         else:
             target, count = count, count + 1
         register[node] = target
-        operands = [register[arg] for arg in node.args]
-        code.append([OPCODES[node.op], target, *operands, *[0] * (3 - len(operands))])
-        done = {arg for arg in node.args if last_use[arg] == position}
-        free.extend(sorted(register[a] for a in done if a.op not in (CONST, VAR)))
+        args = node.args
+        code.append((OPCODES[node.op], target, *[register[a] for a in args], *_PADDING[len(args)]))
+        done = {arg for arg in args if last_use[arg] == position and arg not in leaves}
+        free.extend(sorted(register[arg] for arg in done))
     return Program(
         np.array(code, dtype=np.int32).reshape(-1, 5),
-        np.array([leaf.number for leaf in leaves], dtype=np.float64),
+        np.array(constants, dtype=np.float64),
         count,
         register[expr],
-        uses_statistics(expr),
+        any(row[0] == MEAN or row[0] == STD for row in code),
     )
 
 

@@ -1,10 +1,10 @@
 """Typed genetic programming on DEAP: its primitive sets, its mutations, its selection.
 
-Three things differ. Crossover chooses among ordered places, because DEAP's own draws a type from a
+Four things differ. Crossover chooses among ordered places, because DEAP's own draws a type from a
 set of classes and is not reproducible (DEAP issue 190); and it may put a subtree of a subtype where
 its supertype is asked for. A new branch grows with the type its place asks for. And what DEAP takes
 from the global ``random`` module it takes from this proposer's stream, which is swapped in for the
-time of a call.
+time of a call. And fronts are ranked by moocore, which DEAP depends on, in C.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from deap import base, gp, tools
+from moocore import pareto_rank
 
 from symact.errors import GrammarError
 from symact.expr import Expr, parse, show
@@ -52,16 +54,22 @@ class _Fitness(base.Fitness):  # type: ignore[misc]
 
 
 class _Individual(gp.PrimitiveTree):  # type: ignore[misc]
-    """A tree with its fitness, the expression it makes and that one's text."""
+    """A tree with its fitness and the expression it makes."""
 
     def __init__(self, content: Sequence[Any], expr: Expr, objectives: Objectives) -> None:
         super().__init__(content)
         self.expr = expr
-        self.formula = show(expr)
         self.fitness = _Fitness(objectives)
         ood, id_error, _ = objectives
         #: What the tournament on errors alone compares.
         self.error = float(ood + ID_WEIGHT * id_error)
+        self._formula = ""
+
+    @property
+    def formula(self) -> str:
+        """The text of the expression, made when an individual first becomes a parent."""
+        self._formula = self._formula or show(self.expr)
+        return self._formula
 
 
 _error = operator.attrgetter("error")
@@ -266,8 +274,7 @@ class GeneticProposer(AbstractProposer):
         ordered = sorted(pool, key=_error)
         elite = ordered[: round(ELITE_SHARE * self._size)]
         rest = ordered[len(elite) :]
-        chosen: list[_Individual] = tools.selNSGA2(rest, self._size - len(elite), nd="log")
-        return elite + chosen
+        return elite + survivors(rest, self._size - len(elite))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -284,6 +291,29 @@ class GeneticProposer(AbstractProposer):
             tree = self._trees.load(dumped)
             own = _Individual(tree, self._trees.to_expr(tree), (ood, id_error, cost))
             self._population.append(own)
+
+
+def survivors(pool: list[Any], count: int) -> list[Any]:
+    """Select as NSGA-II does: by non-dominated front, in the last front by crowding distance.
+
+    The same as DEAP's ``selNSGA2``, which sorts in Python and computes distances of every front:
+    that takes as long as all variation. Individuals of equal fitness are in one front.
+
+    Args:
+        pool: Individuals with DEAP fitnesses, weights -1.
+        count: How many to keep, at most as many as there are.
+    """
+    if not count:
+        return []
+    ranks = pareto_rank(np.array([individual.fitness.values for individual in pool]))
+    order = np.argsort(ranks, kind="stable")
+    last = ranks[order[count - 1]]
+    chosen = [pool[i] for i in order if ranks[i] < last]
+    front = [pool[i] for i in order if ranks[i] == last]
+    if len(chosen) + len(front) > count:
+        tools.emo.assignCrowdingDist(front)
+        front.sort(key=lambda individual: individual.fitness.crowding_dist, reverse=True)
+    return chosen + front[: count - len(chosen)]
 
 
 def sentence(trees: Trees) -> tuple[list[Any], Expr]:

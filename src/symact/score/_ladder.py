@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from symact import stats
 from symact.errors import SymactError, choices
 from symact.expr import Expr, uses_statistics
-from symact.protocol import FULL, MINI
+from symact.protocol import FULL, MINI, RIDGE_POINTS
 from symact.score._networks import Data, pack
 from symact.tasks import Instance, Task
 
@@ -46,10 +46,10 @@ class Plan:
     """
 
     ridge_instances: int = 4
-    mini_instances: int = 8
+    mini_instances: int = 4
     full_instances: int = 6
     mini_share: float = 0.5
-    full_share: float = 0.05
+    full_share: float = 0.03
     generation: int = 150
     population: int = 80
     finalists: int = 8
@@ -86,7 +86,7 @@ class Ladder:
         self.mini_data = pack([i for family in drawn for i in family[:first]], MINI.points)
         self.full_data = pack([i for family in drawn for i in family[first:]], FULL.points)
         self._ridge_data = pack(
-            [i for family in drawn for i in family[: plan.ridge_instances]], MINI.points, 64
+            [i for family in drawn for i in family[: plan.ridge_instances]], RIDGE_POINTS, 64
         )
         self._ridge: RidgeJudge | None = None
         self._mini: tuple[MiniTrainer, FullTrainer] | None = None
@@ -97,7 +97,7 @@ class Ladder:
         from symact.score._ridge import RidgeJudge
 
         self._ridge = self._ridge or RidgeJudge(self._ridge_data, self.seed)
-        return [self._ridge.judge(expr) for expr in exprs]
+        return self._ridge.judge_all(exprs, self.threads)
 
     def ridge_order(self, errors: Sequence[Errors]) -> NDArray[np.float64]:
         """Return what ridge-judged candidates are promoted by; low is best."""

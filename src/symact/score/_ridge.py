@@ -8,8 +8,12 @@ distribution and near it by 0.57 to 0.67. So promotion goes by the latter
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from symact.expr import Expr
 from symact.lower import evaluate
@@ -46,6 +50,15 @@ class RidgeJudge:
         with np.errstate(all="ignore"):
             features = self._features(expr)
             return self._solve(features)
+
+    def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[NDArray[np.float64]]:
+        """Judge several candidates, ``threads`` at a time, in their order.
+
+        A linear-algebra library gains nothing from threads of its own on matrices of this size,
+        and waits for them ten times as long where a core is busy.
+        """
+        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(self.judge, exprs))
 
     def _features(self, expr: Expr) -> NDArray[np.float64]:
         h = evaluate(expr, self._first @ self._x + self._first_bias)

@@ -5,9 +5,9 @@ cannot touch its neighbours. The backward pass is written out: with values and s
 activation at hand it is a product, a multiplication and two gradients a layer, and nothing is
 allocated inside a step. That also lets CUDA capture the whole step as one graph.
 
-Activations come in two kinds. Functions of single elements run through the interpreter, which
-computes value and derivative in one pass. Functions of batch statistics, whose derivative is no
-number a point, run through the torch lowering and autograd; on CUDA all do.
+Functions of single elements run through the interpreter, in numba on the CPU and in Triton on CUDA,
+which computes value and derivative in one pass. Functions of batch statistics, whose derivative is
+not one number for each point, run through the torch lowering and autograd.
 """
 
 from __future__ import annotations
@@ -74,6 +74,37 @@ class _Fused:
     def backward(self, layer: int, gradient: Tensor) -> Tensor:
         """Multiply the gradient of a layer's values by its slopes, in place."""
         return gradient.mul_(self._slopes[layer][1])
+
+
+class _Interpreted:
+    """The same on CUDA by the interpreter in Triton."""
+
+    def __init__(
+        self,
+        spans: Sequence[Span],
+        networks: int,
+        width: int,
+        points: int,
+        depth: int,
+        device: torch.device,
+    ) -> None:
+        from symact.lower import _cuda
+
+        self._apply = _cuda.apply
+        programs = [(_tape.to_tape(span.expr), span.first, span.last) for span in spans]
+        self._programs = _cuda.Programs(programs, device)
+        self.z = torch.empty(networks, width, points, device=device)
+        self.room = (self.z, torch.empty_like(self.z))
+        self._values = [torch.empty_like(self.z) for _ in range(depth)]
+        self._slopes = [torch.empty_like(self.z) for _ in range(depth)]
+
+    def forward(self, layer: int, *, train: bool) -> Tensor:
+        slope = self._slopes[layer] if train else None
+        self._apply(self._programs, self.z, self._values[layer], slope)
+        return self._values[layer]
+
+    def backward(self, layer: int, gradient: Tensor) -> Tensor:
+        return gradient.mul_(self._slopes[layer])
 
 
 class _Differentiated:
@@ -149,13 +180,14 @@ class Stack:
         self._gradients = views(self._slope)
         self._activations = self._activate(points)
 
-    def _activate(self, points: int) -> _Fused | _Differentiated:
+    def _activate(self, points: int) -> _Fused | _Interpreted | _Differentiated:
         networks, width = self.layers[0][0].shape[:2]
         sizes = (networks, width, points, len(self.layers) - 1)
-        whole = any(_tape.to_tape(span.expr).statistics for span in self._spans)
-        if whole or self._device.type != "cpu":
+        if any(_tape.to_tape(span.expr).statistics for span in self._spans):
             return _Differentiated(self._spans, *sizes, self._device)
-        return _Fused(self._spans, *sizes)
+        if self._device.type == "cpu":
+            return _Fused(self._spans, *sizes)
+        return _Interpreted(self._spans, *sizes, self._device)
 
     @torch.no_grad()
     def fit(
