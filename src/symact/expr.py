@@ -50,16 +50,17 @@ class Expr:
         size, depth, varies = 1, 0, op == VAR
         for arg in args:
             size += arg.size
-            depth = max(depth, arg.depth)
+            if arg.depth > depth:
+                depth = arg.depth
             varies = varies or arg.varies
-        put = object.__setattr__
-        put(self, "op", op)
-        put(self, "args", args)
-        put(self, "value", value)
-        put(self, "size", size)
-        put(self, "depth", depth + 1)
-        put(self, "varies", varies)
-        put(self, "_hash", hash((op, args, value)))
+        # A slot's own setter takes half the time of object.__setattr__.
+        _set_op(self, op)
+        _set_args(self, args)
+        _set_value(self, value)
+        _set_size(self, size)
+        _set_depth(self, depth + 1)
+        _set_varies(self, varies)
+        _set_hash(self, hash((op, args, value)))
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -88,6 +89,11 @@ class Expr:
         """The value of a constant."""
         assert isinstance(self.value, float)
         return self.value
+
+
+_set_op, _set_args, _set_value, _set_size, _set_depth, _set_varies, _set_hash = (
+    vars(Expr)[slot].__set__ for slot in ("op", "args", "value", "size", "depth", "varies", "_hash")
+)
 
 
 def const(value: float) -> Expr:
@@ -188,40 +194,76 @@ def substitute(expr: Expr, bindings: Mapping[str, Expr]) -> Expr:
 _INFIX_LEVEL = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3}
 _POWERS = {"square": 2, "cube": 3}
 _BY_INFIX = {row.infix: row.name for row in PRIMITIVES.values() if row.infix}
+_LEVELS = {"neg": 4, **dict.fromkeys(_POWERS, 5)} | {
+    name: _INFIX_LEVEL[infix] for infix, name in _BY_INFIX.items()
+}
+
+
+def _infix_form(infix: str) -> tuple[tuple[int, int] | str, ...]:
+    level = _INFIX_LEVEL[infix]
+    space = " " if level < 3 else ""
+    left = level + 1 if level == 1 else level
+    return (1, level + 1), f"{space}{infix}{space}", (0, left)
+
+
+#: The text of a node that is no call, from its end: strings, and arguments with their least level.
+_FORMS: dict[str, tuple[tuple[int, int] | str, ...]] = {
+    "neg": ((0, 4), "-"),
+    **{name: (f"**{power}", (0, 6)) for name, power in _POWERS.items()},
+    **{name: _infix_form(infix) for infix, name in _BY_INFIX.items()},
+}
 
 
 def show(expr: Expr) -> str:
     """Return the canonical text of an expression, with as few parentheses as parsing allows."""
-    return fold(expr, _show_node)[0]
+    done: list[str] = []
+    waiting: list[Expr | str] = [expr]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            done.append(item)
+        else:
+            waiting += _reversed_pieces(item)
+    return "".join(done)
 
 
-def _show_node(node: Expr, args: Sequence[tuple[str, int]]) -> tuple[str, int]:
-    def at(position: int, level: int) -> str:
-        text, own = args[position]
-        return text if own >= level else f"({text})"
-
+def _level(node: Expr) -> int:
+    """Return how strongly the text of an expression holds together."""
     if node.op == CONST:
-        return _show_number(node.number)
-    if node.op == VAR:
-        return str(node.value), 6
-    if node.op == "neg":
+        return 6 if node.number >= 0 else 4
+    if node.op == "neg" and node.args[0].op == CONST:
+        return 6
+    return _LEVELS.get(node.op, 6)
+
+
+def _reversed_pieces(node: Expr) -> list[Expr | str]:
+    """Return the pieces of a node's text, the last first."""
+    op, args = node.op, node.args
+    if op == VAR:
+        return [str(node.value)]
+    if op == CONST:
+        return [_show_number(node.number)]
+    form = _FORMS.get(op)
+    if form is None or (op == "neg" and args[0].op == CONST):
         # A literal would swallow the sign, so neg of a literal keeps its name.
-        is_literal = node.args[0].op == CONST
-        return (f"neg({args[0][0]})", 6) if is_literal else (f"-{at(0, 4)}", 4)
-    if node.op in _POWERS:
-        return f"{at(0, 6)}**{_POWERS[node.op]}", 5
-    infix = PRIMITIVES[node.op].infix
-    if infix:
-        level = _INFIX_LEVEL[infix]
-        left = at(0, level + 1 if level == 1 else level)
-        space = " " if level < 3 else ""
-        return f"{left}{space}{infix}{space}{at(1, level + 1)}", level
-    return f"{node.op}({', '.join(text for text, _ in args)})", 6
+        pieces: list[Expr | str] = [")"]
+        for arg in reversed(args):
+            pieces += (arg, ", ")
+        pieces[-1] = f"{op}("
+        return pieces
+    pieces = []
+    for piece in form:
+        if isinstance(piece, str):
+            pieces.append(piece)
+        else:
+            position, least = piece
+            arg = args[position]
+            pieces += (arg,) if _level(arg) >= least else (")", arg, "(")
+    return pieces
 
 
-def _show_number(value: float) -> tuple[str, int]:
-    text = repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    return text, 6 if value >= 0 else 4
+def _show_number(value: float) -> str:
+    return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 # Parsing.

@@ -12,15 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from symact.errors import GrammarError, choices
 from symact.expr import Expr, distinct, show, var
-from symact.ops import CONST, VAR, is_subtype
+from symact.ops import CONST, PRIMITIVES, VAR, is_subtype
 
 HOLES = ("a", "b", "c")
 
 #: Derivations a grammar remembers before it forgets them all.
 _MOST_REMEMBERED = 100_000
+_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Production:
         args: The types of a, b, c, as many as there are.
         result: The type it produces.
         weight: Its share when a production is drawn at random.
+        simple: Whether it applies one primitive to its arguments in order.
     """
 
     name: str
@@ -40,12 +43,11 @@ class Production:
     args: tuple[str, ...]
     result: str
     weight: float
+    simple: bool = field(init=False, repr=False)
 
-    @property
-    def simple(self) -> bool:
-        """Whether it applies one primitive to its arguments in order."""
+    def __post_init__(self) -> None:
         holes = tuple(var(hole) for hole in HOLES[: len(self.args)])
-        return self.template.args == holes and bool(holes)
+        object.__setattr__(self, "simple", bool(holes) and self.template.args == holes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,7 @@ class Limits:
     flops: int = 150
 
 
-@dataclass(frozen=True, slots=True)
-class Derivation:
+class Derivation(NamedTuple):
     """How a grammar makes an expression: a production with derivations of its arguments, or a leaf.
 
     Attributes:
@@ -159,7 +160,13 @@ class Grammar:
 
     def is_subtype(self, lower: str, upper: str) -> bool:
         """Whether every value of type ``lower`` is one of type ``upper``."""
-        return is_subtype(lower, upper, dict(self.types))
+        return (lower, upper) in self._subtypes
+
+    @cached_property
+    def _subtypes(self) -> frozenset[tuple[str, str]]:
+        """Each type with each of its supertypes, itself included."""
+        types = dict(self.types)
+        return frozenset((a, b) for a in types for b in types if is_subtype(a, b, types))
 
     @cached_property
     def by_type(self) -> dict[str, tuple[Production, ...]]:
@@ -168,6 +175,23 @@ class Grammar:
             wanted: tuple(p for p in self.productions if self.is_subtype(p.result, wanted))
             for wanted in self.types
         }
+
+    @cached_property
+    def _by_root(self) -> dict[tuple[str, str], list[Production]]:
+        """The productions of each type that could make an expression with each root."""
+        found: dict[tuple[str, str], list[Production]] = {}
+        for wanted, productions in self.by_type.items():
+            for production in productions:
+                root = production.template
+                made = (VAR, CONST, *PRIMITIVES) if _is_hole(root) else (root.op,)
+                for op in made:
+                    found.setdefault((wanted, op), []).append(production)
+        return found
+
+    @cached_property
+    def _renames(self) -> bool:
+        """Whether a rule makes an argument as it is a value of another type."""
+        return any(_is_hole(production.template) for production in self.productions)
 
     def leaf_type(self, expr: Expr, wanted: str) -> str | None:
         """Return the type a leaf has where ``wanted`` is asked for, None if it does not fit."""
@@ -188,13 +212,17 @@ class Grammar:
         """
         target = self.start if wanted is None else wanted
         key = (expr, target)
-        if key in self._memo:
-            return self._memo[key]
+        known = self._memo.get(key, _UNKNOWN)
+        if not isinstance(known, str):
+            return known
+        if len(self._memo) > _MOST_REMEMBERED:
+            self._memo.clear()
+        if not self._renames:
+            found = self._memo[key] = self._derive(expr, target)
+            return found
         if key in self._open:
             self._cuts.append(key)  # a rule that leads back to itself makes nothing
             return None
-        if len(self._memo) > _MOST_REMEMBERED:
-            self._memo.clear()
         cuts = len(self._cuts)
         self._open.add(key)
         found = self._derive(expr, target)
@@ -207,16 +235,17 @@ class Grammar:
         return found
 
     def _derive(self, expr: Expr, wanted: str) -> Derivation | None:
-        leaf = self.leaf_type(expr, wanted)
-        if leaf is not None:
-            return Derivation(expr, None, (), leaf)
-        for production in self.by_type[wanted]:
-            bindings = _match(production.template, expr, {})
-            if bindings is None:
+        if not expr.args:
+            leaf = self.leaf_type(expr, wanted)
+            if leaf is not None:
+                return Derivation(expr, None, (), leaf)
+        for production in self._by_root.get((wanted, expr.op), ()):
+            parts = expr.args if production.simple else _arguments(production, expr)
+            if parts is None:
                 continue
             children = []
-            for hole, type_ in zip(HOLES, production.args, strict=False):
-                child = self.derive(bindings[hole], type_)
+            for part, type_ in zip(parts, production.args, strict=True):
+                child = self.derive(part, type_)
                 if child is None:
                     break
                 children.append(child)
@@ -251,9 +280,19 @@ def _folder() -> Path:
     return packaged if packaged.is_dir() else here.parents[3] / "grammars"
 
 
+def _is_hole(template: Expr) -> bool:
+    return template.op == VAR and template.value in HOLES
+
+
+def _arguments(production: Production, expr: Expr) -> list[Expr] | None:
+    """What a production has to be applied to so that it makes an expression."""
+    bindings = _match(production.template, expr, {})
+    return None if bindings is None else [bindings[hole] for hole in HOLES[: len(production.args)]]
+
+
 def _match(template: Expr, expr: Expr, bindings: dict[str, Expr]) -> dict[str, Expr] | None:
     """Bind the holes of a template so that it equals an expression, None if it cannot."""
-    if template.op == VAR and template.value in HOLES:
+    if _is_hole(template):
         hole = str(template.value)
         if bindings.setdefault(hole, expr) != expr:
             return None

@@ -9,12 +9,14 @@ time of a call. And fronts are ranked by moocore, which DEAP depends on, in C.
 
 from __future__ import annotations
 
-import itertools
+import gc
 import math
-import operator
 import random
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from symact.errors import GrammarError
 from symact.expr import Expr, parse, show
 from symact.grammar import Grammar
 from symact.propose._base import AbstractProposer, Objectives, Proposal, Told
-from symact.propose._trees import Trees, rounded
+from symact.propose._trees import Tree, Trees, rounded
 
 #: What makes a child, with its share; crossover is followed by a mutation a third of the time.
 VARIATION = {
@@ -37,7 +39,6 @@ VARIATION = {
     "shrink": 0.08,
     "random": 0.05,
 }
-_KINDS, _SHARES = tuple(VARIATION), tuple(itertools.accumulate(VARIATION.values()))
 MUTATIONS = ("uniform", "constants", "replacement", "insert", "shrink")
 
 #: Share of the parents drawn by tournament on the errors alone; the rest by dominance.
@@ -48,31 +49,41 @@ ID_WEIGHT = 0.25
 ELITE_SHARE = 0.3
 TRIES = 40
 
+_KINDS = tuple(VARIATION)
+_SHARES = tuple(accumulate(VARIATION.values()))
+_ERROR = attrgetter("error")
+
 
 class _Fitness(base.Fitness):  # type: ignore[misc]
     weights = (-1.0, -1.0, -1.0)
 
 
-class _Individual(gp.PrimitiveTree):  # type: ignore[misc]
-    """A tree with its fitness and the expression it makes."""
+class _Individual:
+    """An expression with its fitness; its tree and its formula are made when it first has a child.
 
-    def __init__(self, content: Sequence[Any], expr: Expr, objectives: Objectives) -> None:
-        super().__init__(content)
+    Its tree is derived anew from the expression. Thus places ask for the widest types that the
+    grammar finds, and what was restored from formulas has the same children.
+    """
+
+    __slots__ = ("_formula", "_tree", "error", "expr", "fitness")
+
+    def __init__(self, expr: Expr, objectives: Objectives) -> None:
         self.expr = expr
         self.fitness = _Fitness(objectives)
-        ood, id_error, _ = objectives
-        #: What the tournament on errors alone compares.
-        self.error = float(ood + ID_WEIGHT * id_error)
+        self.error = objectives[0] + ID_WEIGHT * objectives[1]
+        self._tree: Tree | None = None
         self._formula = ""
 
     @property
     def formula(self) -> str:
-        """The text of the expression, made when an individual first becomes a parent."""
         self._formula = self._formula or show(self.expr)
         return self._formula
 
-
-_error = operator.attrgetter("error")
+    def tree(self, trees: Trees) -> Tree:
+        if self._tree is None:
+            self._tree = trees.from_expr(self.expr)
+            assert self._tree is not None
+        return self._tree
 
 
 class _Stream:
@@ -85,9 +96,13 @@ class _Stream:
     def active(self) -> Iterator[None]:
         outer = random.getstate()
         random.setstate(self._state)
+        collects = gc.isenabled()
+        gc.disable()  # nothing here makes cycles, and it would walk through all trees many times
         try:
             yield
         finally:
+            if collects:
+                gc.enable()
             self._state = random.getstate()
             random.setstate(outer)
 
@@ -108,7 +123,7 @@ class RandomProposer(AbstractProposer):
 
     def ask(self, count: int) -> list[Proposal]:
         with self._stream.active():
-            return [Proposal(sentence(self._trees)[1], "random") for _ in range(count)]
+            return [Proposal(sentence(self._trees), "random") for _ in range(count)]
 
     def tell(self, results: Sequence[Told]) -> None:
         """Take no notice."""
@@ -129,87 +144,79 @@ class GeneticProposer(AbstractProposer):
         self._trees = Trees(grammar)
         self._stream = _Stream(seed)
         self._size = population
-        self._seeds = [expr for expr in seeds if self._trees.from_expr(expr) is not None]
+        self._seeds = [expr for expr in seeds if grammar.derive(expr) is not None]
         self._population: list[_Individual] = []
-        #: The trees of the last proposals: to find them again from the expressions takes longer.
-        self._asked: dict[Expr, Sequence[Any]] = {}
+        self._asked: set[Expr] = set()
 
     def ask(self, count: int) -> list[Proposal]:
-        self._asked = {}
         with self._stream.active():
             proposals = [Proposal(expr, "seed") for expr in self._seeds[:count]]
             self._seeds = self._seeds[count:]
             known = {individual.expr for individual in self._population}
             known.update(proposal.expr for proposal in proposals)
-            parents = self._parents() if self._population else None
             while len(proposals) < count:
-                proposal = self._fresh(parents, known)
+                proposal = self._fresh(known)
                 known.add(proposal.expr)
                 proposals.append(proposal)
+            self._asked = known
             return proposals
 
-    def _fresh(self, parents: Callable[[], _Individual] | None, known: set[Expr]) -> Proposal:
+    def _fresh(self, known: set[Expr]) -> Proposal:
         """Return a proposal that is not known yet; after many tries, a known one."""
         for _ in range(TRIES):
-            proposal = self._random() if parents is None else self._child(parents)
+            proposal = self._child() if self._population else self._random()
             if proposal.expr not in known:
                 break
         return proposal
 
-    def _parents(self) -> Callable[[], _Individual]:
-        """Return a function that draws a parent."""
-        population = self._population
+    def _random(self) -> Proposal:
+        return Proposal(sentence(self._trees), "random")
 
-        def draw() -> _Individual:
-            if random.random() < ERROR_SHARE:
-                return min(random.choices(population, k=3), key=_error)
-            first, second = random.choices(population, k=2)
-            return second if second.fitness.dominates(first.fitness) else first
+    def _parent(self) -> _Individual:
+        """Draw a parent; the population is sorted by error, so that a lower place wins."""
+        population, draw = self._population, random.random
+        count = len(population)
+        first, second = int(draw() * count), int(draw() * count)
+        if draw() < ERROR_SHARE:
+            return population[min(first, second, int(draw() * count))]
+        one, other = population[first], population[second]
+        return other if other.fitness.dominates(one.fitness) else one
 
-        return draw
-
-    def _child(self, draw: Callable[[], _Individual]) -> Proposal:
+    def _child(self) -> Proposal:
         """Make a child that is within the limits; after many tries, a random sentence."""
         for _ in range(TRIES):
-            kind = random.choices(_KINDS, cum_weights=_SHARES)[0]
+            kind = _KINDS[bisect(_SHARES, random.random() * _SHARES[-1], 0, len(_KINDS) - 1)]
             if kind == "random":
                 break
-            parent = draw()
-            tree, parents = gp.PrimitiveTree(parent), [parent]
+            parent = self._parent()
+            tree, parents = parent.tree(self._trees).copy(), [parent]
             if kind == "crossover":
-                other = draw()
+                other = self._parent()
                 parents.append(other)
-                self._cross(tree, other)
+                self._cross(tree, other.tree(self._trees))
                 if random.random() < 1 / 3:
                     self._mutate(tree, random.choice(MUTATIONS))
             else:
                 self._mutate(tree, kind)
-            expr = self._trees.to_expr(tree)
-            if expr != parent.expr and self._trees.fits(expr):
-                self._asked[expr] = tree
-                return Proposal(expr, kind, tuple(p.formula for p in parents))
+            made = tree.parts[0]
+            if made.expr != parent.expr and self._trees.fits(made):
+                return Proposal(made.expr, kind, tuple([p.formula for p in parents]))
         return self._random()
 
-    def _random(self) -> Proposal:
-        tree, expr = sentence(self._trees)
-        self._asked[expr] = tree
-        return Proposal(expr, "random")
-
-    def _cross(self, tree: gp.PrimitiveTree, other: Sequence[Any]) -> None:
-        """Put a subtree of ``other`` where the tree asks for its type or a supertype."""
-        asked = self._trees.slots(tree)
+    def _cross(self, tree: Tree, other: Tree) -> None:
+        """Put a branch of ``other`` where the tree asks for its type or a supertype."""
         for _ in range(TRIES):
             place = random.randrange(len(tree))
-            fitting = [i for i, node in enumerate(other) if issubclass(node.ret, asked[place])]
-            inner = [i for i in fitting if other[i].arity]
+            below = self._trees.below[tree.asked(place)]
+            fitting = [i for i, node in enumerate(other) if node.ret in below]
+            inner = [i for i in fitting if other.parts[i].span > 1]
             pool = inner if inner and random.random() < 0.9 else fitting
             if pool:
-                chosen = random.choice(pool)
-                donor = gp.PrimitiveTree(other)
-                tree[tree.searchSubtree(place)] = donor[donor.searchSubtree(chosen)]
+                donor = other.searchSubtree(random.choice(pool))
+                tree.put(place, other[donor], other.parts[donor])
                 return
 
-    def _mutate(self, tree: gp.PrimitiveTree, kind: str) -> None:
+    def _mutate(self, tree: Tree, kind: str) -> None:
         """Change a tree in place; one that the mutation does not apply to stays."""
         try:
             if kind == "uniform":
@@ -226,17 +233,17 @@ class GeneticProposer(AbstractProposer):
             # DEAP found no terminal of a type that only primitives produce; nothing was changed.
             return
 
-    def _replace_branch(self, tree: gp.PrimitiveTree) -> None:
+    def _replace_branch(self, tree: Tree) -> None:
         """Grow a new branch of the type that a random place asks for.
 
         DEAP's ``mutUniform`` asks for the type the old branch had, so that below a gate only gates
         could ever grow.
         """
-        asked = self._trees.slots(tree)
         place = random.randrange(len(tree))
-        tree[tree.searchSubtree(place)] = self._trees.grow(random.randint(1, 4), asked[place])
+        branch = self._trees.grow(random.randint(1, 4), tree.asked(place))
+        tree.put(place, branch, self._trees.parts(branch))
 
-    def _perturb(self, tree: gp.PrimitiveTree) -> None:
+    def _perturb(self, tree: Tree) -> None:
         """Scale one literal a little, or draw it anew; without literals, grow a branch."""
         places = [i for i, node in enumerate(tree) if isinstance(type(node), gp.MetaEphemeral)]
         spec = self._trees.grammar.constants
@@ -258,39 +265,39 @@ class GeneticProposer(AbstractProposer):
                 usable = told.objectives is not None and all(map(math.isfinite, told.objectives))
                 if usable and told.objectives is not None and told.expr not in known:
                     known.add(told.expr)
-                    individual = self._individual(told.expr, told.objectives)
-                    if individual is not None:
-                        pool.append(individual)
+                    if told.expr in self._asked or self._trees.grammar.derive(told.expr):
+                        pool.append(_Individual(told.expr, told.objectives))
             self._population = self._survivors(pool)
-
-    def _individual(self, expr: Expr, objectives: Objectives) -> _Individual | None:
-        tree = self._asked.get(expr) or self._trees.from_expr(expr)
-        return None if tree is None else _Individual(tree, expr, objectives)
+            self._asked = set()
 
     def _survivors(self, pool: list[_Individual]) -> list[_Individual]:
-        """Keep some for their errors, the others by non-dominated sorting and crowding."""
-        if len(pool) <= self._size:
-            return pool
-        ordered = sorted(pool, key=_error)
-        elite = ordered[: round(ELITE_SHARE * self._size)]
-        rest = ordered[len(elite) :]
-        return elite + survivors(rest, self._size - len(elite))
+        """Keep some for their errors, the others by non-dominated sorting and crowding.
+
+        They are sorted by error.
+        """
+        pool.sort(key=_ERROR)
+        if len(pool) > self._size:
+            elite = round(ELITE_SHARE * self._size)
+            pool = pool[:elite] + sorted(survivors(pool[elite:], self._size - elite), key=_ERROR)
+        return pool
 
     def state(self) -> dict[str, Any]:
         return {
             "random": self._stream.dump(),
             "seeds": [show(expr) for expr in self._seeds],
-            "population": [[self._trees.dump(i), list(i.fitness.values)] for i in self._population],
+            "population": [[i.formula, list(i.fitness.values)] for i in self._population],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self._stream.load(state["random"])
         self._seeds = [parse(text) for text in state["seeds"]]
+        self._asked = set()
         self._population = []
-        for dumped, (ood, id_error, cost) in state["population"]:
-            tree = self._trees.load(dumped)
-            own = _Individual(tree, self._trees.to_expr(tree), (ood, id_error, cost))
-            self._population.append(own)
+        for text, (ood, id_error, cost) in state["population"]:
+            expr = parse(text)
+            if self._trees.grammar.derive(expr) is not None:
+                self._population.append(_Individual(expr, (ood, id_error, cost)))
+        self._population.sort(key=_ERROR)
 
 
 def survivors(pool: list[Any], count: int) -> list[Any]:
@@ -316,8 +323,8 @@ def survivors(pool: list[Any], count: int) -> list[Any]:
     return chosen + front[: count - len(chosen)]
 
 
-def sentence(trees: Trees) -> tuple[list[Any], Expr]:
-    """Draw a random sentence within the limits; return its tree and its expression.
+def sentence(trees: Trees) -> Expr:
+    """Draw a random sentence within the limits.
 
     Raises:
         GrammarError: Hundreds of draws were all over a limit, however short they were asked for.
@@ -326,11 +333,10 @@ def sentence(trees: Trees) -> tuple[list[Any], Expr]:
     for attempt in range(10 * TRIES):
         # The limits may be tight: ask for less and less.
         height = max(2, random.randint(2, tallest) - attempt // TRIES)
-        tree = trees.grow(height)
-        expr = trees.to_expr(tree)
-        if trees.fits(expr):
-            return tree, expr
+        made = trees.parts(trees.grow(height))[0]
+        if trees.fits(made):
+            return made.expr
     raise GrammarError(
         f"grammar '{trees.grammar.name}', key 'limits': no sentence found within all three limits; "
-        f"the last one drawn was '{show(expr)}'"
+        f"the last one drawn was '{show(made.expr)}'"
     )

@@ -1,7 +1,8 @@
 """A grammar as a DEAP primitive set, and trees to expressions and back.
 
 Types become Python classes, so that DEAP's own subtyping holds. Expressions are folded from the
-prefix list; nothing is compiled from text.
+prefix list; nothing is compiled from text. A tree keeps what each of its branches makes, so that a
+change costs the way from its place up to the root and not the whole tree.
 """
 
 from __future__ import annotations
@@ -9,20 +10,101 @@ from __future__ import annotations
 import functools
 import math
 import random
+from bisect import bisect
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from deap import gp
 
 from symact.cost import flops
 from symact.expr import Expr, const, substitute, var
-from symact.grammar import HOLES, Constants, Derivation, Grammar, smallest_sentences
+from symact.grammar import (
+    HOLES,
+    Constants,
+    Derivation,
+    Grammar,
+    Production,
+    smallest_sentences,
+)
 from symact.ops import CONST
 
 #: The chance that a growing branch ends early where a leaf fits.
 LEAF_CHANCE = 0.15
 
-_X = var()
+
+class Part:
+    """What a branch of a tree makes.
+
+    Attributes:
+        expr: The expression.
+        span: The length of the branch in the prefix list.
+        work: Its FLOPs with shared subexpressions counted at each use: never too few.
+    """
+
+    __slots__ = ("expr", "span", "work")
+
+    def __init__(self, expr: Expr, span: int, work: int) -> None:
+        self.expr = expr
+        self.span = span
+        self.work = work
+
+
+class Tree(gp.PrimitiveTree):  # type: ignore[misc]
+    """A prefix list with the part that each of its positions makes."""
+
+    def __init__(self, trees: Trees, content: Sequence[Any], parts: list[Part]) -> None:
+        list.__init__(self, content)
+        self._trees = trees
+        self.parts = parts
+
+    def copy(self) -> Tree:
+        return Tree(self._trees, self, self.parts.copy())
+
+    def searchSubtree(self, begin: int) -> slice:  # noqa: N802
+        """Return where a branch lies; DEAP's name."""
+        return slice(begin, begin + self.parts[begin].span)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Put a branch in the place of another, or a node in the place of one of its arity."""
+        if isinstance(key, slice):
+            self.put(key.start, value, self._trees.parts(value))
+            return
+        super().__setitem__(key, value)
+        self._fold([*self.above(key), key])
+
+    def put(self, place: int, branch: Sequence[Any], parts: Sequence[Part]) -> None:
+        """Put a branch and its parts in the place of another branch."""
+        above = self.above(place)
+        old = self.searchSubtree(place)
+        list.__setitem__(self, old, branch)
+        self.parts[old] = parts
+        self._fold(above)
+
+    def _fold(self, places: list[int]) -> None:
+        for place in reversed(places):
+            self.parts[place] = self._trees.join(self, self.parts, place)
+
+    def above(self, place: int) -> list[int]:
+        """Return the way from the root to a place, which itself is left out."""
+        parts, way, i = self.parts, [], 0
+        while i < place:
+            way.append(i)
+            i += 1
+            while (end := i + parts[i].span) <= place:
+                i = end
+        return way
+
+    def asked(self, place: int) -> Any:
+        """Return the type that a place asks for, which its node's own may be below."""
+        way = self.above(place)
+        if not way:
+            return self._trees.pset.ret
+        i, position = way[-1] + 1, 0
+        while i < place:
+            i += self.parts[i].span
+            position += 1
+        return self[way[-1]].args[position]
 
 
 class Trees:
@@ -31,10 +113,9 @@ class Trees:
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._classes = _classes(grammar)
-        self._names = {cls: name for name, cls in self._classes.items()}
         self.pset = gp.PrimitiveSetTyped("main", [], self._classes[grammar.start])
         self._primitives: dict[str, Any] = {}
-        self._makers: dict[str, tuple[str | None, Expr]] = {}
+        self._productions: dict[str, tuple[Production, int]] = {}
         for production in grammar.productions:
             args = [self._classes[arg] for arg in production.args]
             if not args:
@@ -42,16 +123,22 @@ class Trees:
             result = self._classes[production.result]
             self.pset.addPrimitive(production, args, result, name=production.name)
             self._primitives[production.name] = self.pset.mapping[production.name]
-            # A primitive applied to its arguments in order needs no substitution.
-            self._makers[production.name] = (
-                production.template.op if production.simple else None,
-                production.template,
-            )
+            self._productions[production.name] = production, flops(production.template)
         self._leaves: dict[str, Any] = {}
         self._add_leaves()
+        self._x = Part(var(), 1, 0)
         leaf_types = [grammar.terminal, *self._constant_types()]
-        self._smallest = smallest_sentences(grammar.types, grammar.productions, leaf_types)
-        self._options = {name: self._options_of(name) for name in grammar.types}
+        smallest = smallest_sentences(grammar.types, grammar.productions, leaf_types)
+        self._options = {
+            cls: self._options_of(name, smallest) for name, cls in self._classes.items()
+        }
+        self._pools: dict[tuple[Any, int], tuple[list[Any], list[Any], list[float]]] = {}
+        classes = self._classes.values()
+        #: For each type all that are below it, itself included.
+        self.below = {
+            upper: frozenset(lower for lower in classes if issubclass(lower, upper))
+            for upper in classes
+        }
 
     def _constant_types(self) -> tuple[str, ...]:
         return ("Const", "PositiveConst") if self.grammar.constants is not None else ()
@@ -68,117 +155,111 @@ class Trees:
             self.pset.addEphemeralConstant(name, draw, self._classes[name])
             self._leaves[name] = self.pset.mapping[name]
 
-    def _options_of(self, wanted: str) -> list[tuple[Any, float, int, int]]:
-        """What makes a value of a type: (node, weight, least depth, least nodes)."""
+    def _options_of(
+        self, wanted: str, smallest: dict[str, tuple[int, int, int]]
+    ) -> list[tuple[Any, float, int]]:
+        """What makes a value of a type: (node, weight, least depth)."""
         grammar, options = self.grammar, []
         for p in grammar.by_type[wanted]:
             if p.args:
-                nodes = 1 + sum(self._smallest[arg][0] for arg in p.args)
-                depth_ = 1 + max(self._smallest[arg][1] for arg in p.args)
-                options.append((self._primitives[p.name], p.weight, depth_, nodes))
-        if grammar.is_subtype(grammar.terminal, wanted):
-            options.append((self._leaves["x"], 1.0, 1, 1))
-        for name in self._constant_types():
-            if grammar.is_subtype(name, wanted):
-                options.append((self._leaves[name], 1.0, 1, 1))
+                least = 1 + max(smallest[arg][1] for arg in p.args)
+                options.append((self._primitives[p.name], p.weight, least))
+        for name, leaf in self._leaves.items():
+            if grammar.is_subtype(grammar.terminal if name == "x" else name, wanted):
+                options.append((leaf, 1.0, 1))
         return options
 
     def grow(self, height: int, type_: Any = None) -> list[Any]:
         """Grow a random typed tree of at most ``height``, or of the least height its type has."""
-        wanted = self.grammar.start if type_ is None else self._names[type_]
-        return self._grow(wanted, height)
-
-    def _grow(self, wanted: str, height: int) -> list[Any]:
-        options = self._options[wanted]
-        fitting = [o for o in options if o[2] <= height]
-        if not fitting:
-            least = min(o[2] for o in options)
-            fitting = [o for o in options if o[2] == least]
-        leaves = [
-            o for o in fitting if o[2] == 1 and o[3] == 1 and not isinstance(o[0], gp.Primitive)
-        ]
-        inner = [o for o in fitting if isinstance(o[0], gp.Primitive)]
-        pool = leaves if leaves and (not inner or random.random() < LEAF_CHANCE) else inner
-        node = random.choices([o[0] for o in pool], weights=[o[1] for o in pool])[0]
-        if not isinstance(node, gp.Primitive):
-            return [node() if isinstance(node, type) else node]
-        tree = [node]
-        for arg in node.args:
-            tree += self._grow(self._names[arg], height - 1)
+        tree: list[Any] = []
+        self._grow(self.pset.ret if type_ is None else type_, height, tree)
         return tree
 
-    def to_expr(self, tree: Sequence[Any]) -> Expr:
-        """Fold a prefix list into an expression."""
-        stack: list[Expr] = []
-        for node in reversed(tree):
-            arity = node.arity
-            if arity == 0:
-                stack.append(_X if node.name == "x" else const(node.value))
-                continue
-            args = tuple(stack[: -arity - 1 : -1])
-            del stack[-arity:]
-            op, template = self._makers[node.name]
-            if op is not None:
-                stack.append(Expr(op, args))
-            else:
-                stack.append(substitute(template, dict(zip(HOLES, args, strict=False))))
-        return stack[0]
+    def _grow(self, wanted: Any, height: int, tree: list[Any]) -> None:
+        leaves, inner, shares = self._pool(wanted, height)
+        if leaves and (not inner or random.random() < LEAF_CHANCE):
+            leaf = random.choice(leaves)
+            tree.append(leaf() if isinstance(leaf, type) else leaf)
+            return
+        node = inner[bisect(shares, random.random() * shares[-1], 0, len(inner) - 1)]
+        tree.append(node)
+        for arg in node.args:
+            self._grow(arg, height - 1, tree)
 
-    def from_expr(self, expr: Expr) -> list[Any] | None:
+    def _pool(self, wanted: Any, height: int) -> tuple[list[Any], list[Any], list[float]]:
+        """What a place may begin with: leaves, primitives, and the sums of the latter's weights."""
+        found = self._pools.get((wanted, height))
+        if found is None:
+            options = self._options[wanted]
+            allowed = max(height, min(least for _, _, least in options))
+            leaves = [node for node, _, least in options if least == 1]
+            inner = [(node, share) for node, share, least in options if 1 < least <= allowed]
+            shares = list(accumulate(share for _, share in inner))
+            found = leaves, [node for node, _ in inner], shares
+            self._pools[wanted, height] = found
+        return found
+
+    def parts(self, branch: Sequence[Any], exprs: Sequence[Expr] = ()) -> list[Part]:
+        """Return what each position of a prefix list makes; ``exprs`` are what is known of it."""
+        parts: list[Any] = [None] * len(branch)
+        for place in reversed(range(len(branch))):
+            parts[place] = self.join(branch, parts, place, exprs[place] if exprs else None)
+        return parts
+
+    def join(
+        self, tree: Sequence[Any], parts: Sequence[Part], place: int, expr: Expr | None = None
+    ) -> Part:
+        """Make a part from the parts of its arguments, which stand behind it."""
+        node = tree[place]
+        recipe = self._productions.get(node.name)
+        if recipe is None:
+            return self._x if node.name == "x" else Part(expr or const(node.value), 1, 0)
+        production, work = recipe
+        exprs, span = [], 1
+        for _ in node.args:
+            part = parts[place + span]
+            exprs.append(part.expr)
+            span += part.span
+            work += part.work
+        if production.simple:
+            return Part(expr or Expr(production.template.op, tuple(exprs)), span, work)
+        if expr is None:
+            bindings = dict(zip(HOLES, exprs, strict=False))
+            expr = substitute(production.template, bindings)
+        return Part(expr, span, work)
+
+    def from_expr(self, expr: Expr) -> Tree | None:
         """Return a tree that makes an expression, None if it is no sentence."""
         derivation = self.grammar.derive(expr)
-        return None if derivation is None else self._prefix(derivation)
+        if derivation is None:
+            return None
+        nodes: list[Any] = []
+        exprs: list[Expr] = []
+        waiting = [derivation]
+        while waiting:
+            derivation = waiting.pop()
+            nodes.append(self._node(derivation))
+            exprs.append(derivation.expr)
+            waiting.extend(reversed(derivation.children))
+        return Tree(self, nodes, self.parts(nodes, exprs))
 
-    def _prefix(self, derivation: Derivation) -> list[Any]:
-        if derivation.production is None:
-            leaf = self._leaves["x" if derivation.expr.op != CONST else derivation.type]
-            if derivation.expr.op != CONST:
-                return [leaf]
-            return [self._literal(derivation.type, derivation.expr.number)]
-        tree = [self._primitives[derivation.production.name]]
-        for child in derivation.children:
-            tree += self._prefix(child)
-        return tree
-
-    def dump(self, tree: Sequence[Any]) -> list[Any]:
-        """Write a tree as JSON values: names, and for a literal its type and number."""
-        return [
-            [self._names[node.ret], node.value]
-            if isinstance(type(node), gp.MetaEphemeral)
-            else node.name
-            for node in tree
-        ]
-
-    def load(self, dumped: Sequence[Any]) -> list[Any]:
-        """Read what :meth:`dump` wrote."""
-        return [
-            self._literal(*item)
-            if isinstance(item, list)
-            else self._primitives.get(item) or self._leaves[item]
-            for item in dumped
-        ]
-
-    def _literal(self, type_: str, value: float) -> Any:
-        leaf = self._leaves[type_]
+    def _node(self, derivation: Derivation) -> Any:
+        if derivation.production is not None:
+            return self._primitives[derivation.production.name]
+        if derivation.expr.op != CONST:
+            return self._leaves["x"]
+        leaf = self._leaves[derivation.type]
         literal = leaf.__new__(leaf)  # its constructor would draw a random number
-        literal.value = value
+        literal.value = derivation.expr.number
         return literal
 
-    def slots(self, tree: Sequence[Any]) -> list[Any]:
-        """Return for each node the type that its place asks for, which its own may be below."""
-        asked: list[Any] = []
-        waiting = [self.pset.ret]
-        for node in tree:
-            asked.append(waiting.pop())
-            if node.arity:
-                waiting.extend(reversed(node.args))
-        return asked
-
-    def fits(self, expr: Expr) -> bool:
+    def fits(self, part: Part) -> bool:
         """Whether an expression keeps the grammar's limits."""
-        limits = self.grammar.limits
+        expr, limits = part.expr, self.grammar.limits
         return (
-            expr.size <= limits.nodes and expr.depth <= limits.depth and flops(expr) <= limits.flops
+            expr.size <= limits.nodes
+            and expr.depth <= limits.depth
+            and (part.work <= limits.flops or flops(expr) <= limits.flops)
         )
 
 
