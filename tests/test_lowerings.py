@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mpmath
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import symact
 from reference import REFERENCE
 from reference import evaluate as reference_value
 from strategies import exprs
@@ -48,6 +51,13 @@ def torch_value_and_slope(expr: Expr, x: np.ndarray) -> tuple[np.ndarray, np.nda
 def test_every_lowering_has_a_row_for_every_primitive(table):
     assert set(PRIMITIVES) <= set(table)
     assert set(table) <= set(PRIMITIVES) | {"var", "const"}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_the_triton_interpreter_has_a_branch_for_every_primitive(name):
+    """Read as text: triton need not be installed here."""
+    source = Path(symact.__file__).parent.joinpath("lower", "_cuda.py").read_text(encoding="utf-8")
+    assert f"op == _{name.upper()}:" in source
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
