@@ -50,7 +50,10 @@ def measure(bench: Bench) -> None:
         taken = ratios["cpu", name, top]
         compiled = taken["found, compiled"]
         bench.ratio(f"cpu_eager_over_compiled_{name}", taken["found"] / compiled, least=2.0)
-        bench.ratio(f"cpu_compiled_over_gelu_{name}", compiled / taken["gelu"], most=1.05)
+        # Torch's own GELU is one kernel too, so that the same function should take as long; the
+        # found one has four times its operations.
+        formula = taken["gelu as a formula, compiled"] / taken["gelu"]
+        bench.ratio(f"cpu_formula_over_gelu_{name}", formula, most=1.5)
     cuda = ratios.get(("cuda", "bfloat16", LARGEST))
     bench.ratio(
         "cuda_compiled_over_gelu_bfloat16",

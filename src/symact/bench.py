@@ -24,6 +24,10 @@ from symact.errors import SymactError, choices
 DIGITS = 4
 
 
+#: Seconds before each measurement: the threads of some libraries spin on after their work is done.
+SETTLE = 0.02
+
+
 class Bench:
     """Takes times, rows and ratios of one script.
 
@@ -56,6 +60,7 @@ class Bench:
         taken: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(quick_rounds if self.quick else rounds):
             for name, work in works.items():
+                time.sleep(SETTLE)
                 start = time.perf_counter()
                 for _ in range(repeats[name]):
                     work()
