@@ -153,7 +153,7 @@ def test_bounded_kernels_stay_bounded_wherever_they_are_asked(name, dtype):
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(exprs().filter(lambda e: not uses_statistics(e)), min_size=1, max_size=9),
-    st.integers(1, 3 * BLOCK),
+    st.integers(0, 5 * BLOCK),
     st.booleans(),
     st.sampled_from([np.float32, np.float64]),
 )

@@ -276,6 +276,10 @@ def _run_pointers(code, count, w, size, v, t, registers, tangents, blocks):
     )
 
 
+#: Compiled interpreters, kept because their addresses are in use.
+_INTERPRETERS: list[Any] = []
+
+
 @lru_cache(maxsize=2)
 def interpreter(dtype: np.dtype[Any]) -> int:
     """Return the address of the interpreter for float32 or float64.
@@ -290,8 +294,9 @@ def interpreter(dtype: np.dtype[Any]) -> int:
     )
     code = types.CPointer(types.int32)
     signature = types.void(code, whole, real, whole, rows, rows, whole, whole, whole)
-    address: Any = cfunc(signature, cache=True, error_model="numpy")(_run_pointers).address
-    return int(address)
+    found: Any = cfunc(signature, cache=True, error_model="numpy")(_run_pointers)
+    _INTERPRETERS.append(found)
+    return int(found.address)
 
 
 @compiled
@@ -450,7 +455,7 @@ def _apply_many(address, code, constants, spans, x, values, tangents, w, most, f
     """
     # The points are copied into the workspace once; programs take the rows behind them.
     blocks = -(-x.size // BLOCK)
-    chunk = min(most, blocks)
+    chunk = max(1, min(most, blocks))
     _copy(w[: x.size], x)
     registers = spans[first:last, 4].max() if last > first else 0
     rows = np.empty((2, registers), dtype=np.intp)
