@@ -36,7 +36,7 @@ def measure(bench: Bench) -> None:
     ratios: dict[tuple[str, str, int], dict[str, float]] = {}
     for device in devices:
         for dtype in (torch.float32, torch.bfloat16):
-            for size in sizes if device == "cpu" else (*sizes, LARGEST):
+            for size in sizes if device == "cpu" else dict.fromkeys((*sizes, LARGEST)):
                 name = str(dtype).removeprefix("torch.")
                 taken = _times(bench, modules, device, dtype, 2**size)
                 for key, seconds in taken.items():

@@ -120,6 +120,9 @@ def _on_cuda(bench: Bench) -> None:
         operations = _eager.flops(*sizes) * FULL.steps
         # Each hidden layer writes and reads sums, values, slopes and gradients once or twice.
         traffic = NETWORKS * 2 * FULL.width * 512 * 4 * 12 * FULL.steps
+        # Peaks of an H200: float32 products without tensor cores, and its memory.
+        least = max(operations / 67e12, traffic / 4.8e12)
+        bench.row(f"CUDA, 512 points, {name}, roofline of an H200", **{"least s/candidate": least})
         bench.row(
             f"CUDA, 512 points, {name}",
             **{

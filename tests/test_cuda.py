@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import exprs
-from symact.expr import Expr, call, const, parse, uses_statistics, var
+from symact.expr import Expr, call, const, parse, var
 from symact.lower import _tape
 from symact.lower._torch import lower
 from symact.ops import PRIMITIVES
@@ -148,7 +148,7 @@ def test_many_live_results_spill_into_memory(monkeypatch):
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.lists(exprs().filter(lambda e: not uses_statistics(e)), min_size=1, max_size=6))
+@given(st.lists(exprs(), min_size=1, max_size=6))
 def test_random_programs_do_what_they_do_on_the_tape(batch):
     x = np.linspace(-4.03, 4.1, 61, dtype=np.float32)
     found = run([(expr, 1) for expr in batch], np.tile(x, (len(batch), 1, 1)))
@@ -164,7 +164,7 @@ def test_random_programs_do_what_they_do_on_the_tape(batch):
 
 
 @settings(max_examples=150, deadline=None)
-@given(exprs().filter(lambda e: not uses_statistics(e)))
+@given(exprs())
 def test_the_accumulators_code_computes_the_tape(expr):
     """Follow each instruction's operands to the expressions that they stand for."""
     program = _tape.to_tape(expr)

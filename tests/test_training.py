@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from symact.expr import const, parse
 from symact.lower import to_torch
+from symact.lower._torch import lower
 from symact.protocol import Training
 from symact.score._full import FullTrainer
 from symact.score._mini import MiniTrainer
 from symact.score._networks import initial_weights, learning_rates, pack
 from symact.score._ridge import RidgeJudge
+from symact.score._stack import Span, Stack
 from symact.tasks import task
 
 SHORT = Training(width=8, depth=2, steps=15, points=64, learning_rate=1e-2)
@@ -178,3 +182,54 @@ def test_ridge_gives_finite_errors_for_tame_functions_and_nan_for_wild_ones(data
     polynomial = data.families.index("polynomial")
     linear = judge.judge(parse("1.5*x"))[polynomial, 0, 0]
     assert judge.judge(parse("gelu(x)"))[polynomial, 0, 0] < 0.5 * linear
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("gelu(x) + 0.1*sin(x)", "x*tanh(softplus(x))"),
+        ("x", "sinc(x)"),
+        ("1.5", "max(x, 0.1*x)"),
+        ("gelu((x - mean(x))/(std(x) + 0.001))", "x*std(sin(x)) + mean(x**2)"),
+    ],
+)
+@pytest.mark.usefixtures("one_thread")
+def test_the_gradients_of_a_stack_are_those_of_autograd_in_float64(texts):
+    """Sizes that fill no block, three hidden layers, two outputs; statistics of each network."""
+    stream = torch.Generator().manual_seed(0)
+    sizes, networks, points = [3, 7, 7, 7, 2], 5, 37
+    weights = [
+        (
+            torch.randn(networks, after, before, generator=stream) / before**0.5,
+            torch.randn(networks, after, 1, generator=stream),
+        )
+        for before, after in itertools.pairwise(sizes)
+    ]
+    spans = [Span(parse(texts[0]), 0, 2), Span(parse(texts[1]), 2, networks)]
+    x = torch.randn(networks, 3, points, generator=stream)
+    y = torch.randn(networks, 2, points, generator=stream)
+    stack = Stack(spans, weights, points, torch.device("cpu"))
+    with torch.no_grad():
+        stack._differentiate(x, y, torch.empty_like(y))
+    exact = [(w.double().requires_grad_(), b.double().requires_grad_()) for w, b in weights]
+
+    def forward(h: torch.Tensor) -> torch.Tensor:
+        for w, b in exact[:-1]:
+            z = torch.baddbmm(b, w, h)
+            parts = [lower(s.expr, z[s.first : s.last], axes=(-2, -1)) for s in spans]
+            h = torch.cat(parts)
+        return torch.baddbmm(exact[-1][1], exact[-1][0], h)
+
+    ((forward(x.double()) - y.double()) ** 2).mean(dim=(1, 2)).sum().backward()
+    for own, pair in zip(stack._gradients, exact, strict=True):
+        for found, parameter in zip(own, pair, strict=True):
+            scale = float(parameter.grad.abs().max())
+            torch.testing.assert_close(found.double(), parameter.grad, rtol=1e-4, atol=2e-6 * scale)
+    fresh = torch.randn(networks, 3, 91, generator=stream)
+    torch.testing.assert_close(
+        stack.predict(fresh).double(), forward(fresh.double()).detach(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_no_candidates_are_judged_to_nothing(data):
+    assert FullTrainer(data, SHORT, [0], 5, "cpu").judge([]).shape == (0, 3, 1, 4)

@@ -193,4 +193,4 @@ def run(name: str, *, quick: bool = False, say: Callable[[str], None] = lambda l
 
 def dump(bench: Bench) -> str:
     """Return the report as JSON text."""
-    return json.dumps(bench.to_json(), indent=1)
+    return json.dumps(bench.to_json(), indent=1, allow_nan=False)

@@ -93,7 +93,7 @@ def search(
         out: The run directory to make; None keeps the run in memory.
         proposer: ``"gp"`` or ``"random"``, the baseline.
         plan: Sizes of the rungs; None for the default.
-        threads: For mini-training; None for the number of cores.
+        threads: For ridge and mini-training; None for the number of cores.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
         on_progress: Called after each step.
 

@@ -342,7 +342,7 @@ def _sinc_rule(a):
     series = 1.0 - u * (1.0 / 6 - u * (1.0 / 120 - u * (1.0 / 5040)))
     series_slope = 1.0 / 3 - u * (1.0 / 30 - u * (1.0 / 840 - u * (1.0 / 45360)))
     series_slope = series_slope * (z * -_PI)
-    infinite = tl.abs(a) == _INFINITY
+    infinite = tl.abs(z) == _INFINITY
     value = tl.where(infinite, 0.0, tl.where(near, series, quotient))
     return value, tl.where(infinite, 0.0, tl.where(near, series_slope, slope))
 
@@ -422,7 +422,7 @@ def _silu_rule(a):
 @triton.jit
 def _gaussian_rule(a):
     value = _exp(-a * a)
-    return value, tl.where(tl.abs(a) == _INFINITY, 0.0, -2.0 * a * value)
+    return value, tl.where(tl.abs(a) == _INFINITY, 0.0, -2.0 * (a * value))
 
 
 @triton.jit

@@ -115,7 +115,7 @@ def sinc(a):
     s, c = sincos(z)
     safe = select(near, like(a, 1.0), z)
     quotient = s / safe
-    slope = (c - quotient) * pi * (like(a, 1.0) / safe) * like(a, 1.0)
+    slope = (c - quotient) * pi * (like(a, 1.0) / safe)
     sixth = like(a, 1.0 / 6)
     series = like(a, 1.0) - u * (
         sixth - u * (like(a, 1.0 / 120) - u * (like(a, 1.0 / 5040) - u * like(a, 1.0 / 362880)))
@@ -130,7 +130,7 @@ def sinc(a):
         )
     )
     series_slope = series_slope - pi * z * u * u * u * u * like(a, 1.0 / 3991680)
-    is_infinite = abs(a) == like(a, np.inf)
+    is_infinite = abs(z) == like(a, np.inf)  # from a third of the largest number on
     value = select(near, series, quotient)
     slope = select(near, series_slope, slope)
     return (
@@ -243,7 +243,7 @@ def silu(a):
 def gaussian(a):
     value = exp(-a * a)
     infinite = abs(a) == like(a, np.inf)
-    return value, select(infinite, like(a, 0.0), like(a, -2.0) * a * value)
+    return value, select(infinite, like(a, 0.0), like(a, -2.0) * (a * value))
 
 
 @compiled

@@ -9,6 +9,7 @@ of float32, in which everything is computed.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -129,6 +130,11 @@ def _pass(address, code, constants, registers, result, x, gradient, out, w):
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="symact")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has the pool but none of its threads: it would wait for them for ever.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def stream(

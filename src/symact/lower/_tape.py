@@ -7,7 +7,7 @@ and tangent, seeded with dx = 1.
 
 For programs with batch statistics the block is the whole tensor, and the tangent is the
 Jacobian-vector product with a vector of ones (not the gradient that training needs; see
-:mod:`symact.score._full`).
+:mod:`symact.score._stack`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ CHUNK = 2
 
 inlined = njit(error_model="numpy", forceinline=True)
 
-#: Points of a block: 8 rows of values and slopes in float32 fill a third of a 48 KB L1 cache.
+#: Points of a block: a row is 1 KB in float32, so that some ten of them, two blocks long and with
+#: slopes where they are wanted, stay near an L1 cache of 32 KB.
 BLOCK = 256
 
 OPCODES: dict[str, int] = {name: code for code, name in enumerate(PRIMITIVES)}
@@ -425,7 +426,7 @@ def _apply(address, code, constants, registers, result, x, value, tangent, w, st
 
     ``tangent`` is empty where it is not wanted.
     """
-    blocks = -(-x.size // BLOCK) if statistics else CHUNK
+    blocks = max(1, -(-x.size // BLOCK)) if statistics else CHUNK
     # Statistics read tangents in any case.
     v = np.empty(registers, dtype=np.intp)
     t = np.empty(registers if statistics or tangent.size else 0, dtype=np.intp)
@@ -572,7 +573,7 @@ class Batch:
         """Evaluate every program on the same points.
 
         Args:
-            x: float32 or float64 [point].
+            x: float32 or float64 [point]; of any other shape it is flattened.
             slopes: Whether to compute derivatives too.
             threads: How many share the work; None for the number of cores. The result does not
                 depend on it.
@@ -580,8 +581,12 @@ class Batch:
 
         Returns:
             Values [program, point] of x's dtype, and the derivatives or None.
+
+        Raises:
+            ValueError: Another dtype.
         """
-        count, points = len(self.spans), np.ascontiguousarray(x)
+        _check_dtype(x)
+        count, points = len(self.spans), np.ascontiguousarray(x).reshape(-1)
         values = np.empty((count, x.size), dtype=x.dtype) if out is None else out[0]
         tangents = None if out is None else out[1]
         if tangents is None:
@@ -617,6 +622,11 @@ class Batch:
             for other in others:
                 other.result()
         return values, tangents if slopes else None
+
+
+def _check_dtype(x: NDArray[Any]) -> None:
+    if x.dtype not in (np.float32, np.float64):
+        raise ValueError(f"expressions are evaluated in float32 or float64, not in {x.dtype}")
 
 
 def to_batch(exprs: Sequence[Expr]) -> Batch:
@@ -657,6 +667,7 @@ def apply_into(
         value: Takes f(x).
         slope: Takes the tangents, None if they are not wanted.
     """
+    _check_dtype(x)
     program = to_tape(expr)
     blocks = max(1, -(-x.size // BLOCK)) if program.statistics else CHUNK
     _apply(

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from symact.expr import Expr, fold, show, uses_statistics
 from symact.lower._stream import stream
@@ -115,7 +114,8 @@ def lower(expr: Expr, x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
         if node.op == VAR:
             return x
         if node.op == CONST:
-            return torch.tensor(node.number, dtype=x.dtype, device=x.device)
+            # Made where it is used: a copy from the host may not be captured in a CUDA graph.
+            return torch.full((), node.number, dtype=x.dtype, device=x.device)
         if node.op in STATISTICS:
             return STATISTICS[node.op](args[0], reduced)
         return TORCH[node.op](*args)
@@ -136,24 +136,50 @@ class _Streamed(torch.autograd.Function):
     """On the CPU: one pass forward and one backward, which keep nothing but the input."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, expr: Expr) -> Tensor:
-        own = x.contiguous()
-        ctx.save_for_backward(own)
-        ctx.expr = expr
-        return _streamed(expr, own, None)
+    def forward(x: Tensor, expr: Expr) -> Tensor:
+        return _streamed(expr, x, None)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Expr], output: Tensor) -> None:
+        x, ctx.expr = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
-        return _streamed(ctx.expr, x, gradient.contiguous()), None
+        return _StreamedProduct.apply(x, gradient, ctx.expr), None  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, None], x: Tensor, expr: Expr) -> Any:
+        return _Streamed.apply(x, expr), in_dims[0]  # type: ignore[no-untyped-call]
+
+
+class _StreamedProduct(torch.autograd.Function):
+    """The backward pass as a function of its own, which transforms of functions ask for."""
+
+    @staticmethod
+    def forward(x: Tensor, gradient: Tensor, expr: Expr) -> Tensor:
+        return _streamed(expr, x, gradient)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Expr], output: Tensor) -> None:
+        """Keep nothing: there is no second derivative."""
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+        raise RuntimeError(
+            "a compiled activation differentiates once; to_torch() without compile=True does more"
+        )
 
 
 def _streamed(expr: Expr, x: Tensor, gradient: Tensor | None) -> Tensor:
-    out = torch.empty_like(x)
-    own = None if gradient is None else _bits(gradient)
-    stream(expr, _bits(x), own, _bits(out), torch.get_num_threads())
-    return out
+    # What the kernels do not read as it is, float16, is widened for the time of a pass.
+    wide = x.dtype if x.dtype in _STREAMED else torch.float32
+    own = x.to(wide).contiguous()
+    out = torch.empty_like(own)
+    factor = None if gradient is None else _bits(gradient.to(wide).contiguous())
+    stream(expr, _bits(own), factor, _bits(out), torch.get_num_threads())
+    return out.to(x.dtype)
 
 
 def _bits(tensor: Tensor) -> Any:
@@ -188,13 +214,16 @@ class Activation(torch.nn.Module):
         """Apply elementwise (batch statistics, if any, are over the whole tensor)."""
         if not self.fused:
             return lower(self.expr, x)
+        if torch.compiler.is_compiling():
+            # The whole model is being compiled, and that compiler fuses better than a part can.
+            return in_single(self.expr, x)
         if x.device.type != "cpu":
             if self._compiled is None:
                 self._compiled = torch.compile(partial(in_single, self.expr), dynamic=True)
             return self._compiled(x)
-        own = x if x.dtype in _STREAMED else x.float()
+        own = x if x.is_floating_point() else x.to(torch.get_default_dtype())
         result: Tensor = _Streamed.apply(own, self.expr)  # type: ignore[no-untyped-call]
-        return result.to(x.dtype)
+        return result
 
     def __getstate__(self) -> dict[str, Any]:
         # What torch.compile returned belongs to this process; it is made anew where needed.

@@ -78,7 +78,8 @@ class FullTrainer:
         limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
         errors = np.full((len(exprs) * each, 4), np.nan)
         # Functions of batch statistics are stacked apart: they cannot take the fused kernels.
-        apart = np.repeat([_tape.to_tape(expr).statistics for expr in exprs], each)
+        whole = np.array([_tape.to_tape(expr).statistics for expr in exprs], dtype=bool)
+        apart = np.repeat(whole, each)
         cuts = [
             cut
             for group in (np.flatnonzero(~apart), np.flatnonzero(apart))

@@ -63,7 +63,7 @@ class Ladder:
         task: What to judge on.
         seed: Of the search draws.
         plan: Sizes.
-        threads: Candidates mini-trained at once; None for the number of cores.
+        threads: Candidates judged at once by ridge and mini-training; None for the number of cores.
         device: Where full training runs; None for the best there is.
     """
 

@@ -57,8 +57,13 @@ class RidgeJudge:
         A linear-algebra library gains nothing from threads of its own on matrices of this size,
         and waits for them ten times as long where a core is busy.
         """
-        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(self.judge, exprs))
+        pool = ThreadPoolExecutor(threads)
+        try:
+            with threadpool_limits(1):
+                return list(pool.map(self.judge, exprs))
+        finally:
+            # After an interrupt the candidates that wait are not started.
+            pool.shutdown(cancel_futures=True)
 
     def _features(self, expr: Expr) -> NDArray[np.float64]:
         h = evaluate(expr, self._first @ self._x + self._first_bias)
