@@ -156,7 +156,7 @@ def functions(curves: Sequence[Curve], path: Path, *, reference: Curve | None = 
             2 * blocks + blocks - 1,
             columns,
             height_ratios=([1.0, 0.75, 0.42] * blocks)[:-1],
-            left=0.5 / width,
+            left=0.64 / width,  # room for "-3.0" and the label
             right=1 - 0.12 / width,
             bottom=0.42 / (2.95 * blocks + 0.1),
             top=1 - 0.45 / (2.95 * blocks + 0.1),
