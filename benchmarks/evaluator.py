@@ -177,7 +177,7 @@ def _loop(rule: Any, arity: int) -> Any:
         def one(w, rows, repeats):
             for turn in range(repeats):
                 d, a, _ = rows[turn % 4]
-                for_each(BLOCK, rule, w, (d,), (a,))
+                for_each(BLOCK, 1, rule, w, (d,), (a,))
 
         return one
 
@@ -185,7 +185,7 @@ def _loop(rule: Any, arity: int) -> Any:
     def two(w, rows, repeats):
         for turn in range(repeats):
             d, a, b = rows[turn % 4]
-            for_each(BLOCK, rule, w, (d,), (a, b))
+            for_each(BLOCK, 1, rule, w, (d,), (a, b))
 
     return two
 

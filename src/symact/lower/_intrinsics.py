@@ -97,7 +97,9 @@ def _distinct(module: Any, operands: list[Any]) -> _Distinct:
     return _Distinct(module, operands, name=str(len(module.metadata)))
 
 
-def _typed_for_each(typingctx: Any, length: Any, rule: Any, array: Any, outs: Any, ins: Any) -> Any:
+def _typed_for_each(
+    typingctx: Any, length: Any, blocks: Any, rule: Any, array: Any, outs: Any, ins: Any
+) -> Any:
     """Type and lower :data:`for_each`."""
     if not isinstance(length, types.IntegerLiteral):
         return None
@@ -109,13 +111,15 @@ def _typed_for_each(typingctx: Any, length: Any, rule: Any, array: Any, outs: An
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         compiled = rule.dispatcher.overloads[kinds]
         context.active_code_library.add_linking_library(compiled.library)
-        data = context.make_array(array)(context, builder, args[2]).data
+        data = context.make_array(array)(context, builder, args[3]).data
 
         def pointers(rows: Any, count: int) -> list[Any]:
             numbers = _unpacked(builder, rows, count)
             return [builder.gep(data, [builder.mul(n, n.type(points))]) for n in numbers]
 
-        targets, sources = pointers(args[3], len(outs)), pointers(args[4], len(ins))
+        targets, sources = pointers(args[4], len(outs)), pointers(args[5], len(ins))
+        # A product with a constant: LLVM sees that no points are left over for a last loop.
+        count = builder.mul(args[1], args[1].type(points))
         # No pass of the loop touches what another one does: LLVM then needs no test for overlap,
         # which costs as much as a short loop. Four vectors at a time fill the pipelines; left to
         # itself it takes one where the rule is long.
@@ -123,8 +127,8 @@ def _typed_for_each(typingctx: Any, length: Any, rule: Any, array: Any, outs: An
         group = _distinct(module, [])
         name = ir.MetaDataString(module, "llvm.loop.parallel_accesses")
         promise = module.add_metadata([name, group])
-        count = ir.MetaDataString(module, "llvm.loop.interleave.count")
-        four = module.add_metadata([count, ir.Constant(ir.IntType(32), 4)])
+        interleave = ir.MetaDataString(module, "llvm.loop.interleave.count")
+        four = module.add_metadata([interleave, ir.Constant(ir.IntType(32), 4)])
         loop = _distinct(module, [promise, four])
         loop.operands = (loop, promise, four)
 
@@ -156,16 +160,17 @@ def _typed_for_each(typingctx: Any, length: Any, rule: Any, array: Any, outs: An
             stored.set_metadata("llvm.access.group", group)
         following = builder.add(index, index.type(1))
         index.add_incoming(following, builder.block)
-        more = builder.icmp_unsigned("<", following, following.type(points))
+        more = builder.icmp_unsigned("<", following, count)
         builder.cbranch(more, body, after).set_metadata("llvm.loop", loop)
         builder.position_at_end(after)
         return context.get_dummy_value()
 
-    return types.void(length, rule, array, outs, ins), codegen
+    return types.void(length, types.intp, rule, array, outs, ins), codegen
 
 
-#: ``for_each(length, rule, array, outs, ins)`` applies a rule (value, partial derivatives) to every
-#: point of rows. Row r is ``array[r * length : (r + 1) * length]``. ``outs`` is the row of the
-#: values, and with tangents also theirs; ``ins`` the rows of the arguments, and with tangents also
-#: theirs. No row of ``outs`` may be among ``ins``.
+#: ``for_each(length, blocks, rule, array, outs, ins)`` applies a rule (value, partial derivatives)
+#: to every point of some rows, ``blocks`` (at least one) following each other. Row r of the flat
+#: array begins at ``r * length``. ``outs`` is the row of the values, and with tangents also theirs;
+#: ``ins`` the rows of the arguments, and with tangents also theirs. No row of ``outs`` may be among
+#: ``ins``.
 for_each: Any = intrinsic(prefer_literal=True)(_typed_for_each)

@@ -120,22 +120,17 @@ def to_tape(expr: Expr) -> Program:
 @compiled
 def _one(rule, w, v, t, blocks, d, a):
     if t.size == 0:
-        for j in range(blocks):
-            for_each(BLOCK, rule, w, (v[d] + j,), (v[a] + j,))
+        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a],))
     else:
-        for j in range(blocks):
-            for_each(BLOCK, rule, w, (v[d] + j, t[d] + j), (v[a] + j, t[a] + j))
+        for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], t[a]))
 
 
 @compiled
 def _two(rule, w, v, t, blocks, d, a, b):
     if t.size == 0:
-        for j in range(blocks):
-            for_each(BLOCK, rule, w, (v[d] + j,), (v[a] + j, v[b] + j))
+        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a], v[b]))
     else:
-        for j in range(blocks):
-            ins = (v[a] + j, v[b] + j, t[a] + j, t[b] + j)
-            for_each(BLOCK, rule, w, (v[d] + j, t[d] + j), ins)
+        for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], v[b], t[a], t[b]))
 
 
 @compiled
