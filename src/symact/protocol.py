@@ -45,7 +45,7 @@ class Training:
 #: Training points of the ridge rung: more than its features, or it would interpolate.
 RIDGE_POINTS = 128
 
-#: What ranks best for its cost among some 50 sizes (``symact bench ladder``; docs/speed.md says how
+#: What ranks best for its cost among some 70 sizes (``symact bench ladder``; docs/speed.md says how
 #: far it is from full training). Steps matter most: too short a training favours what fits fast.
 MINI = Training(width=16, depth=2, steps=600, points=64, learning_rate=1.5e-2)
 FULL = Training(width=64, depth=2, steps=1000, points=TRAIN_POINTS, learning_rate=3e-3)

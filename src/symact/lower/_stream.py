@@ -9,9 +9,6 @@ of float32, in which everything is computed.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -127,16 +124,6 @@ def _pass(address, code, constants, registers, result, x, gradient, out, w):
             _store(out[start:end], w[v[result] * _tape.BLOCK :])
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="symact")
-
-
-if hasattr(os, "register_at_fork"):
-    # A forked process has the pool but none of its threads: it would wait for them for ever.
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
 def stream(
     expr: Expr,
     x: NDArray[Any],
@@ -176,7 +163,7 @@ def stream(
         work(0, x.size)
         return
     bounds = [x.size * part // parts for part in range(parts + 1)]
-    jobs = [_pool(threads).submit(work, *bounds[part : part + 2]) for part in range(1, parts)]
+    jobs = [_tape.pool(threads).submit(work, *bounds[part : part + 2]) for part in range(1, parts)]
     work(0, bounds[1])
     for job in jobs:
         job.result()

@@ -608,15 +608,22 @@ class Batch:
                 bounds[part + 1],
             )
 
-        if workers == 1:
-            work(0)
-            return values, tangents if slopes else None
-        with ThreadPoolExecutor(workers - 1) as pool:
-            others = [pool.submit(work, part) for part in range(1, workers)]
-            work(0)
-            for other in others:
-                other.result()
+        others = [pool(workers - 1).submit(work, part) for part in range(1, workers)]
+        work(0)
+        for other in others:
+            other.result()
         return values, tangents if slopes else None
+
+
+@lru_cache
+def pool(threads: int) -> ThreadPoolExecutor:
+    """Return the threads that evaluate; starting new ones would take as long as a small batch."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="symact")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has the pool but none of its threads: it would wait for them for ever.
+    os.register_at_fork(after_in_child=pool.cache_clear)
 
 
 def _check_dtype(x: NDArray[Any]) -> None:
