@@ -1,10 +1,10 @@
 """Full training beside eager torch: one network at a time, and stacked.
 
-A candidate is 24 networks of two hidden layers of 64 units, 256 points, 1,000 steps
-(``protocol.FULL``), with GELU and with a candidate of three transcendental nodes. Fewer steps are
-run and the time scaled: every step costs the same. One network at a time takes the better of one
-thread and all. The share of the matrix products is their time alone, on the shapes of a stack and
-one thread, over a step of that stack on one thread.
+A candidate is 24 networks of two hidden layers of 64 units, 256 points, 1,000 steps, with GELU and
+with a candidate of three transcendental nodes. Fewer steps are run and the time scaled: every step
+costs the same. One network at a time takes the better of one thread and all. The share of the
+matrix products is their time alone, on the shapes of a stack and one thread, over a step of that
+stack on one thread.
 
 Where there is a CUDA device, candidates with 512 points are trained on it too, beside the least
 time that its products and its traffic allow; elsewhere that ratio says "not measured".
@@ -23,7 +23,7 @@ import torch
 
 from symact.bench import Bench
 from symact.expr import parse
-from symact.protocol import FULL
+from symact.protocol import TRAIN_POINTS, Training
 from symact.score import _full
 from symact.score._full import FullTrainer
 from symact.score._networks import pack
@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import _eager
 
 NETWORKS = 24
+SIZE = Training(width=64, depth=2, steps=1000, points=TRAIN_POINTS, learning_rate=3e-3)
 
 
 def _three(x: torch.Tensor) -> torch.Tensor:
@@ -47,15 +48,15 @@ CANDIDATES = {
 
 def measure(bench: Bench) -> None:
     steps, cores = (30 if bench.quick else 100), os.cpu_count() or 1
-    training = replace(FULL, steps=steps)
-    data = pack(task("ood-suite").draw("search", seed=0, per_family=NETWORKS // 3), FULL.points)
+    training = replace(SIZE, steps=steps)
+    data = pack(task("ood-suite").draw("search", seed=0, per_family=NETWORKS // 3), SIZE.points)
     inputs = data.x.shape[1]
-    scale = FULL.steps / steps
+    scale = SIZE.steps / steps
     trainer = FullTrainer(data, training, [0], 2, "cpu")
     for name, (text, function) in CANDIDATES.items():
         # As many candidates at once as keep every core busy.
         exprs = [parse(text)] * cores
-        sizes = (inputs, FULL.width, FULL.points)
+        sizes = (inputs, SIZE.width, SIZE.points)
 
         def alone(exprs: list = exprs) -> None:
             torch.set_num_threads(1)
@@ -99,9 +100,9 @@ def _on_cuda(bench: Bench) -> None:
     if not _full.has_cuda():
         bench.ratio("cuda_candidates_a_second", None, least=100.0)
         return
-    training = replace(FULL, points=512, steps=200 if bench.quick else FULL.steps)
+    training = replace(SIZE, points=512, steps=200 if bench.quick else SIZE.steps)
     instances = task("ood-suite").draw("search", seed=0, per_family=NETWORKS // 3)
-    data = pack([*instances], FULL.points)
+    data = pack([*instances], SIZE.points)
     data = replace(
         data,
         x=data.x.repeat(2, axis=2),
@@ -115,11 +116,11 @@ def _on_cuda(bench: Bench) -> None:
         start = time.perf_counter()
         work()
         torch.cuda.synchronize()
-        seconds = (time.perf_counter() - start) / count * FULL.steps / training.steps
-        sizes = (NETWORKS, data.x.shape[1], FULL.width, 512)
-        operations = _eager.flops(*sizes) * FULL.steps
+        seconds = (time.perf_counter() - start) / count * SIZE.steps / training.steps
+        sizes = (NETWORKS, data.x.shape[1], SIZE.width, 512)
+        operations = _eager.flops(*sizes) * SIZE.steps
         # Each hidden layer writes and reads sums, values, slopes and gradients once or twice.
-        traffic = NETWORKS * 2 * FULL.width * 512 * 4 * 12 * FULL.steps
+        traffic = NETWORKS * 2 * SIZE.width * 512 * 4 * 12 * SIZE.steps
         # Peaks of an H200: float32 products without tensor cores, and its memory.
         least = max(operations / 67e12, traffic / 4.8e12)
         bench.row(f"CUDA, 512 points, {name}, roofline of an H200", **{"least s/candidate": least})

@@ -75,10 +75,12 @@ def test_show_prints_the_front_for_people_and_for_programs(run):
 
 def test_compare_judges_writes_a_report_and_remembers(run):
     folder, _ = run
-    arguments = ("compare", folder, "ReLU", "x*tanh(x)", "--per-family", 2, "--seeds", 1, "--json")
+    small = ("--quick", "--per-family", 2, "--seeds", 1)
+    arguments = ("compare", folder, "ReLU", "x*tanh(x)", *small, "--json")
     first = symact(*arguments)
     compared = strict_json(first.stdout)
-    assert set(compared) == {"protocol", "tasks", "seeds", "rows"}
+    assert {"protocol", "tasks", "seeds", "rows"} <= set(compared)
+    assert compared["protocol"].endswith("-quick")
     assert len(compared["tasks"]) == 2
     rows = {row["name"]: row for row in compared["rows"]}
     assert {"ReLU", "GELU", "x*tanh(x)"} < set(rows)
@@ -91,7 +93,7 @@ def test_compare_judges_writes_a_report_and_remembers(run):
         assert row["low"] <= row["ratio"] <= row["high"]
     for name in ("report.html", "table.md", "table.csv", "compare.json"):
         assert (folder / name).stat().st_size > 200
-    for name in ("front", "functions", "distance"):
+    for name in ("front", "functions", "distance", "families", "critical"):
         assert (folder / f"{name}.svg").read_text().startswith("<?xml")
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
@@ -102,7 +104,7 @@ def test_compare_judges_writes_a_report_and_remembers(run):
     again = symact(*arguments)
     assert strict_json(again.stdout) == compared
     assert judged_rows(folder) == before > 0
-    more = symact("compare", folder, "GELU", "ReLU", "tanh", "--per-family", 2, "--seeds", 1)
+    more = symact("compare", folder, "GELU", "ReLU", "tanh", *small)
     assert "training" in more.stderr
     assert more.stderr.count("training") == 1  # one new function, one training
     assert judged_rows(folder) == before + 2
@@ -156,7 +158,9 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
         (["zoo", "gelusin"], "did you mean 'GELUSine'"),
         (["show", "nowhere"], "run.db is missing"),
         (["resume", "nowhere"], "run.db is missing"),
-        (["compare", "nowhere", "ReLU"], "run.db is missing"),
+        (["compare", "nowhere", "ReLU"], "no run or program is called 'nowhere' here"),
+        (["compare", "runs/a", "ReLU"], "no run or program is called 'runs/a' here"),
+        (["compare", "GLU+1"], "unknown name 'GLU'"),
         (["show", "garbage"], "not a readable run"),
         (["resume", "garbage"], "not a readable run"),
         (["compare", "garbage", "ReLU"], "not a readable run"),

@@ -120,7 +120,7 @@ def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
         "rung_spearman": {"mini-full": None},
         "list": [1],
     }
-    write_html(UGLY, run, {"distance": picture}, page)
+    write_html(UGLY, [run], {"distance": picture}, page)
     text = page.read_text()
     assert "<script" not in text
     assert "&lt;script&gt;" in text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from symact.errors import StoreError
-from symact.store import Candidate, Scored, create, in_memory, open_run
+from symact.store import Candidate, Scored, create, in_memory, is_run, open_judged, open_run
 
 
 def candidate(number: int, outcome: str = "passed") -> Candidate:
@@ -110,22 +110,44 @@ def test_readers_are_not_blocked_by_a_writer_and_see_whole_generations(store, re
 
 def test_remembered_errors_are_given_only_if_all_are_there():
     with closing(in_memory()) as store:
-        errors = np.arange(12, dtype=float).reshape(3, 1, 4)
-        store.add_judged("x", "0.1", ["a", "b", "c"], errors)
-        np.testing.assert_array_equal(store.judged("x", "0.1", ["c", "a"], 1), errors[[2, 0]])
-        assert store.judged("x", "0.1", ["a", "d"], 1) is None
-        assert store.judged("x", "0.1", ["a"], 2) is None
-        assert store.judged("x", "0.2", ["a"], 1) is None
-        assert store.judged("y", "0.1", ["a"], 1) is None
+        errors = np.arange(48, dtype=float).reshape(3, 2, 2, 4)  # [instance, size, seed, 4]
+        store.add_judged("x", "1", ["a", "b", "c"], errors, [0.1, 0.3])
+        known = store.judged("x", "1", ["c", "a"], 2)
+        np.testing.assert_array_equal(known.errors, errors[[2, 0]])
+        assert known.rates == (0.1, 0.3)
+        np.testing.assert_array_equal(store.judged("x", "1", ["b"], 1).errors, errors[[1], :, :1])
+        assert store.judged("x", "1", ["a", "d"], 1) is None
+        assert store.judged("x", "1", ["a"], 3) is None
+        assert store.judged("x", "1-quick", ["a"], 1) is None
+        assert store.judged("y", "1", ["a"], 1) is None
 
 
 def test_what_is_remembered_is_what_was_returned_and_the_latest_counts(store, reader):
-    errors = np.array([[[np.pi, np.nan, 1e6 / 3, 2.0], [1.0, 2.0, 3.0, 4.0]]])
-    kept = store.add_judged("x", "0.1", ["a"], errors)
-    np.testing.assert_array_equal(reader.judged("x", "0.1", ["a"], 2), kept)
-    np.testing.assert_array_equal(reader.judged("x", "0.1", ["a"], 1), kept[:, :1])
-    store.add_judged("x", "0.1", ["a"], np.ones((1, 1, 4)))
-    np.testing.assert_array_equal(reader.judged("x", "0.1", ["a"], 1), np.ones((1, 1, 4)))
+    errors = np.array([[[[np.pi, np.nan, 1e6 / 3, 2.0], [1.0, 2.0, 3.0, 4.0]]]])
+    kept = store.add_judged("x", "1", ["a"], errors, [0.1])
+    np.testing.assert_array_equal(reader.judged("x", "1", ["a"], 2).errors, kept.errors)
+    np.testing.assert_array_equal(reader.judged("x", "1", ["a"], 1).errors, kept.errors[:, :, :1])
+    store.add_judged("x", "1", ["a"], np.ones((1, 1, 1, 4)), [0.2])
+    again = reader.judged("x", "1", ["a"], 1)
+    np.testing.assert_array_equal(again.errors, np.ones((1, 1, 1, 4)))
+    assert again.rates == (0.2,)
+
+
+def test_comparisons_without_a_run_have_a_database_of_their_own(tmp_path):
+    folder = tmp_path / "compared"
+    with closing(open_judged(folder)) as store:
+        store.add_judged("x", "1", ["a"], np.ones((1, 1, 1, 4)), [0.2])
+    with closing(open_judged(folder)) as store:
+        assert store.judged("x", "1", ["a"], 1) is not None
+    assert not is_run(folder)
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(StoreError, match="taken"):
+        open_judged(tmp_path / "taken")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "judged.db").write_text("mine")
+    with pytest.raises(StoreError, match=r"judged\.db: not a readable run"):
+        open_judged(tmp_path / "other")
+    assert (tmp_path / "other" / "judged.db").read_text() == "mine"
 
 
 def test_a_directory_that_holds_a_run_is_refused_and_named_with_what_to_do(store):

@@ -175,7 +175,7 @@ def _run_job(job: Job, folder: Path, log: TextIO) -> str:
             on_progress=on_progress,
         )
     if job.compare:
-        write_report(result, compare(result), folder)
+        write_report(result, compare(result, form="quick"), folder)
     return f"done, best {result.best.formula}"
 
 

@@ -30,8 +30,12 @@ app = typer.Typer(
 grammar_app = typer.Typer(no_args_is_help=True, help="List or check grammars.")
 app.add_typer(grammar_app, name="grammar")
 
-Seeds = Annotated[int, typer.Option(min=1, help="Training seeds of each test instance.")]
-PerFamily = Annotated[int, typer.Option(min=1, help="Test instances of each task family.")]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, help="Training seeds of each test instance; the protocol's.")
+]
+PerFamily = Annotated[
+    int | None, typer.Option(min=1, help="Test instances of each task family; the protocol's.")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda for full training; the best there is if not given.")
@@ -180,34 +184,45 @@ def show(
 
 @app.command()
 def compare(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
-    functions: Annotated[
-        list[str] | None, typer.Argument(help="Zoo names or formulas; the usual ones if none.")
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Run directories, zoo names, formulas, programs; beside runs alone the usual "
+            "functions.",
+        ),
     ] = None,
     as_json: JsonFlag = False,
-    per_family: PerFamily = 8,
-    seeds: Seeds = 2,
-    best: Annotated[int, typer.Option(min=1, help="Found functions to show.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="The short form of the protocol.")] = False,
+    task: Annotated[str | None, typer.Option(help="A task; the first run's if not given.")] = None,
+    per_family: PerFamily = None,
+    seeds: Seeds = None,
+    best: Annotated[int, typer.Option(min=1, help="Functions of each run.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; the first run, else runs/compare.")
+    ] = None,
     device: Device = None,
 ) -> None:
-    """Judge a run's best functions beside known ones on the test draws."""
+    """Judge functions by one protocol on the test draws."""
     from symact.comparison import compare as judge
     from symact.comparison import write_report
-    from symact.protocol import COMPARED
     from symact.result import load
+    from symact.store import is_run
     from symact.table import to_json
 
-    result = load(run)
+    runs = [load(item) for item in items or () if is_run(item)]
+    folder = out or (runs[0].path if runs else None) or Path("runs/compare")
     comparison = judge(
-        result,
-        functions or COMPARED,
+        *(items or ()),
+        task=task,
+        form="quick" if quick else "full",
         per_family=per_family,
         seeds=seeds,
         best=best,
         device=device,
+        out=folder,
         on_step=None if as_json else _say_step,
     )
-    paths = write_report(result, comparison, run)
+    paths = write_report(runs, comparison, folder)
     if as_json:
         print(json.dumps(to_json(comparison), indent=1))
         return
@@ -447,11 +462,11 @@ def _conclude(result: Result, judge: bool, device: str | None) -> None:
     from symact.comparison import compare as run_comparison
     from symact.comparison import write_report
 
-    print("\nJudging on the test draws, which the search never saw.", flush=True)
-    comparison = run_comparison(result, device=device, on_step=_say_step)
+    print("\nJudging on the test draws, which the search never saw (quick form).", flush=True)
+    comparison = run_comparison(result, form="quick", device=device, on_step=_say_step)
     paths = write_report(result, comparison, result.path)
     _print_comparison(comparison)
-    print(f"\nreport: {paths['html']}")
+    print(f"\nreport: {paths['html']}; by the whole protocol: symact compare {result.path}")
 
 
 def _say_step(done: int, total: int, name: str) -> None:
@@ -503,12 +518,11 @@ def _print_run(result: Result) -> None:
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    from symact.table import to_text
+    from symact.table import to_text, what_was_trained
 
     print(
-        f"\n{len(comparison.tasks)} test tasks x {len(comparison.seeds)} seeds, protocol "
-        f"{comparison.protocol}; ratio of OOD error to {comparison.reference} with its 95% "
-        "interval:\n"
+        f"\n{what_was_trained(comparison)}; ratio of OOD error to {comparison.reference} with its "
+        "95% interval, p against it, skill against a linear model:\n"
     )
     print(to_text(comparison), end="")
 

@@ -1,14 +1,14 @@
-"""Found functions and known ones under one judge: full training on the test draws.
+"""Found functions and known ones under one judge: the frozen protocol on the test draws.
 
-Nothing else in the package reads the test split. Errors are remembered in the run's database by
-(function, protocol, instance, seed), so a second comparison trains only what is new.
+Nothing else in the package reads the test split. Errors are remembered by (function, protocol
+version, instance, seed), so that a second comparison trains only what is new.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from symact import stats, zoo
 from symact.cost import flops
-from symact.errors import ParseError, StoreError, SymactError, ZooError
-from symact.expr import Expr, parse, show, uses_statistics
-from symact.lower import evaluate, evaluate_with_slopes, to_latex
-from symact.protocol import COMPARED, ID_LIMIT, REFERENCE, VERSION
-from symact.result import Found, Result, is_pointwise, load
-from symact.score import GRID, check_device, fingerprint
-from symact.score._ladder import judge_split
-from symact.store import Store, in_memory, open_run
+from symact.entrants import Entrant, Item, entrants, of_zoo
+from symact.errors import ParseError, StoreError, SymactError, choices
+from symact.expr import Expr, parse, uses_statistics
+from symact.lower import evaluate_with_slopes, to_latex
+from symact.protocol import COMPARED, FORMS, REFERENCE, Form
+from symact.result import Result
+from symact.score import check_device
+from symact.score._judge import Judge, baselines
+from symact.store import Judged, Store, in_memory, open_judged, open_run
 from symact.table import Comparison, Row, to_csv, to_json, to_markdown
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
@@ -32,211 +33,209 @@ from symact.tasks import task as built_in_task
 if TYPE_CHECKING:
     from symact.figures import Curve
 
-#: Test instances of a family, training seeds of each, and found functions shown.
-PER_FAMILY = 8
-SEEDS = 2
+#: Found functions of a run that compete.
 BEST = 3
+#: Functions drawn where no run is compared.
+_DRAWN = 8
 
 OnStep = Callable[[int, int, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Entrant:
-    """A function to be judged."""
-
-    name: str
-    kind: str
-    expr: Expr
-
-
 def compare(
-    run: Result | str | Path | None = None,
-    functions: Sequence[str] = COMPARED,
-    *,
+    *items: Item | Sequence[Item],
     task: str | Task | None = None,
-    per_family: int = PER_FAMILY,
-    seeds: int = SEEDS,
+    form: str | Form = "full",
+    per_family: int | None = None,
+    seeds: int | None = None,
     best: int = BEST,
     device: str | None = None,
+    out: str | Path | None = None,
     on_step: OnStep | None = None,
 ) -> Comparison:
-    """Judge a run's best functions beside known ones on the test draws.
+    """Judge functions on the test draws by the protocol (``docs/protocol.md``).
 
     Args:
-        run: A result or a run directory; None to judge only ``functions``.
-        functions: Names of the zoo or formulas in x.
-        task: A name or a Task; None for the run's own.
-        per_family: Test instances of each family.
-        seeds: Training seeds of each instance.
-        best: How many of the run's functions to show.
+        items: Results or run directories, whose best functions compete; names of the zoo; formulas
+            in x; expressions; files and folders of programs to import. Without any but runs the
+            usual known functions stand beside them.
+        task: A name or a Task; None for that of the first run, else the default.
+        form: ``"full"`` for the protocol itself, ``"quick"`` for its short form, whose scores are
+            never mixed with the full ones.
+        per_family: Test instances of each family; None for the form's.
+        seeds: Training seeds of each instance; None for the form's.
+        best: How many of a run's functions compete.
         device: Where to train; None for the best there is.
+        out: A folder that remembers what was judged; None for the first run's own database.
         on_step: Called before a function is trained, with (place, functions in all, name).
 
     Raises:
         SymactError: An unknown name, a formula that does not parse, or no task to judge on.
     """
     check_device(device)
-    result = load(run) if isinstance(run, str | Path) else run
-    entrants = _entrants(result, functions, best)
-    target = _task(result, task)
-    path = None if result is None else result.path
-    store = in_memory() if path is None else open_run(path)
-    try:
-        errors, families, instances = _judge(
-            store, target, entrants, (per_family, seeds), device, on_step
-        )
-    finally:
-        store.close()
-    reference = errors[next(i for i, e in enumerate(entrants) if e.name == REFERENCE)]
-    rows = [
-        _row(entrant, own, reference, families)
-        for entrant, own in zip(entrants, errors, strict=True)
-    ]
-    rows.sort(key=lambda row: row.ood)
-    return Comparison(
-        protocol=VERSION,
-        tasks=instances,
-        seeds=list(range(seeds)),
-        task=target.name,
-        rows=rows,
-        reference=REFERENCE,
-    )
+    if isinstance(form, str) and form not in FORMS:
+        raise SymactError(f"unknown form '{form}'; {choices(form, FORMS)}")
+    asked = FORMS[form] if isinstance(form, str) else form
+    found, runs = entrants(_flat(items), best)
+    names = [entrant.name for entrant in found]
+    usual = COMPARED if all(entrant.kind == "found" for entrant in found) else (REFERENCE,)
+    found += [of_zoo(zoo.find(name)) for name in usual if name not in names]
+    target = _task(runs, task)
+    judge = Judge(target, asked, per_family, seeds, device)
+    with ExitStack() as stack:
+        stores = [stack.enter_context(closing(store)) for store in _stores(runs, out)]
+        judged = _judge(stores, judge, found, on_step)
+    return _comparison(judge, found, judged)
 
 
-def best_of(result: Result, count: int) -> list[Found]:
-    """Return the run's best function, then the front's others that keep the ID limit, by OOD."""
-    if not result.front or result.reference is None:
-        return []
-    limit = ID_LIMIT * result.reference.id_error
-    allowed = [found for found in result.front if found.id_error <= limit and is_pointwise(found)]
-    ordered = [result.best, *sorted(allowed, key=lambda f: f.ood), *result.front]
-    return list({found.id: found for found in ordered}.values())[:count]
+def _flat(items: Iterable[Item | Sequence[Item]]) -> list[Item]:
+    flat: list[Item] = []
+    for item in items:
+        if isinstance(item, list | tuple):
+            flat += item
+        elif item is not None:
+            flat.append(item)  # type: ignore[arg-type]  # no sequence is left
+    return flat
 
 
-def _entrants(result: Result | None, functions: Sequence[str], best: int) -> list[Entrant]:
-    found = [] if result is None else best_of(result, best)
-    if result is not None and not found:
-        raise SymactError("the run has no judged candidate yet; give it a larger budget")
-    entrants = [Entrant(_found_name(f), "found", f.expr) for f in found]
-    names = list(dict.fromkeys([*functions, REFERENCE]))
-    entrants += [_known(name) for name in names]
-    unique = {(entrant.name, entrant.kind): entrant for entrant in entrants}
-    return list(unique.values())
-
-
-def _found_name(found: Found) -> str:
-    """Return the number of a found function and, where the zoo has its very values, that name."""
-    own = fingerprint(evaluate(found.expr, GRID))
-    with np.errstate(all="ignore"):
-        for known in zoo.known():
-            if fingerprint(evaluate(known.expr, GRID)) == own:
-                return f"found #{found.id} = {known.name}"
-    return f"found #{found.id}"
-
-
-def _known(text: str) -> Entrant:
-    try:
-        known = zoo.find(text)
-    except ZooError as unknown:
-        # A word is meant as a name; anything with structure as a formula.
-        if text.replace("-", "").replace("_", "").replace(" ", "").isalnum() and text != "x":
-            raise
-        try:
-            return Entrant(text, "imported", parse(text))
-        except ParseError as error:
-            raise ParseError(f"{error} ({unknown})") from None
-    return Entrant(known.name, "zoo", known.expr)
-
-
-def _task(result: Result | None, task: str | Task | None) -> Task:
+def _task(runs: Sequence[Result], task: str | Task | None) -> Task:
     if isinstance(task, Task):
         return task
     if task is not None:
         return built_in_task(task)
-    if result is None:
+    if not runs:
         return built_in_task(TASKS[0])
-    name = result.config["task"]
+    name = runs[0].config["task"]
     if name not in TASKS:
-        raise StoreError(f"{result.path}: its task '{name}' came from arrays; pass task=")
+        raise StoreError(f"{runs[0].path}: its task '{name}' came from arrays; pass task=")
     return built_in_task(name)
 
 
+def _stores(runs: Sequence[Result], out: str | Path | None) -> list[Store]:
+    """Return where to look for what was judged; what is new goes into the first."""
+    stores = [open_run(run.path) for run in runs if run.path is not None]
+    folder = None if out is None else Path(out).resolve()
+    if folder is not None and all(run.path is None or run.path.resolve() != folder for run in runs):
+        stores.insert(0, open_judged(folder))
+    return stores or [in_memory()]
+
+
 def _judge(
-    store: Store,
-    task: Task,
-    entrants: Sequence[Entrant],
-    size: tuple[int, int],
-    device: str | None,
-    on_step: OnStep | None,
-) -> tuple[list[NDArray[np.float64]], tuple[str, ...], list[str]]:
-    """Return errors [instance, seed, 4] of each entrant, families and names of instances."""
-    per_family, seeds = size
-    instances = task.draw("test", seed=0, per_family=per_family)
-    names = [instance.name for instance in instances]
-    families = tuple(instance.family for instance in instances)
-    errors = []
-    for place, entrant in enumerate(entrants):
-        formula = show(entrant.expr)
-        # Names of instances are unique within a task, so the task is part of the key.
-        keys = [f"{task.name}:{name}" for name in names]
-        known = store.judged(formula, VERSION, keys, seeds)
-        if known is None:
+    stores: Sequence[Store], judge: Judge, found: Sequence[Entrant], on_step: OnStep | None
+) -> list[Judged]:
+    # Names of instances are unique within a task, so the task is part of the key.
+    keys = [f"{judge.task.name}:{instance.name}" for instance in judge.instances]
+    version = judge.form.version
+    judged = []
+    for place, entrant in enumerate(found):
+        known = (store.judged(entrant.key, version, keys, judge.seeds) for store in stores)
+        result = next((one for one in known if one is not None), None)
+        if result is None:
             if on_step is not None:
-                on_step(place, len(entrants), entrant.name)
-            _, (fresh,) = judge_split(task, "test", [entrant.expr], per_family, seeds, device)
+                on_step(place, len(found), entrant.name)
+            rates = judge.rates([entrant.function])
+            (errors,) = judge.errors([entrant.function], rates)
             # Read back, so that the first answer and the remembered one agree to the last digit.
-            known = store.add_judged(formula, VERSION, keys, fresh)
-        errors.append(known)
-    return errors, families, names
+            result = stores[0].add_judged(entrant.key, version, keys, errors, rates[0])
+        judged.append(result)
+    return judged
+
+
+def _comparison(judge: Judge, found: Sequence[Entrant], judged: Sequence[Judged]) -> Comparison:
+    families = tuple(instance.family for instance in judge.instances)
+    inside = [stats.score(one.errors, families).ood for one in judged]
+    order = sorted(range(len(found)), key=lambda place: inside[place])
+    found, judged = [found[i] for i in order], [judged[i] for i in order]
+    base = baselines(judge.data)
+    ood = np.array([stats.ood_errors(one.errors, families) for one in judged])
+    ranking = stats.ranking(ood)
+    place = next(i for i, entrant in enumerate(found) if entrant.name == REFERENCE)
+    p = np.full(len(found), np.nan)
+    others = [i for i in range(len(found)) if i != place]
+    p[others] = stats.holm([stats.wilcoxon(ood[i], ood[place]) for i in others])
+    p[place] = 1.0
+    rows = [
+        _row(entrant, one, judged[place], families, base, p[i], ranking.ranks[i])
+        for i, (entrant, one) in enumerate(zip(found, judged, strict=True))
+    ]
+    return Comparison(
+        protocol=judge.form.version,
+        tasks=[instance.name for instance in judge.instances],
+        seeds=list(range(judge.seeds)),
+        task=judge.task.name,
+        rows=rows,
+        reference=REFERENCE,
+        sizes=judge.form.sizes,
+        pairs=tuple(tuple(map(float, line)) for line in ranking.pairs),
+        cliques=ranking.cliques,
+        friedman=ranking.friedman,
+        baselines={
+            name: stats.plain(stats.score(errors[:, None, :], families).ood)
+            for name, errors in base.items()
+        },
+    )
 
 
 def _row(
     entrant: Entrant,
-    errors: NDArray[np.float64],
-    reference: NDArray[np.float64],
+    judged: Judged,
+    reference: Judged,
     families: Sequence[str],
+    base: dict[str, NDArray[np.float64]],
+    p: float,
+    rank: float,
 ) -> Row:
+    errors = judged.errors
     score = stats.score(errors, families)
-    interval = stats.ratio(errors, reference, families)
+    interval = stats.ratio(errors, reference.errors, families)
     near, middle, far = (stats.plain(shell) for shell in score.shells)
+    expr = entrant.function if isinstance(entrant.function, Expr) else None
     return Row(
         name=entrant.name,
         kind=entrant.kind,
-        formula=show(entrant.expr),
-        latex=to_latex(entrant.expr),
+        formula=entrant.formula,
+        latex=None if expr is None else to_latex(expr),
         ood=stats.plain(score.ood),
         ratio=interval.ratio,
         low=interval.low,
         high=interval.high,
         id_error=stats.plain(score.id_error),
-        id_ratio=stats.id_ratio(errors, reference, families).ratio,
-        flops=flops(entrant.expr),
+        id_ratio=stats.id_ratio(errors, reference.errors, families).ratio,
+        flops=float("nan") if expr is None else flops(expr),
         families={name: stats.plain(value) for name, value in score.families.items()},
         shells=(near, middle, far),
         diverged=score.diverged,
-        statistics=uses_statistics(entrant.expr),
+        statistics=expr is not None and uses_statistics(expr),
+        p=float(p),
+        rank=rank,
+        skill_mean=stats.skill(errors, base["mean"], families),
+        skill_linear=stats.skill(errors, base["linear"], families),
+        rates=judged.rates,
     )
 
 
-def write_report(result: Result, comparison: Comparison, folder: str | Path) -> dict[str, Path]:
+def write_report(
+    runs: Result | Sequence[Result], comparison: Comparison, folder: str | Path
+) -> dict[str, Path]:
     """Write table, figures and page of a comparison.
 
     Args:
-        result: The run.
-        comparison: Of that run.
+        runs: What was compared, for the page to say what ran.
+        comparison: What came out.
         folder: Where to; made if need be. Files of an earlier report are replaced.
 
     Returns:
         The paths written: ``markdown``, ``csv``, ``json``, ``html`` and the figures ``front``,
-        ``functions``, ``distance`` (SVG; a PNG of the same name lies beside each).
+        ``functions``, ``distance``, ``families``, ``critical`` (SVG; a PNG of the same name lies
+        beside each).
     """
     import json
 
     from symact.report import write_html
 
+    given = [runs] if isinstance(runs, Result) else list(runs)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    pictures = _draw(result, comparison, target)
+    pictures = _draw(comparison, target)
     texts = {
         "markdown": ("table.md", to_markdown(comparison)),
         "csv": ("table.csv", to_csv(comparison)),
@@ -247,7 +246,7 @@ def write_report(result: Result, comparison: Comparison, folder: str | Path) -> 
         paths[key] = target / name
         _replace(paths[key], text)
     paths["html"] = target / "report.html"
-    write_html(comparison, _run_info(result), pictures, paths["html"])
+    write_html(comparison, [_run_info(run) for run in given], pictures, paths["html"])
     return paths
 
 
@@ -261,6 +260,7 @@ def _replace(path: Path, text: str) -> None:
 def _run_info(result: Result) -> dict[str, object]:
     config = result.config
     return {
+        "run": "" if result.path is None else result.path.name,
         "grammar": config["grammar"],
         "task": config["task"],
         "seed": config["seed"],
@@ -271,34 +271,45 @@ def _run_info(result: Result) -> dict[str, object]:
         "outcomes": result.outcomes,
         "rung_spearman": result.rung_spearman,
         "versions": config["versions"],
-        "front": result.to_json()["front"],
     }
 
 
-def _draw(result: Result, comparison: Comparison, folder: Path) -> dict[str, Path]:
+def _draw(comparison: Comparison, folder: Path) -> dict[str, Path]:
     from symact import figures
 
-    known = [
-        figures.Point(row.name, row.flops, row.ood)
-        for row in comparison.rows
-        if row.kind != "found"
-    ]
-    found = [row for row in comparison.rows if row.kind == "found"]
+    rows, reference = comparison.rows, comparison.reference
+    found = [row for row in rows if row.kind == "found"]
+    known = [figures.Point(row.name, row.flops, row.ood) for row in rows if row.kind != "found"]
     points = [figures.Point(row.name, row.flops, row.ood) for row in found]
-    curves = [_curve(row.formula, parse(row.formula)) for row in found]
-    reference = _curve(REFERENCE, zoo.find(REFERENCE).expr)
+    shown = found or [row for row in rows if row.name != reference]
+    curves = [curve for row in shown[:_DRAWN] if (curve := _curve(row.formula, row.formula))]
+    grey = _curve(reference, next(row.formula for row in rows if row.name == reference))
     paths = {}
     for suffix in ("png", "svg"):
-        paths = {name: folder / f"{name}.{suffix}" for name in ("front", "functions", "distance")}
+        names = ("front", "critical", "distance", "families", "functions")
+        paths = {name: folder / f"{name}.{suffix}" for name in names}
         figures.front(points, known, paths["front"])
-        figures.functions(curves, paths["functions"], reference=reference)
-        figures.distance(comparison.rows, paths["distance"], reference=comparison.reference)
+        figures.critical(
+            [row.name for row in rows],
+            [row.rank for row in rows],
+            comparison.cliques,
+            paths["critical"],
+            found=[row.name for row in found],
+        )
+        figures.distance(rows, paths["distance"], reference=reference)
+        figures.families(rows, paths["families"], reference=reference)
+        figures.functions(curves, paths["functions"], reference=grey)
     return paths
 
 
-def _curve(label: str, expr: Expr) -> Curve:
+def _curve(label: str, formula: str) -> Curve | None:
+    """Sample a function; None where its formula is no expression of one element."""
     from symact.figures import Curve
 
+    try:
+        expr = parse(formula)
+    except ParseError:
+        return None
     x = np.linspace(-6, 6, 601)
     value, slope = evaluate_with_slopes(expr, x)
     return Curve(label, x, value, slope)

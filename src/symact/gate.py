@@ -16,7 +16,7 @@ from symact import stats, zoo
 from symact.expr import Expr, const
 from symact.protocol import MINI
 from symact.score import Ladder
-from symact.score._networks import pack
+from symact.score._networks import ENTROPY, pack
 from symact.tasks import Task
 
 #: What the gate ranks; a constant makes the network predict the training mean.
@@ -54,7 +54,7 @@ def examine(task: Task, *, per_family: int = 8, seeds: int = 3) -> Gate:
     from symact.score._mini import MiniTrainer
 
     data = pack(task.draw("search", seed=0, per_family=per_family), MINI.points)
-    trainer = MiniTrainer(data, MINI, range(seeds), entropy=6)
+    trainer = MiniTrainer(data, MINI, range(seeds), ENTROPY["gate"])
     names, exprs = _functions()
     errors = trainer.judge_all(exprs, threads=2)
     return _gate(task.name, names, errors, data.families, f"{seeds} seeds")

@@ -1,14 +1,16 @@
 """The constants of the judging protocol, each standing once, under one version number.
 
-Every score carries :data:`VERSION`. Change a constant that a judged number depends on, and the
-version changes with it.
+Every score carries :data:`VERSION`; ``docs/protocol.md`` gives the reasons. Change a constant that
+a judged number depends on, and the version changes with it. What only the search uses, to find its
+way to the judge, has a version of its own, :data:`LADDER`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-VERSION = "0.2"
+VERSION = "1.0"
+LADDER = "2"
 
 SPLITS = ("search", "selection", "test")
 SHELLS = ("near", "middle", "far")
@@ -48,7 +50,68 @@ RIDGE_POINTS = 128
 #: What ranks best for its cost among some 70 sizes (``symact bench ladder``; docs/speed.md says how
 #: far it is from full training). Steps matter most: too short a training favours what fits fast.
 MINI = Training(width=16, depth=2, steps=600, points=64, learning_rate=1.5e-2)
-FULL = Training(width=64, depth=2, steps=1000, points=TRAIN_POINTS, learning_rate=3e-3)
+#: The one size and learning rate that agrees best with the whole protocol for its cost
+#: (docs/protocol.md).
+FULL = Training(width=32, depth=3, steps=1000, points=TRAIN_POINTS, learning_rate=3e-2)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How thoroughly functions are judged on the test draws.
+
+    Attributes:
+        name: Of the form.
+        sizes: The networks: ``(width, depth)`` of the hidden layers.
+        rates: Learning rates. Where there are several, each function gets for each size the one
+            with the lowest error held out *in distribution*, on selection draws.
+        tuning: Instances of a family that the rate is chosen on.
+        per_family: Test instances of a family.
+        seeds: Training seeds of each instance and size.
+        steps: Optimiser steps.
+    """
+
+    name: str
+    sizes: tuple[tuple[int, int], ...]
+    rates: tuple[float, ...]
+    tuning: int
+    per_family: int
+    seeds: int
+    steps: int
+
+    @property
+    def version(self) -> str:
+        """What its scores carry; those of two forms are never mixed."""
+        return VERSION if self.name == "full" else f"{VERSION}-{self.name}"
+
+    def training(self, size: int, rate: float) -> Training:
+        """Return how networks of a size, given by its place, are trained at a learning rate."""
+        width, depth = self.sizes[size]
+        return Training(width, depth, self.steps, TRAIN_POINTS, rate)
+
+
+#: The protocol itself.
+FULL_FORM = Form(
+    name="full",
+    sizes=((32, 2), (64, 2), (32, 3), (64, 3)),
+    rates=(3e-3, 1e-2, 3e-2, 1e-1),
+    tuning=4,
+    per_family=16,
+    seeds=2,
+    steps=1000,
+)
+
+#: What ``symact search`` ends with: one size, one learning rate, half of the tasks.
+QUICK_FORM = Form(
+    name="quick",
+    sizes=((FULL.width, FULL.depth),),
+    rates=(FULL.learning_rate,),
+    tuning=0,
+    per_family=8,
+    seeds=2,
+    steps=FULL.steps,
+)
+
+FORMS = {form.name: form for form in (FULL_FORM, QUICK_FORM)}
 
 #: The function every ratio is to.
 REFERENCE = "GELU"

@@ -6,12 +6,12 @@ Self-contained and without scripts; every text from a run is escaped.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from symact.table import Comparison, Row, number_text
+from symact.table import Comparison, Row, number_text, p_text, skill_text, what_was_trained
 
 _STYLE = """
 body { font: 16px/1.5 Georgia, serif; color: #222; max-width: 60rem; margin: 2rem auto;
@@ -32,6 +32,9 @@ img { max-width: 100%; } dt { font-weight: 600; } dd { margin: 0 0 .3rem 1rem; }
 _CAPTIONS = {
     "front": "OOD error on the test draws against the cost of one evaluation.",
     "functions": "The best found functions and their derivatives; GELU in grey.",
+    "critical": "Mean rank over tasks. A bar joins functions of which no pair differs "
+    "significantly (Wilcoxon's signed-rank test, Holm's correction over all pairs, 5%).",
+    "families": "OOD error by task family, relative to the reference.",
     "distance": "Error over the distance from the training range. At 1 a network predicts no "
     "better than the mean.",
 }
@@ -41,19 +44,24 @@ _READING = (
     "weights. An error is the mean squared error divided by the variance of the targets it is "
     "measured on; figures are geometric means, families counted equally. The ratio compares OOD "
     "errors with {reference}'s on the same tasks, with its 95% paired bootstrap interval over "
-    "tasks: an interval wholly below 1 means that the function generalises better here. The "
-    "search never saw these draws."
+    "tasks: an interval wholly below 1 means that the function generalises better here. p is of "
+    "Wilcoxon's signed-rank test against {reference} with Holm's correction; rank is the mean rank "
+    "over tasks. Skill compares with a linear model outside the range: 1 is perfect, 0 no better "
+    "than it, below 0 worse. No search saw these draws, and learning rates were not chosen on them."
 )
 
 
 def write_html(
-    comparison: Comparison, run: Mapping[str, Any], figures: Mapping[str, Path], path: Path
+    comparison: Comparison,
+    runs: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, Path],
+    path: Path,
 ) -> None:
-    """Write the page of one run.
+    """Write the page of a comparison.
 
     Args:
         comparison: The judged functions.
-        run: What ran: texts, numbers and tables of them by key.
+        runs: What ran: texts, numbers and tables of them by key.
         figures: Pictures by name, SVG or PNG; they are embedded.
         path: The file to write.
     """
@@ -61,14 +69,13 @@ def write_html(
     title = f"Activation functions for {comparison.task}"
     body = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{len(comparison.tasks)} test tasks, {len(comparison.seeds)} training seeds, protocol "
-        f"{escape(comparison.protocol)}.</p>",
+        f"<p>{escape(what_was_trained(comparison))}.</p>",
         _table(comparison),
         f"<p>{escape(reading)}</p>",
         *(_figure(name, file) for name, file in figures.items()),
-        "<h2>What ran</h2>",
-        _facts(run),
     ]
+    if runs:
+        body += ["<h2>What ran</h2>", *(_facts(run) for run in runs)]
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
@@ -82,7 +89,17 @@ def write_html(
 
 def _table(comparison: Comparison) -> str:
     families = sorted({name for row in comparison.rows for name in row.families})
-    headings = ["function", "OOD", "ratio", "95% interval", "ID ratio", "FLOPs"]
+    headings = [
+        "function",
+        "OOD",
+        "ratio",
+        "95% interval",
+        "p",
+        "rank",
+        "skill",
+        "ID ratio",
+        "FLOPs",
+    ]
     headings += [*families, "formula"]
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     rows = "\n".join(_row(row, families) for row in comparison.rows)
@@ -96,8 +113,11 @@ def _row(row: Row, families: list[str]) -> str:
         number_text(row.ood),
         number_text(row.ratio),
         f"{number_text(row.low)} to {number_text(row.high)}",
+        p_text(row.p),
+        number_text(row.rank),
+        skill_text(row.skill_linear),
         number_text(row.id_ratio),
-        f"{row.flops:g}",
+        number_text(row.flops),
         *(number_text(row.families.get(family, float("nan"))) for family in families),
         f"<code>{escape(row.formula)}</code>",
     ]

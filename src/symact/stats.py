@@ -1,8 +1,12 @@
 """From the errors of networks to the score of a function, its ratio to another, and rank agreement.
 
 Everything is averaged as log10, so every figure reported is a geometric mean. Within an instance
-the median over seeds counts; instances are averaged within their family and families equally, so
-that a family of many instances does not outvote one of few.
+the median over seeds counts for each size of network, then the mean over sizes; instances are
+averaged within their family and families equally, so that a family of many instances does not
+outvote one of few.
+
+Errors are ``[instance, size, seed, 4]``; where one size was trained, ``[instance, seed, 4]`` means
+the same.
 """
 
 from __future__ import annotations
@@ -44,6 +48,25 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    """How functions rank over the same instances; 1 is the best rank.
+
+    Attributes:
+        ranks: Mean rank of each function over instances.
+        friedman: p-value of Friedman's test that all rank alike; None for fewer than 3 functions.
+        pairs: Wilcoxon signed-rank p-value of each pair after Holm's correction over all pairs,
+            symmetric ``[function, function]`` with 1 on the diagonal.
+        cliques: Maximal runs of functions, neighbours by mean rank, of which no pair differs
+            significantly; runs of one are left out.
+    """
+
+    ranks: tuple[float, ...]
+    friedman: float | None
+    pairs: FloatArray
+    cliques: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A ratio of two geometric-mean errors with its bootstrap interval; below 1 is better."""
 
@@ -75,14 +98,13 @@ def score(errors: ArrayLike, families: Sequence[str]) -> Score:
     """Aggregate the errors of one function.
 
     Args:
-        errors: ``[instance, seed, 4]``, normalised mean squared errors.
+        errors: ``[instance, size, seed, 4]``, normalised mean squared errors.
         families: The family of each instance.
     """
     values = _checked(errors, families)
-    logs = log_errors(values)
     members = _members(families)
     ood = _ood(values)
-    per_shell = np.median(logs[:, :, 1:], axis=1)  # [instance, shell]
+    per_shell = _over_networks(log_errors(values)[..., 1:])  # [instance, shell]
     near, middle, far = (_mean_over(members, per_shell[:, shell]) for shell in range(3))
     return Score(
         ood=_mean_over(members, ood),
@@ -110,7 +132,7 @@ def ratio(
     instances of both functions. It says how the ratio would vary over tasks, not over seeds.
 
     Args:
-        errors: ``[instance, seed, 4]`` of the function.
+        errors: ``[instance, size, seed, 4]`` of the function.
         reference: The same instances measured with the reference; seeds may differ in number.
         families: The family of each instance.
         resamples: Bootstrap draws.
@@ -173,22 +195,129 @@ def nearby_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
     return np.asarray(np.mean(means, axis=0))
 
 
+def ood_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
+    """Return log10 of the OOD error of each instance, ``[instance]``: what functions rank by."""
+    return _ood(_checked(errors, families))
+
+
+def id_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
+    """Return log10 of the error of each instance held out in distribution, ``[instance]``."""
+    return _id(_checked(errors, families))
+
+
+def skill(errors: ArrayLike, baseline: ArrayLike, families: Sequence[str]) -> float:
+    """Return the OOD skill against a baseline: 1 minus the ratio of geometric-mean errors.
+
+    1 is perfect, 0 no better than the baseline, below 0 worse.
+
+    Args:
+        errors: ``[instance, size, seed, 4]`` of the function.
+        baseline: ``[instance, 4]``, normalised as the errors are.
+        families: The family of each instance.
+    """
+    own = _checked(errors, families)
+    base = _checked(np.asarray(baseline, dtype=np.float64)[:, None, None, :], families)
+    return 1.0 - plain(_mean_over(_members(families), _ood(own) - _ood(base)))
+
+
+def holm(p_values: ArrayLike) -> FloatArray:
+    """Return p-values adjusted by Holm's step-down procedure, each at most 1.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
+    of Statistics 6 (1979). NaN (no test was possible) stays and does not count.
+
+    Args:
+        p_values: ``[test]``.
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(given))
+    order = known[np.argsort(given[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted = given.copy()
+    adjusted[order] = np.minimum(np.maximum.accumulate(given[order] * factors), 1.0)
+    return adjusted
+
+
+def wilcoxon(a: ArrayLike, b: ArrayLike) -> float:
+    """Return the two-sided p-value of Wilcoxon's signed-rank test on pairs; 1 where all are equal.
+
+    Args:
+        a: ``[instance]``, such as :func:`ood_errors` returns them.
+        b: The same instances of another function.
+    """
+    from scipy import stats as scipy_stats
+
+    differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    if not differences.any():
+        return 1.0
+    return float(scipy_stats.wilcoxon(differences).pvalue)
+
+
+def ranking(errors: ArrayLike, *, level: float = 0.05) -> Ranking:
+    """Rank functions over instances and say which pairs differ.
+
+    Mean ranks and the diagram's cliques follow J. Demsar, "Statistical comparisons of classifiers
+    over multiple data sets", JMLR 7 (2006); pairs are tested by Wilcoxon's signed-rank test with
+    Holm's correction instead of by mean ranks, as A. Benavoli, G. Corani and F. Mangili, "Should we
+    really use post-hoc tests based on mean-ranks?", JMLR 17 (2016), advise.
+
+    Args:
+        errors: ``[function, instance]``, low is best.
+        level: Pairs with a corrected p-value below it differ.
+    """
+    from scipy import stats as scipy_stats
+
+    values = np.asarray(errors, dtype=np.float64)
+    assert values.ndim == 2 and len(values) >= 1, "errors are [function, instance]"
+    count = len(values)
+    ranks = np.array([_ranks(column) for column in values.T]).mean(axis=0) + 1.0
+    first, second = np.triu_indices(count, 1)
+    adjusted = holm([wilcoxon(values[i], values[j]) for i, j in zip(first, second, strict=True)])
+    pairs = np.ones((count, count))
+    pairs[first, second] = pairs[second, first] = adjusted
+    friedman = None
+    if count >= _LEAST_PAIRS and np.ptp(values, axis=0).any():
+        friedman = float(scipy_stats.friedmanchisquare(*values).pvalue)
+    return Ranking(tuple(ranks.tolist()), friedman, pairs, _cliques(ranks, pairs >= level))
+
+
+def _cliques(ranks: FloatArray, alike: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+    order = np.argsort(ranks, kind="stable")
+    found: list[tuple[int, ...]] = []
+    reached = 0
+    for start in range(len(order)):
+        end = start + 1
+        while end < len(order) and alike[order[start:end], order[end]].all():
+            end += 1
+        if end - start > 1 and end > reached:
+            found.append(tuple(order[start:end].tolist()))
+        reached = max(reached, end)
+    return tuple(found)
+
+
 def _checked(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
     values = np.asarray(errors, dtype=np.float64)
-    assert values.ndim == 3 and values.shape[2] == _COLUMNS, (
-        f"not [instance, seed, 4]: {values.shape}"
+    if values.ndim == 3:
+        values = values[:, None]
+    assert values.ndim == 4 and values.shape[3] == _COLUMNS, (
+        f"not [instance, size, seed, 4]: {values.shape}"
     )
     assert values.size and len(families) == len(values), "one family for each of the instances"
     return values
 
 
+def _over_networks(logs: FloatArray) -> FloatArray:
+    """Average logs ``[instance, size, seed, ...]``: median over seeds, mean over sizes."""
+    return np.asarray(np.median(logs, axis=2).mean(axis=1))
+
+
 def _ood(errors: FloatArray) -> FloatArray:
-    """Return log10 of the OOD error of each instance: mean over shells, median over seeds."""
-    return np.asarray(np.median(log_errors(errors)[:, :, 1:].mean(axis=2), axis=1))
+    """Return log10 of the OOD error of each instance; within a network the mean over shells."""
+    return _over_networks(log_errors(errors)[..., 1:].mean(axis=3))
 
 
 def _id(errors: FloatArray) -> FloatArray:
-    return np.asarray(np.median(log_errors(errors)[:, :, 0], axis=1))
+    return _over_networks(log_errors(errors)[..., 0])
 
 
 def _members(families: Sequence[str]) -> dict[str, NDArray[np.intp]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,19 @@ class Scored:
     ood: float
     id_error: float
     errors: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Judged:
+    """What the judge says of a function.
+
+    Attributes:
+        errors: On the test draws, [instance, size, seed, 4].
+        rates: The learning rate that each size was trained at.
+    """
+
+    errors: NDArray[np.float64]
+    rates: tuple[float, ...]
 
 
 class Store:
@@ -187,41 +200,55 @@ class Store:
         return {str(r[0]): int(r[1]) for r in rows}
 
     def add_judged(
-        self, formula: str, protocol: str, instances: Iterable[str], errors: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Remember test errors [instance, seed, 4] of a function; seeds count from 0.
+        self,
+        formula: str,
+        protocol: str,
+        instances: Iterable[str],
+        errors: NDArray[np.float64],
+        rates: Sequence[float],
+    ) -> Judged:
+        """Remember test errors [instance, size, seed, 4] of a function; seeds count from 0.
+
+        Args:
+            formula: Or another text that is this function and no other.
+            protocol: The version it was judged under.
+            instances: Their names, unique over tasks.
+            errors: What training gave.
+            rates: The learning rate of each size.
 
         Returns:
-            The errors as they are stored, to nine digits.
+            What is stored: errors have nine digits.
         """
         rows = [
-            (formula, protocol, name, seed, _pack(errors[place, seed]))
+            (formula, protocol, name, seed, _pack(errors[place, :, seed], rates=list(rates)))
             for place, name in enumerate(instances)
-            for seed in range(errors.shape[1])
+            for seed in range(errors.shape[2])
         ]
         with self.transaction():
             self._db.executemany("INSERT OR REPLACE INTO judged VALUES (?,?,?,?,?)", rows)
-        return _unpack(_pack(errors))
+        return Judged(_unpack(_pack(errors)), tuple(rates))
 
     def judged(
-        self, formula: str, protocol: str, instances: list[str], seeds: int
-    ) -> NDArray[np.float64] | None:
-        """Return remembered errors [instance, seed, 4], None unless all of them are there."""
+        self, formula: str, protocol: str, instances: Sequence[str], seeds: int
+    ) -> Judged | None:
+        """Return what is remembered of a function, None unless all of it is there."""
         rows = self._db.execute(
             "SELECT instance, seed, errors FROM judged WHERE formula = ? AND protocol = ?",
             (formula, protocol),
         )
-        known = {(r[0], r[1]): _unpack(r[2]) for r in rows}
-        wanted = [[(name, seed) for seed in range(seeds)] for name in instances]
-        if not all(key in known for row in wanted for key in row):
+        texts = {(r[0], r[1]): str(r[2]) for r in rows}
+        wanted = [(name, seed) for name in instances for seed in range(seeds)]
+        if not all(key in texts for key in wanted):
             return None
-        return np.array([[known[key] for key in row] for row in wanted])
+        errors = np.array([_unpack(texts[key]) for key in wanted])  # [instance x seed, size, 4]
+        shaped = errors.reshape(len(instances), seeds, *errors.shape[1:]).swapaxes(1, 2)
+        return Judged(shaped, tuple(json.loads(texts[wanted[0]])["rates"]))
 
 
-def _pack(errors: NDArray[np.float64]) -> str:
+def _pack(errors: NDArray[np.float64], **more: object) -> str:
     """JSON with null for what is not finite (JSON has no NaN)."""
     flat = [float(f"{v:.9g}") if np.isfinite(v) else None for v in errors.reshape(-1)]
-    return json.dumps({"shape": list(errors.shape), "values": flat})
+    return json.dumps({"shape": list(errors.shape), "values": flat, **more})
 
 
 def _unpack(text: str) -> NDArray[np.float64]:
@@ -255,6 +282,28 @@ def create(path: str | Path) -> Store:
         raise StoreError(f"{folder}: cannot make a run here: {error}") from None
 
 
+def open_judged(path: str | Path) -> Store:
+    """Open the database of a folder of comparisons, ``judged.db``; make it where there is none.
+
+    Raises:
+        StoreError: It cannot be written, or something else has that name.
+    """
+    folder = Path(path)
+    file = folder / "judged.db"
+    try:
+        if file.exists():
+            return _open(file, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return _initialise(_connect(file), folder)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{folder}: cannot keep comparisons here: {error}") from None
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether a directory holds a run."""
+    return (Path(path) / "run.db").is_file()
+
+
 def open_run(path: str | Path) -> Store:
     """Open an existing run directory.
 
@@ -265,6 +314,10 @@ def open_run(path: str | Path) -> Store:
     file = folder / "run.db"
     if not file.is_file():
         raise StoreError(f"{folder}: no run here (run.db is missing)")
+    return _open(file, folder)
+
+
+def _open(file: Path, folder: Path) -> Store:
     with file.open("rb") as handle:
         if handle.read(len(_MAGIC)) != _MAGIC:
             raise StoreError(f"{file}: not a readable run: it is no SQLite database")

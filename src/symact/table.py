@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from symact.protocol import SHELLS
 
@@ -39,6 +39,12 @@ class Row:
         shells: Geometric-mean error near, middle and far.
         diverged: The share of networks whose error was not finite, in [0, 1].
         statistics: Whether it reads the whole tensor rather than one element.
+        p: Of Wilcoxon's signed-rank test against the reference, with Holm's correction over the
+            rows; 1 for the reference itself.
+        rank: Mean rank over the instances among the rows; 1 is best.
+        skill_mean: OOD skill against predicting the mean of the training targets.
+        skill_linear: OOD skill against a linear model; 1 is perfect, below 0 worse than it.
+        rates: The learning rate of each size of network.
     """
 
     name: str
@@ -56,6 +62,11 @@ class Row:
     shells: tuple[float, float, float]
     diverged: float
     statistics: bool
+    p: float = math.nan
+    rank: float = math.nan
+    skill_mean: float = math.nan
+    skill_linear: float = math.nan
+    rates: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,11 @@ class Comparison:
         task: The name of the task they come from.
         rows: In the order they are shown.
         reference: The name of the function that ratios are to.
+        sizes: ``(width, depth)`` of the networks.
+        pairs: Wilcoxon p-values between rows, with Holm's correction over all pairs.
+        cliques: Places of rows of which no pair differs; see :class:`symact.stats.Ranking`.
+        friedman: p-value of Friedman's test that all rows rank alike, or None.
+        baselines: Geometric-mean OOD error of predicting the mean and of a linear model.
     """
 
     protocol: str
@@ -77,6 +93,11 @@ class Comparison:
     task: str
     rows: list[Row]
     reference: str
+    sizes: tuple[tuple[int, int], ...] = ()
+    pairs: tuple[tuple[float, ...], ...] = ()
+    cliques: tuple[tuple[int, ...], ...] = ()
+    friedman: float | None = None
+    baselines: Mapping[str, float] = field(default_factory=dict)
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
@@ -89,6 +110,13 @@ def to_json(comparison: Comparison) -> dict[str, object]:
         "tasks": list(comparison.tasks),
         "seeds": [int(seed) for seed in comparison.seeds],
         "rows": [_row_to_json(row) for row in comparison.rows],
+        "task": comparison.task,
+        "reference": comparison.reference,
+        "sizes": [list(size) for size in comparison.sizes],
+        "pairs": [[_finite(value) for value in line] for line in comparison.pairs],
+        "cliques": [list(clique) for clique in comparison.cliques],
+        "friedman": None if comparison.friedman is None else _finite(comparison.friedman),
+        "baselines": {name: _finite(value) for name, value in comparison.baselines.items()},
     }
 
 
@@ -135,6 +163,16 @@ def to_text(comparison: Comparison) -> str:
     return "".join(out)
 
 
+def what_was_trained(comparison: Comparison) -> str:
+    """Return one line on tasks, seeds, sizes and protocol."""
+    sizes = ", ".join(f"{width}x{depth}" for width, depth in comparison.sizes)
+    return (
+        f"{len(comparison.tasks)} test tasks x {len(comparison.seeds)} seeds"
+        + (f" x networks of {sizes}" if sizes else "")
+        + f", protocol {comparison.protocol}"
+    )
+
+
 def family_names(rows: Sequence[Row]) -> list[str]:
     """Return the families of all rows, sorted."""
     return sorted({name for row in rows for name in row.families})
@@ -145,6 +183,18 @@ def number_text(value: float) -> str:
     if not math.isfinite(value):
         return _ABSENT
     return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value to two digits, small ones as a bound."""
+    if not math.isfinite(p):
+        return _ABSENT
+    return "<0.001" if p < 1e-3 else f"{p:.2g}"
+
+
+def skill_text(skill: float) -> str:
+    """Return a skill to two decimals."""
+    return f"{skill:.2f}" if abs(skill) < 100 else number_text(skill)
 
 
 def shortened(text: str, limit: int, ellipsis: str = "…") -> str:
@@ -165,6 +215,10 @@ _FIELDS = (
     "flops",
     "diverged",
     "statistics",
+    "p",
+    "rank",
+    "skill_mean",
+    "skill_linear",
 )
 
 #: The columns people read: heading, whether it is a number, and the cell. The formula is last.
@@ -175,6 +229,8 @@ _COLUMNS: tuple[tuple[str, bool, Callable[[Row], str]], ...] = (
     ("ratio", True, lambda row: number_text(row.ratio)),
     ("low", True, lambda row: number_text(row.low)),
     ("high", True, lambda row: number_text(row.high)),
+    ("p", True, lambda row: p_text(row.p)),
+    ("skill", True, lambda row: skill_text(row.skill_linear)),
     ("id_ratio", True, lambda row: number_text(row.id_ratio)),
     ("flops", True, lambda row: f"{row.flops:g}" if math.isfinite(row.flops) else _ABSENT),
     ("formula", False, lambda row: row.formula),
@@ -197,6 +253,11 @@ def _row_to_json(row: Row) -> dict[str, object]:
         "shells": [_finite(value) for value in row.shells],
         "statistics": bool(row.statistics),
         "diverged": _finite(row.diverged),
+        "p": _finite(row.p),
+        "rank": _finite(row.rank),
+        "skill_mean": _finite(row.skill_mean),
+        "skill_linear": _finite(row.skill_linear),
+        "rates": [_finite(rate) for rate in row.rates],
     }
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from symact.expr import Expr
 from symact.lower import _tape
 from symact.protocol import Training
+from symact.score._function import Function, Trainable
 from symact.score._networks import Data, initial_weights, learning_rates
 from symact.score._stack import Span, Stack
 
@@ -60,29 +62,41 @@ class FullTrainer:
         self.training = training
         self.data = data
         self.seeds = tuple(seeds)
-        self.rates = learning_rates(training)
-        self.weights = [
-            (torch.from_numpy(w), torch.from_numpy(b))
-            for w, b in initial_weights(data, training, seeds, entropy)
-        ]
+        self.entropy = entropy
+        self._weights: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
 
-    def judge(self, exprs: Sequence[Expr]) -> NDArray[np.float64]:
+    def judge(
+        self, exprs: Sequence[Function], *, learning_rate: float | None = None
+    ) -> NDArray[np.float64]:
         """Train and judge; returns errors [candidate, instance, seed, 4], NaN where diverged.
 
         Candidates are stacked and the stack is cut by networks, so that memory stays bounded. On
         the CPU each core trains its own cut with one thread: no step waits for another core.
+
+        Args:
+            exprs: The candidates.
+            learning_rate: Its maximum; None for the one of the training.
         """
+        rate = self.training.learning_rate if learning_rate is None else learning_rate
+        rates = learning_rates(replace(self.training, learning_rate=rate))
         count, seeds = len(self.data.families), len(self.seeds)
         each = count * seeds
         is_cpu = self.device.type == "cpu"
         limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
         errors = np.full((len(exprs) * each, 4), np.nan)
-        # Functions of batch statistics are stacked apart: they cannot take the fused kernels.
-        whole = np.array([_tape.to_tape(expr).statistics for expr in exprs], dtype=bool)
-        apart = np.repeat(whole, each)
+        # Functions of batch statistics are stacked apart: they cannot take the fused kernels. A
+        # module has a stack of its own.
+        kinds = [
+            place if isinstance(expr, Trainable) else -1 - _tape.to_tape(expr).statistics
+            for place, expr in enumerate(exprs)
+        ]
+        apart = np.repeat(kinds, each)
+        for shape in {_shape(expr) for expr in exprs}:
+            self._draw(shape)
         cuts = [
             cut
-            for group in (np.flatnonzero(~apart), np.flatnonzero(apart))
+            for kind in sorted(set(kinds))
+            for group in (np.flatnonzero(apart == kind),)
             for cut in np.split(group, np.arange(limit, len(group), limit))
             if len(cut)
         ]
@@ -92,7 +106,7 @@ class FullTrainer:
         torch.set_num_threads(1 if is_cpu else threads)
         pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
         try:
-            trained = pool.map(lambda cut: self._train_stack(exprs, cut, each, stop), cuts)
+            trained = pool.map(lambda cut: self._train_stack(exprs, cut, each, rates, stop), cuts)
             for cut, found in zip(cuts, trained, strict=True):
                 errors[cut] = found
         finally:
@@ -102,11 +116,17 @@ class FullTrainer:
         shaped: NDArray[np.float64] = errors.reshape(len(exprs), count, seeds, 4)
         return shaped / self.data.variance[None, :, None, :]
 
+    def _draw(self, shape: tuple[int, int]) -> None:
+        if shape not in self._weights:
+            drawn = initial_weights(self.data, self.training, self.seeds, self.entropy, *shape)
+            self._weights[shape] = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in drawn]
+
     def _train_stack(
         self,
-        exprs: Sequence[Expr],
+        exprs: Sequence[Function],
         networks: NDArray[np.int64],
         each: int,
+        rates: NDArray[np.float64],
         stop: threading.Event,
     ) -> NDArray[np.float64]:
         candidates = networks // each
@@ -116,11 +136,14 @@ class FullTrainer:
         ]
         instance = torch.from_numpy((networks % each) // len(self.seeds))
         seed = torch.from_numpy(networks % len(self.seeds))
-        weights = [(w[instance, seed], b[instance, seed].unsqueeze(-1)) for w, b in self.weights]
+        weights = [
+            (w[instance, seed], b[instance, seed].unsqueeze(-1))
+            for w, b in self._weights[_shape(spans[0].expr)]
+        ]
         x = torch.from_numpy(self.data.x)[instance].to(self.device)
         y = torch.from_numpy(self.data.y)[instance].to(self.device)
         stack = Stack(spans, weights, x.shape[2], self.device)
-        stack.fit(x, y, self.rates, stop.is_set)
+        stack.fit(x, y, rates, stop.is_set)
         columns = []
         for part in range(4):
             x = torch.from_numpy(self.data.x_judged)[instance, part].contiguous().to(self.device)
@@ -129,3 +152,8 @@ class FullTrainer:
             columns.append(residual.square().mean(dim=(-2, -1)))
         errors: NDArray[np.float64] = torch.stack(columns, dim=-1).cpu().numpy()
         return errors
+
+
+def _shape(function: Function) -> tuple[int, int]:
+    """Return how many pre-activations a unit takes and how many values it gives."""
+    return (function.inputs, function.outputs) if isinstance(function, Trainable) else (1, 1)

@@ -18,7 +18,7 @@ from symact import stats
 from symact.errors import SymactError, choices
 from symact.expr import Expr, uses_statistics
 from symact.protocol import FULL, MINI, RIDGE_POINTS
-from symact.score._networks import Data, pack
+from symact.score._networks import ENTROPY, Data, pack
 from symact.tasks import Instance, Task
 
 if TYPE_CHECKING:
@@ -140,10 +140,12 @@ class Ladder:
 
     def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Errors]]:
         """Return the selection draws and the errors [instance, 1, 4] on them."""
-        data, errors = judge_split(
-            self.task, "selection", exprs, self.plan.selection_instances, 1, self.device
-        )
-        return data, errors
+        from symact.score._full import FullTrainer
+
+        drawn = self.task.draw("selection", seed=0, per_family=self.plan.selection_instances)
+        data = pack(drawn, FULL.points)
+        trainer = FullTrainer(data, FULL, [0], ENTROPY["selection"], self.device)
+        return data, list(trainer.judge(exprs)) if exprs else []
 
 
 def check_device(device: str | None) -> None:
@@ -168,24 +170,3 @@ def by_family(instances: Sequence[Instance]) -> list[list[Instance]]:
     for instance in instances:
         groups.setdefault(instance.family, []).append(instance)
     return list(groups.values())
-
-
-def judge_split(
-    task: Task,
-    split: str,
-    exprs: Sequence[Expr],
-    per_family: int,
-    seeds: int,
-    device: str | None = None,
-) -> tuple[Data, list[Errors]]:
-    """Train fully on the fixed draws of the selection or the test split.
-
-    Returns:
-        The data and, for each candidate, errors [instance, seed, 4].
-    """
-    from symact.score._full import FullTrainer
-
-    data = pack(task.draw(split, seed=0, per_family=per_family), FULL.points)
-    entropy = {"search": 3, "selection": 4, "test": 5}[split]
-    trainer = FullTrainer(data, FULL, range(seeds), entropy, device)
-    return data, list(trainer.judge(exprs)) if exprs else []

@@ -8,7 +8,6 @@ found function into an existing model.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,10 @@ from symact.protocol import Training
 from symact.tasks import Instance
 
 Floats = NDArray[np.float32]
+
+#: Separates the initial weights of one use from another's; the rungs of a search take ten times
+#: their seed plus 1 or 2.
+ENTROPY = {"selection": 4, "test": 5, "gate": 6, "tuning": 7}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,12 @@ def pack(instances: Sequence[Instance], points: int, judged_points: int | None =
 
 
 def initial_weights(
-    data: Data, training: Training, seeds: Sequence[int], entropy: int
+    data: Data,
+    training: Training,
+    seeds: Sequence[int],
+    entropy: int,
+    inputs: int = 1,
+    outputs: int = 1,
 ) -> list[tuple[Floats, Floats]]:
     """Draw the weights and biases of every network, layer by layer.
 
@@ -85,19 +93,22 @@ def initial_weights(
         training: Gives width and depth.
         seeds: Training seeds.
         entropy: Separates the draws of one rung and split from another's.
+        inputs: Pre-activations that a unit takes; two for a gated one.
+        outputs: Values that a unit gives.
 
     Returns:
         For each layer ``(weights [instance, seed, out, in], biases [instance, seed, out])``;
         columns of padded inputs are zero.
     """
     count, widest = len(data.families), data.x.shape[1]
-    sizes = [widest, *[training.width] * training.depth, data.y.shape[1]]
+    before = [widest, *[training.width * outputs] * training.depth]
+    after = [*[training.width * inputs] * training.depth, data.y.shape[1]]
     layers = [
         (
-            np.zeros((count, len(seeds), after, before), dtype=np.float32),
-            np.zeros((count, len(seeds), after), dtype=np.float32),
+            np.zeros((count, len(seeds), rows, columns), dtype=np.float32),
+            np.zeros((count, len(seeds), rows), dtype=np.float32),
         )
-        for before, after in itertools.pairwise(sizes)
+        for columns, rows in zip(before, after, strict=True)
     ]
     for instance in range(count):
         for place, seed in enumerate(seeds):

@@ -7,7 +7,8 @@ allocated inside a step. That also lets CUDA capture the whole step as one graph
 
 Functions of single elements run through the interpreter, in numba on the CPU and in Triton on CUDA,
 which computes value and derivative in one pass. Functions of batch statistics, whose derivative is
-not one number for each point, run through the torch lowering and autograd.
+not one number for each point, run through the torch lowering and autograd; so do modules with
+parameters of their own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 from symact.expr import Expr
 from symact.lower import _tape
 from symact.lower._torch import lower
+from symact.score._function import Function, Trainable
 from symact.score._mini import adam
 
 #: Whether a stack has diverged as a whole is asked once in so many steps.
@@ -34,9 +36,14 @@ CHECKED_EVERY = 50
 class Span:
     """The networks of one candidate in a stack."""
 
-    expr: Expr
+    expr: Function
     first: int
     last: int
+
+
+def _expr(span: Span) -> Expr:
+    assert isinstance(span.expr, Expr)
+    return span.expr
 
 
 class _Fused:
@@ -48,7 +55,7 @@ class _Fused:
         # A network begins with a new row, so that every candidate has rows of its own.
         each = -(-width * points // _tape.BLOCK)
         self._spans = _tape.Spans(
-            [(span.expr, span.first * each, span.last * each) for span in spans],
+            [(_expr(span), span.first * each, span.last * each) for span in spans],
             (2 * depth + 2) * networks * each,
             np.dtype(np.float32),
         )
@@ -91,7 +98,7 @@ class _Interpreted:
         from symact.lower import _cuda
 
         self._apply = _cuda.apply
-        programs = [(_tape.to_tape(span.expr), span.first, span.last) for span in spans]
+        programs = [(_tape.to_tape(_expr(span)), span.first, span.last) for span in spans]
         self._programs = _cuda.Programs(programs, device)
         self.z = torch.empty(networks, width, points, device=device)
         self.room = (self.z, torch.empty_like(self.z))
@@ -129,7 +136,7 @@ class _Differentiated:
             # A copy: the next layer overwrites z, and autograd needs this one.
             z = self.z.clone().requires_grad_(train)
             # A network's statistics are over its own units and points.
-            parts = [lower(s.expr, z[s.first : s.last], axes=(-2, -1)) for s in self._all]
+            parts = [lower(_expr(s), z[s.first : s.last], axes=(-2, -1)) for s in self._all]
             value = torch.cat(parts)
         self._pairs[layer] = (z, value) if train else None
         return value.detach()
@@ -142,6 +149,52 @@ class _Differentiated:
             return gradient.zero_()
         (own,) = torch.autograd.grad(value, z, gradient, allow_unused=True)
         return gradient.zero_() if own is None else own
+
+
+class _Modules:
+    """The same by modules with parameters of their own, one for each layer, and autograd."""
+
+    def __init__(
+        self,
+        function: Trainable,
+        networks: int,
+        units: int,
+        points: int,
+        depth: int,
+        device: torch.device,
+    ) -> None:
+        self._layers = [function.build(networks, layer).to(device) for layer in range(depth)]
+        self.parameters = [p for module in self._layers for p in module.parameters()]
+        self._shape = (networks, units * function.outputs // function.inputs)
+        self._units, self._device = units, device
+        self.resize(points)
+
+    def resize(self, points: int) -> None:
+        """Make room for another number of points; parameters stay."""
+        networks = self._shape[0]
+        self.z = torch.empty(networks, self._units, points, device=self._device)
+        room = torch.empty(*self._shape, points, device=self._device)
+        self.room = (room, torch.empty_like(room))
+        self._pairs: list[tuple[Tensor, Tensor] | None] = [None] * len(self._layers)
+
+    def forward(self, layer: int, *, train: bool) -> Tensor:
+        with torch.enable_grad():
+            z = self.z.clone().requires_grad_(train)
+            value = self._layers[layer].train(train)(z)
+        self._pairs[layer] = (z, value) if train else None
+        return value.detach()  # type: ignore[no-any-return]
+
+    def backward(self, layer: int, gradient: Tensor) -> Tensor:
+        pair = self._pairs[layer]
+        assert pair is not None
+        z, value = pair
+        own = list(self._layers[layer].parameters())
+        if not value.requires_grad:
+            return torch.zeros_like(z)
+        found = torch.autograd.grad(value, [z, *own], gradient, allow_unused=True)
+        for parameter, slope in zip(own, found[1:], strict=True):
+            parameter.grad = slope
+        return torch.zeros_like(z) if found[0] is None else found[0]
 
 
 class Stack:
@@ -180,10 +233,14 @@ class Stack:
         self._gradients = views(self._slope)
         self._activations = self._activate(points)
 
-    def _activate(self, points: int) -> _Fused | _Interpreted | _Differentiated:
+    def _activate(self, points: int) -> _Fused | _Interpreted | _Differentiated | _Modules:
         networks, width = self.layers[0][0].shape[:2]
         sizes = (networks, width, points, len(self.layers) - 1)
-        if any(_tape.to_tape(span.expr).statistics for span in self._spans):
+        function = self._spans[0].expr
+        if isinstance(function, Trainable):
+            assert len(self._spans) == 1, "a module has a stack of its own"
+            return _Modules(function, *sizes, self._device)
+        if any(_tape.to_tape(_expr(span)).statistics for span in self._spans):
             return _Differentiated(self._spans, *sizes, self._device)
         if self._device.type == "cpu":
             return _Fused(self._spans, *sizes)
@@ -202,6 +259,9 @@ class Stack:
             stop: Asked before each step; True ends the training.
         """
         out = torch.empty_like(y)
+        if isinstance(self._activations, _Modules):
+            self._fit_modules(x, y, out, rates, stop)
+            return
         if self._device.type == "cuda":
             self._fit_captured(x, y, out, rates, stop)
             return
@@ -213,6 +273,19 @@ class Stack:
             self._differentiate(x, y, out)
             # The same Adam as in mini-training; a call of torch's costs three times its work here.
             adam(own, gradient, first, second, step + 1, rate)
+
+    def _fit_modules(
+        self, x: Tensor, y: Tensor, out: Tensor, rates: NDArray[np.float64], stop: Any
+    ) -> None:
+        """Train weights and the functions' own parameters together, at one learning rate."""
+        assert isinstance(self._activations, _Modules)
+        optimiser = torch.optim.Adam([self._flat, *self._activations.parameters])
+        for step, rate in enumerate(rates):
+            if stop() or (step % CHECKED_EVERY == 1 and not out.isfinite().any()):
+                return
+            self._differentiate(x, y, out)
+            optimiser.param_groups[0]["lr"] = float(rate)
+            optimiser.step()
 
     def _fit_captured(
         self, x: Tensor, y: Tensor, out: Tensor, rates: NDArray[np.float64], stop: Any
@@ -264,7 +337,10 @@ class Stack:
     def predict(self, x: Tensor) -> Tensor:
         """Apply the networks: x [network, input, point] to [network, output, point]."""
         if self._activations.z.shape[2] != x.shape[2]:
-            self._activations = self._activate(x.shape[2])
+            if isinstance(self._activations, _Modules):
+                self._activations.resize(x.shape[2])
+            else:
+                self._activations = self._activate(x.shape[2])
         h = x
         for depth, (weights, biases) in enumerate(self.layers[:-1]):
             torch.baddbmm(biases, weights, h, out=self._activations.z)

@@ -1,0 +1,158 @@
+"""What can be judged, by whatever it is called: runs, zoo names, formulas, imported programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from symact import zoo
+from symact.errors import ParseError, SymactError, ZooError
+from symact.expr import Expr, parse, show
+from symact.lower import evaluate
+from symact.protocol import ID_LIMIT
+from symact.result import Found, Result, is_pointwise, load
+from symact.score import GRID, Function, fingerprint
+from symact.store import is_run
+from symact.zoo import Known
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A function to be judged.
+
+    Attributes:
+        name: What tables call it.
+        kind: ``"found"``, ``"zoo"`` or ``"imported"``.
+        function: What is trained.
+        key: A text that is this function and no other; its formula, where it is one.
+        formula: What people read.
+        note: Where it comes from, "" for nothing to say.
+    """
+
+    name: str
+    kind: str
+    function: Function
+    key: str
+    formula: str
+    note: str = ""
+
+
+#: What :func:`entrants` takes, one or many.
+Item = Result | Known | Expr | str | os.PathLike[str]
+
+
+def entrants(items: Sequence[Item], best: int) -> tuple[list[Entrant], list[Result]]:
+    """Turn what a user named into functions to be judged.
+
+    Args:
+        items: Results or run directories, of which the best functions compete; names of the zoo;
+            formulas in x; programs to be imported. A text is a name of the zoo before it is a path,
+            and a path before it is a formula.
+        best: How many functions of each run.
+
+    Returns:
+        The functions in order, each once, and the runs among the items.
+
+    Raises:
+        SymactError: An unknown name, a formula that does not parse, a run without a judged
+            candidate.
+    """
+    resolved = [_resolve(item) for item in items]
+    runs = [item for item in resolved if isinstance(item, Result)]
+    found: list[Entrant] = []
+    for item in resolved:
+        if isinstance(item, Result):
+            found += _of_run(item, best, len(runs) > 1)
+        else:
+            found += item
+    names: dict[str, Entrant] = {}
+    for entrant in found:
+        names.setdefault(entrant.name, entrant)
+    return list(names.values()), runs
+
+
+def best_of(result: Result, count: int) -> list[Found]:
+    """Return the run's best function, then the front's others that keep the ID limit, by OOD."""
+    if not result.front or result.reference is None:
+        return []
+    limit = ID_LIMIT * result.reference.id_error
+    allowed = [found for found in result.front if found.id_error <= limit and is_pointwise(found)]
+    ordered = [result.best, *sorted(allowed, key=lambda f: f.ood), *result.front]
+    return list({found.id: found for found in ordered}.values())[:count]
+
+
+def of_zoo(known: Known) -> Entrant:
+    """Return a known function as it is used: its learnable parameters are trained."""
+    return Entrant(known.name, "zoo", known.expr, show(known.expr), show(known.expr))
+
+
+def of_formula(text: str, expr: Expr) -> Entrant:
+    """Return a formula under the text the user gave it."""
+    return Entrant(text, "imported", expr, show(expr), show(expr))
+
+
+def _resolve(item: Item) -> Result | list[Entrant]:
+    if isinstance(item, Result):
+        return item
+    if isinstance(item, Known):
+        return [of_zoo(item)]
+    if isinstance(item, Expr):
+        return [of_formula(show(item), item)]
+    text = os.fspath(item)
+    try:
+        return [of_zoo(zoo.find(text))]
+    except ZooError as error:
+        unknown = error
+    if os.path.exists(text):
+        return load(text) if is_run(text) or _is_empty(text) else _imported(Path(text))
+    if isinstance(item, os.PathLike):
+        raise SymactError(f"{text}: no such run, program or folder")
+    try:
+        return [of_formula(text, parse(text))]
+    except ParseError as error:
+        # A word is meant as a name; anything with structure as a formula.
+        if text.translate(_NAMING).isalnum():
+            raise SymactError(f"no run or program is called '{text}' here, and {unknown}") from None
+        raise ParseError(f"{error} ({unknown})") from None
+
+
+#: Marks that names and paths have beside letters and digits.
+_NAMING = str.maketrans("", "", " -_./\\")
+
+
+def _is_empty(folder: str) -> bool:
+    return os.path.isdir(folder) and not os.listdir(folder)
+
+
+def _imported(path: Path) -> list[Entrant]:
+    raise SymactError(f"{path}: not a run")
+
+
+def _of_run(result: Result, best: int, many: bool) -> Iterable[Entrant]:
+    found = best_of(result, best)
+    if not found:
+        where = f"{result.path}: " if result.path is not None else ""
+        raise SymactError(f"{where}the run has no judged candidate yet; give it a larger budget")
+    place = f" of {result.path}" if many and result.path is not None else ""
+    for one in found:
+        yield Entrant(
+            f"found #{one.id}{place}{_known_as(one.expr)}",
+            "found",
+            one.expr,
+            show(one.expr),
+            show(one.expr),
+        )
+
+
+def _known_as(expr: Expr) -> str:
+    """Return `` = NAME`` where the zoo has these very values."""
+    own = fingerprint(evaluate(expr, GRID))
+    with np.errstate(all="ignore"):
+        for known in zoo.known():
+            if fingerprint(evaluate(known.expr, GRID)) == own:
+                return f" = {known.name}"
+    return ""
