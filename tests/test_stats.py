@@ -95,3 +95,78 @@ def test_nearby_errors_are_those_in_distribution_and_next_to_it():
     errors[1, :, 0, 2:] = 1e3
     # Family a: the mean of -2 and -1; family b: the mean of -1 and 1.
     np.testing.assert_allclose(stats.nearby_errors(errors, FAMILIES), [-0.75, 0.0])
+
+
+def test_sizes_of_networks_are_averaged_after_the_median_over_their_seeds():
+    rng = np.random.default_rng(0)
+    errors = 10.0 ** rng.normal(size=(3, 2, 5, 4))
+    logs = np.log10(errors)[..., 1:].mean(axis=-1)
+    by_hand = np.median(logs, axis=2).mean(axis=1)
+    np.testing.assert_allclose(stats.ood_errors(errors, FAMILIES), by_hand)
+    assert stats.score(errors, FAMILIES).ood == pytest.approx((by_hand[:2].mean() + by_hand[2]) / 2)
+    one_size = errors[:, :1]
+    assert stats.score(one_size, FAMILIES) == stats.score(one_size[:, 0], FAMILIES)
+
+
+def test_skill_is_one_minus_the_ratio_to_a_baseline():
+    errors, baseline = np.full((3, 2, 2, 4), 0.05), np.full((3, 4), 0.2)
+    assert stats.skill(errors, baseline, FAMILIES) == pytest.approx(0.75)
+    assert stats.skill(errors * 8, baseline, FAMILIES) == pytest.approx(-1.0)
+
+
+def test_holms_procedure_on_the_example_of_its_textbooks():
+    # Four tests: 0.01 * 4, 0.02 * 3, 0.03 * 2 rises to 0.06 of its neighbour, 0.04 * 1 likewise.
+    np.testing.assert_allclose(stats.holm([0.03, 0.01, 0.04, 0.02]), [0.06, 0.04, 0.06, 0.06])
+    np.testing.assert_allclose(stats.holm([0.5, 0.9]), [1.0, 1.0])
+    np.testing.assert_allclose(stats.holm([0.02, np.nan]), [0.02, np.nan])
+    assert stats.holm([]).size == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_corrected_p_values_keep_the_order_and_never_fall(p):
+    adjusted = stats.holm(p)
+    assert (adjusted >= np.array(p)).all()
+    assert (adjusted <= 1).all()
+    assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
+
+
+def test_the_signed_rank_test_agrees_with_counting_all_signs():
+    a = np.array([0.3, 1.1, -0.2, 0.9, 2.0, 0.7])
+    ranks = np.argsort(np.argsort(np.abs(a))) + 1
+    signs = np.array(np.meshgrid(*[[0, 1]] * 6)).reshape(6, -1)
+    sums = ranks @ signs
+    smaller = min(ranks[a > 0].sum(), ranks[a < 0].sum())
+    assert stats.wilcoxon(a, np.zeros(6)) == pytest.approx(2 * (sums <= smaller).mean())
+    assert stats.wilcoxon(a, a) == 1.0
+
+
+def test_a_ranking_gives_mean_ranks_pairs_and_cliques():
+    rng = np.random.default_rng(1)
+    tasks = rng.normal(size=40)
+    good = tasks + 0.02 * rng.normal(size=40)
+    same = tasks + 0.02 * rng.normal(size=40)
+    bad = tasks + 3.0
+    ranking = stats.ranking([bad, good, same])
+    assert ranking.ranks[0] == 3
+    assert sum(ranking.ranks) == pytest.approx(6)
+    assert ranking.pairs[0, 1] < 1e-6 < 0.05 < ranking.pairs[1, 2]
+    np.testing.assert_array_equal(ranking.pairs, ranking.pairs.T)
+    assert [set(clique) for clique in ranking.cliques] == [{1, 2}]
+    assert ranking.friedman < 1e-6
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    errors=arrays(float, st.tuples(st.integers(1, 6), st.integers(1, 9)), elements=st.floats(-3, 3))
+)
+def test_a_ranking_of_anything_is_whole(errors):
+    ranking = stats.ranking(errors)
+    assert len(ranking.ranks) == len(errors)
+    assert sum(ranking.ranks) == pytest.approx(len(errors) * (len(errors) + 1) / 2)
+    assert ((ranking.pairs >= 0) & (ranking.pairs <= 1)).all()
+    for clique in ranking.cliques:
+        assert len(clique) > 1
+        for one in clique:
+            for other in clique:
+                assert ranking.pairs[one, other] >= 0.05

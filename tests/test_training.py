@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -12,6 +13,7 @@ from symact.expr import const, parse
 from symact.lower import to_torch
 from symact.lower._torch import lower
 from symact.protocol import Training
+from symact.score import Trainable
 from symact.score._full import FullTrainer
 from symact.score._mini import MiniTrainer
 from symact.score._networks import initial_weights, learning_rates, pack
@@ -233,3 +235,98 @@ def test_the_gradients_of_a_stack_are_those_of_autograd_in_float64(texts):
 
 def test_no_candidates_are_judged_to_nothing(data):
     assert FullTrainer(data, SHORT, [0], 5, "cpu").judge([]).shape == (0, 3, 1, 4)
+
+
+class Slopes(torch.nn.Module):
+    """max(x, a x) with a trained; one a for each network."""
+
+    def __init__(self, networks: int) -> None:
+        super().__init__()
+        self.a = torch.nn.Parameter(torch.full((networks, 1, 1), 0.1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 0, x, self.a * x)
+
+
+class Plain(torch.nn.Module):
+    """A function without parameters, of one, two or a half value for each unit."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def plain(function, inputs: int = 1, outputs: int = 1) -> Trainable:
+    return Trainable("plain", lambda networks, seed: Plain(function), inputs, outputs)
+
+
+def test_a_module_without_parameters_is_trained_as_its_formula_is(data):
+    trainer = FullTrainer(data, SHORT, [0, 1], 5, "cpu")
+    module, formula = trainer.judge([plain(torch.tanh), parse("tanh(x)")])
+    np.testing.assert_allclose(module, formula, rtol=2e-3)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_parameters_of_a_module_follow_plain_autograd_in_float64(data):
+    function = Trainable("slopes", lambda networks, seed: Slopes(networks))
+    found = FullTrainer(data, SHORT, [0], 5, "cpu").judge([function])[0]
+    weights = initial_weights(data, SHORT, [0], 5)
+    for instance in range(len(data.families)):
+        layers = [
+            (torch.tensor(w[instance, 0]).double(), torch.tensor(b[instance, 0]).double())
+            for w, b in weights
+        ]
+        slopes = [torch.tensor(0.1, dtype=torch.float64) for _ in layers[:-1]]
+        parameters = [t.requires_grad_() for t in [*itertools.chain(*layers), *slopes]]
+        optimiser = torch.optim.Adam(parameters)
+
+        def forward(x: np.ndarray, layers: list = layers, slopes: list = slopes) -> torch.Tensor:
+            h = torch.tensor(x.T).double()
+            for (w, b), a in zip(layers[:-1], slopes, strict=True):
+                z = h @ w.T + b
+                h = torch.where(z > 0, z, a * z)
+            return h @ layers[-1][0].T + layers[-1][1]
+
+        y = torch.tensor(data.y[instance].T).double()
+        for rate in learning_rates(SHORT):
+            optimiser.param_groups[0]["lr"] = float(rate)
+            optimiser.zero_grad()
+            ((forward(data.x[instance]) - y) ** 2).mean().backward()
+            optimiser.step()
+        assert all(abs(a.item() - 0.1) > 1e-3 for a in slopes)
+        for part in range(4):
+            target = torch.tensor(data.y_judged[instance, part].T).double()
+            error = ((forward(data.x_judged[instance, part]) - target) ** 2).mean()
+            expected = error.item() / data.variance[instance, part]
+            assert found[instance, 0, part] == pytest.approx(expected, rel=5e-3)
+
+
+def test_units_may_take_two_pre_activations_or_give_two_values(data):
+    gated = plain(lambda z: torch.nn.functional.glu(z, dim=-2), inputs=2)
+    doubled = plain(lambda z: torch.cat([z.relu(), (-z).relu()], dim=-2), outputs=2)
+    trainer = FullTrainer(data, SHORT, [0], 5, "cpu")
+    errors = trainer.judge([gated, doubled, parse("tanh(x)"), gated])
+    assert np.isfinite(errors).all()
+    np.testing.assert_array_equal(errors[0], errors[3])
+    # What surrounds a module does not change it, nor it what surrounds it.
+    np.testing.assert_array_equal(errors[2], trainer.judge([parse("tanh(x)")])[0])
+
+
+def test_a_module_may_behave_otherwise_once_trained(data):
+    class Modes(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(x) if self.training else torch.full_like(x, torch.nan)
+
+    trainer = FullTrainer(data, SHORT, [0], 5, "cpu")
+    (errors,) = trainer.judge([Trainable("modes", lambda networks, seed: Modes())])
+    assert np.isnan(errors).all()
+
+
+def test_a_learning_rate_can_be_given_for_a_call(data):
+    expr = parse("tanh(x)")
+    faster = dataclasses.replace(SHORT, learning_rate=3e-2)
+    asked = FullTrainer(data, SHORT, [0], 5, "cpu").judge([expr], learning_rate=3e-2)
+    np.testing.assert_array_equal(asked, FullTrainer(data, faster, [0], 5, "cpu").judge([expr]))

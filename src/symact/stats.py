@@ -270,7 +270,7 @@ def ranking(errors: ArrayLike, *, level: float = 0.05) -> Ranking:
     values = np.asarray(errors, dtype=np.float64)
     assert values.ndim == 2 and len(values) >= 1, "errors are [function, instance]"
     count = len(values)
-    ranks = np.array([_ranks(column) for column in values.T]).mean(axis=0) + 1.0
+    ranks = np.array([_ranks(column) for column in values.T]).mean(axis=0)
     first, second = np.triu_indices(count, 1)
     adjusted = holm([wilcoxon(values[i], values[j]) for i, j in zip(first, second, strict=True)])
     pairs = np.ones((count, count))

@@ -121,6 +121,24 @@ class FullTrainer:
             drawn = initial_weights(self.data, self.training, self.seeds, self.entropy, *shape)
             self._weights[shape] = [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in drawn]
 
+    def initial(
+        self, spans: Sequence[Span], instance: Tensor, seed: Tensor
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return what a stack starts from; what tries another initialisation overrides this.
+
+        Args:
+            spans: The candidates of the stack.
+            instance: Of each network, int64 [network].
+            seed: Of each network, int64 [network].
+
+        Returns:
+            For each layer weights [network, out, in] and biases [network, out, 1].
+        """
+        return [
+            (w[instance, seed], b[instance, seed].unsqueeze(-1))
+            for w, b in self._weights[_shape(spans[0].expr)]
+        ]
+
     def _train_stack(
         self,
         exprs: Sequence[Function],
@@ -136,10 +154,7 @@ class FullTrainer:
         ]
         instance = torch.from_numpy((networks % each) // len(self.seeds))
         seed = torch.from_numpy(networks % len(self.seeds))
-        weights = [
-            (w[instance, seed], b[instance, seed].unsqueeze(-1))
-            for w, b in self._weights[_shape(spans[0].expr)]
-        ]
+        weights = self.initial(spans, instance, seed)
         x = torch.from_numpy(self.data.x)[instance].to(self.device)
         y = torch.from_numpy(self.data.y)[instance].to(self.device)
         stack = Stack(spans, weights, x.shape[2], self.device)
