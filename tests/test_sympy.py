@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, fold, parse, show, uses_statistics, var
-from symact.lower._sympy import TO_SYMPY, from_sympy, to_latex, to_sympy
+from symact.lower import to_latex
+from symact.lower._sympy import TO_SYMPY, from_sympy, to_sympy
 from symact.ops import CONST, PRIMITIVES, VAR
 
 SECOND = 0.625  # the second argument of primitives of two: exact in binary

@@ -6,8 +6,10 @@ version, instance, seed), so that a second comparison trains only what is new.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from symact import stats, zoo
+from symact import __version__, stats, zoo
 from symact.cost import flops
-from symact.entrants import Entrant, Item, entrants, of_zoo
+from symact.entrants import Entrant, Item, entrants, known_as, of_zoo
 from symact.errors import ParseError, StoreError, SymactError, choices
 from symact.expr import Expr, parse, uses_statistics
 from symact.lower import evaluate_with_slopes, to_latex
@@ -26,7 +28,7 @@ from symact.result import Result
 from symact.score import check_device
 from symact.score._judge import Judge, baselines
 from symact.store import Judged, Store, in_memory, open_judged, open_run
-from symact.table import Comparison, Row, to_csv, to_json, to_markdown
+from symact.table import Comparison, Row, from_json, to_csv, to_json, to_markdown
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
 
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 BEST = 3
 #: Functions drawn where no run is compared.
 _DRAWN = 8
+
+#: The figures of a report.
+_PICTURES = ("front", "critical", "distance", "families", "functions")
 
 OnStep = Callable[[int, int, str], None]
 
@@ -84,7 +89,15 @@ def compare(
     with ExitStack() as stack:
         stores = [stack.enter_context(closing(store)) for store in _stores(runs, out)]
         judged = _judge(stores, judge, found, on_step)
-    return _comparison(judge, found, judged)
+        # The same question gets the same answer, without computing it again.
+        key = f"comparison:{_digest(judge, found)}"
+        known = stores[0].get(key)
+        if known is not None:
+            return from_json(known)
+        answer = _comparison(judge, found, judged)
+        with stores[0].transaction():
+            stores[0].put(key, to_json(answer))
+        return from_json(to_json(answer))
 
 
 def _flat(items: Iterable[Item | Sequence[Item]]) -> list[Item]:
@@ -140,6 +153,19 @@ def _judge(
     return judged
 
 
+def _digest(judge: Judge, found: Sequence[Entrant]) -> str:
+    """Return what identifies a comparison: the version, what was trained, and who competes."""
+    asked = [
+        __version__,
+        judge.form.version,
+        judge.task.name,
+        [instance.name for instance in judge.instances],
+        judge.seeds,
+        [(entrant.name, entrant.kind, entrant.key) for entrant in found],
+    ]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
 def _comparison(judge: Judge, found: Sequence[Entrant], judged: Sequence[Judged]) -> Comparison:
     families = tuple(instance.family for instance in judge.instances)
     inside = [stats.score(one.errors, families).ood for one in judged]
@@ -190,7 +216,7 @@ def _row(
     near, middle, far = (stats.plain(shell) for shell in score.shells)
     expr = entrant.function if isinstance(entrant.function, Expr) else None
     return Row(
-        name=entrant.name,
+        name=f"{entrant.name}{known_as(expr)}" if entrant.kind == "found" else entrant.name,
         kind=entrant.kind,
         formula=entrant.formula,
         latex=None if expr is None else to_latex(expr),
@@ -228,26 +254,37 @@ def write_report(
         ``functions``, ``distance``, ``families``, ``critical`` (SVG; a PNG of the same name lies
         beside each).
     """
-    import json
-
-    from symact.report import write_html
-
     given = [runs] if isinstance(runs, Result) else list(runs)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    pictures = _draw(comparison, target)
+    facts = [_run_info(run) for run in given]
+    document = json.dumps({**to_json(comparison), "runs": facts}, indent=1) + "\n"
     texts = {
         "markdown": ("table.md", to_markdown(comparison)),
         "csv": ("table.csv", to_csv(comparison)),
-        "json": ("compare.json", json.dumps(to_json(comparison), indent=1) + "\n"),
+        "json": ("compare.json", document),
     }
-    paths = dict(pictures)
-    for key, (name, text) in texts.items():
-        paths[key] = target / name
-        _replace(paths[key], text)
+    pictures = {name: target / f"{name}.svg" for name in _PICTURES}
+    paths = {**pictures, **{key: target / name for key, (name, _) in texts.items()}}
     paths["html"] = target / "report.html"
-    write_html(comparison, [_run_info(run) for run in given], pictures, paths["html"])
+    if _is_written(paths, document):
+        return paths
+    _draw(comparison, target)
+    from symact.report import write_html
+
+    write_html(comparison, facts, pictures, paths["html"])
+    # The JSON comes last: it says that everything else is there.
+    for key, (_, text) in texts.items():
+        _replace(paths[key], text)
     return paths
+
+
+def _is_written(paths: Mapping[str, Path], document: str) -> bool:
+    """Whether a folder holds this very report already."""
+    files = [*paths.values(), *(paths[name].with_suffix(".png") for name in _PICTURES)]
+    return all(path.is_file() for path in files) and (
+        paths["json"].read_text(encoding="utf-8") == document
+    )
 
 
 def _replace(path: Path, text: str) -> None:
@@ -274,7 +311,7 @@ def _run_info(result: Result) -> dict[str, object]:
     }
 
 
-def _draw(comparison: Comparison, folder: Path) -> dict[str, Path]:
+def _draw(comparison: Comparison, folder: Path) -> None:
     from symact import figures
 
     rows, reference = comparison.rows, comparison.reference
@@ -284,10 +321,8 @@ def _draw(comparison: Comparison, folder: Path) -> dict[str, Path]:
     shown = found or [row for row in rows if row.name != reference]
     curves = [curve for row in shown[:_DRAWN] if (curve := _curve(row.formula, row.formula))]
     grey = _curve(reference, next(row.formula for row in rows if row.name == reference))
-    paths = {}
     for suffix in ("png", "svg"):
-        names = ("front", "critical", "distance", "families", "functions")
-        paths = {name: folder / f"{name}.{suffix}" for name in names}
+        paths = {name: folder / f"{name}.{suffix}" for name in _PICTURES}
         figures.front(points, known, paths["front"])
         figures.critical(
             [row.name for row in rows],
@@ -299,7 +334,6 @@ def _draw(comparison: Comparison, folder: Path) -> dict[str, Path]:
         figures.distance(rows, paths["distance"], reference=reference)
         figures.families(rows, paths["families"], reference=reference)
         figures.functions(curves, paths["functions"], reference=grey)
-    return paths
 
 
 def _curve(label: str, formula: str) -> Curve | None:

@@ -140,7 +140,7 @@ def _of_run(result: Result, best: int, many: bool) -> Iterable[Entrant]:
     place = f" of {result.path}" if many and result.path is not None else ""
     for one in found:
         yield Entrant(
-            f"found #{one.id}{place}{_known_as(one.expr)}",
+            f"found #{one.id}{place}",
             "found",
             one.expr,
             show(one.expr),
@@ -148,8 +148,10 @@ def _of_run(result: Result, best: int, many: bool) -> Iterable[Entrant]:
         )
 
 
-def _known_as(expr: Expr) -> str:
-    """Return `` = NAME`` where the zoo has these very values."""
+def known_as(expr: Expr | None) -> str:
+    """Return `` = NAME`` where the zoo has these very values, else ``""``."""
+    if expr is None:
+        return ""
     own = fingerprint(evaluate(expr, GRID))
     with np.errstate(all="ignore"):
         for known in zoo.known():

@@ -11,6 +11,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from symact.protocol import SHELLS
 
@@ -118,6 +119,31 @@ def to_json(comparison: Comparison) -> dict[str, object]:
         "friedman": None if comparison.friedman is None else _finite(comparison.friedman),
         "baselines": {name: _finite(value) for name, value in comparison.baselines.items()},
     }
+
+
+def from_json(document: Mapping[str, Any]) -> Comparison:
+    """Return the comparison that :func:`to_json` wrote; None becomes NaN."""
+    rows = []
+    for stored in document["rows"]:
+        values = {key: _number(value) for key, value in stored.items()}
+        values["families"] = {name: _number(own) for name, own in stored["families"].items()}
+        for key in ("shells", "rates"):
+            values[key] = tuple(map(_number, stored[key]))
+        rows.append(Row(**{**values, "latex": stored["latex"]}))
+    values = {key: document[key] for key in ("protocol", "tasks", "seeds", "task", "reference")}
+    return Comparison(
+        **values,
+        rows=rows,
+        sizes=tuple((width, depth) for width, depth in document["sizes"]),
+        pairs=tuple(tuple(map(_number, line)) for line in document["pairs"]),
+        cliques=tuple(map(tuple, document["cliques"])),
+        friedman=document["friedman"],
+        baselines={name: _number(value) for name, value in document["baselines"].items()},
+    )
+
+
+def _number(value: Any) -> Any:
+    return math.nan if value is None else value
 
 
 def to_csv(comparison: Comparison) -> str:
@@ -242,6 +268,7 @@ def _row_to_json(row: Row) -> dict[str, object]:
         "name": row.name,
         "kind": row.kind,
         "formula": row.formula,
+        "latex": row.latex,
         "ood": _finite(row.ood),
         "ratio": _finite(row.ratio),
         "low": _finite(row.low),

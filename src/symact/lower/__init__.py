@@ -53,9 +53,9 @@ def to_sympy(expr: Expr) -> sympy.Expr:
 
 def to_latex(expr: Expr) -> str:
     """Print as LaTeX."""
-    from symact.lower import _sympy
+    from symact.lower import _latex
 
-    return _sympy.to_latex(expr)
+    return _latex.to_latex(expr)
 
 
 def to_torch(expr: Expr, *, compile: bool = False) -> torch.nn.Module:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symact import stats
 from symact.protocol import Form
-from symact.score._full import FullTrainer
 from symact.score._function import Function
 from symact.score._networks import ENTROPY, Data, pack
 from symact.tasks import Task
+
+if TYPE_CHECKING:
+    from symact.score._full import FullTrainer
 
 Errors = NDArray[np.float64]
 
@@ -101,6 +104,8 @@ class Judge:
         self, use: str, size: int, rate: float, functions: Sequence[Function]
     ) -> NDArray[np.float64]:
         """Return errors [function, instance, seed, 4] of networks of one size."""
+        from symact.score._full import FullTrainer
+
         data, seeds = (self._tuning_data, 1) if use == "tuning" else (self.data, self.seeds)
         key = (use, size)
         if key not in self._trainers:

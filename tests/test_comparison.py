@@ -1,0 +1,139 @@
+"""Any mix of functions under one judge, each trained once, and answers that stay."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import symact
+from symact import zoo
+from symact.comparison import compare, write_report
+from symact.errors import SymactError
+from symact.expr import parse
+from symact.protocol import COMPARED, Form
+from symact.score import Plan
+from symact.table import from_json, to_json
+
+FORM = Form("tiny", ((8, 2), (8, 1)), (1e-2, 3e-2), tuning=1, per_family=2, seeds=2, steps=20)
+
+
+class Steps:
+    """Counts what is trained."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, place: int, total: int, name: str) -> None:
+        self.names.append(name)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    plan = Plan(generation=20, selection_instances=1, finalists=3)
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    return symact.search("pointwise", "polynomial", budget=12, seed=3, out=folder, plan=plan)
+
+
+def test_each_function_is_trained_once_and_a_new_one_alone(tmp_path):
+    steps = Steps()
+    items = ["GELU", "tanh", "x*tanh(x)"]
+    first = compare(*items, task="polynomial", form=FORM, out=tmp_path, on_step=steps)
+    assert sorted(steps.names) == sorted(items)
+    again = compare(*items, task="polynomial", form=FORM, out=tmp_path, on_step=steps)
+    assert len(steps.names) == 3
+    assert again == first
+    more = compare(*items, "sin", task="polynomial", form=FORM, out=tmp_path, on_step=steps)
+    assert steps.names[3:] == ["sin"]
+    shared = {row.name: row.ood for row in more.rows}
+    assert all(shared[row.name] == row.ood for row in first.rows)
+    # The same values under another text are another question; the same text is not.
+    compare(["tanh", "GELU"], task="polynomial", form=FORM, out=tmp_path, on_step=steps)
+    assert len(steps.names) == 4
+
+
+def test_names_paths_expressions_and_known_functions_can_be_mixed(tmp_path, run):
+    found = compare(
+        *[run, parse("sin(x)"), zoo.find("tanh"), "0.5*x*tanh(x)"],
+        task="polynomial",
+        form=FORM,
+    )
+    kinds = {row.name: row.kind for row in found.rows}
+    assert kinds["sin(x)"] == kinds["0.5*x*tanh(x)"] == "imported"
+    assert kinds["tanh"] == kinds["GELU"] == "zoo"
+    assert any(kind == "found" for kind in kinds.values())
+    assert found.protocol == "1.0-tiny"
+    assert found.sizes == FORM.sizes
+    for row in found.rows:
+        assert row.low <= row.ratio <= row.high
+        assert len(row.rates) == len(FORM.sizes)
+        assert set(row.rates) <= set(FORM.rates)
+    reference = next(row for row in found.rows if row.name == "GELU")
+    assert (reference.ratio, reference.p) == (1, 1)
+    assert len(found.pairs) == len(found.rows)
+    assert np.mean([row.rank for row in found.rows]) == pytest.approx((len(found.rows) + 1) / 2)
+
+
+def test_a_run_alone_stands_beside_the_usual_functions_and_remembers_them(run):
+    steps = Steps()
+    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    found = compare(run, form=one, on_step=steps)
+    assert set(COMPARED) <= {row.name for row in found.rows}
+    formulas = {row.formula for row in found.rows}
+    assert len(steps.names) == len(formulas)  # a found one may be one of the usual
+    assert compare(run.path, form=one, on_step=steps) == found
+    assert len(steps.names) == len(formulas)
+
+
+def test_two_runs_name_their_functions_apart(run, tmp_path):
+    plan = Plan(generation=20, selection_instances=1, finalists=3)
+    other = symact.search(
+        "pointwise", "polynomial", budget=12, seed=4, out=tmp_path / "b", plan=plan
+    )
+    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    found = compare(run, other, "GELU", form=one, best=1)
+    names = [row.name for row in found.rows if row.kind == "found"]
+    assert len(names) == 2
+    assert any(str(run.path) in name for name in names)
+    assert any(str(other.path) in name for name in names)
+
+
+def test_a_report_is_drawn_once_and_again_when_something_changed(tmp_path):
+    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    found = compare("GELU", "sin", task="polynomial", form=one)
+    paths = write_report([], found, tmp_path)
+    times = {key: path.stat().st_mtime_ns for key, path in paths.items()}
+    assert write_report([], found, tmp_path) == paths
+    assert {key: path.stat().st_mtime_ns for key, path in paths.items()} == times
+    paths["families"].unlink()
+    write_report([], found, tmp_path)
+    assert paths["families"].exists()
+    more = compare("GELU", "sin", "tanh", task="polynomial", form=one)
+    write_report([], more, tmp_path)
+    assert "tanh" in paths["html"].read_text()
+
+
+def test_a_comparison_survives_json():
+    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    found = compare("GELU", "sin", "exp(x**2)", task="polynomial", form=one)
+    document = json.loads(json.dumps(to_json(found), allow_nan=False))
+    assert to_json(from_json(document)) == to_json(found)
+
+
+@pytest.mark.parametrize(
+    ("items", "changes", "message"),
+    [
+        (["GLU2"], {}, "no run or program is called 'GLU2' here"),
+        (["tanh(x"], {}, "column"),
+        (["GELU"], {"form": "quik"}, "did you mean 'quick'"),
+        (["GELU"], {"task": "digit"}, "did you mean 'digits'"),
+        (["GELU"], {"device": "tpu"}, "unknown device"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_before_anything_is_trained(items, changes, message):
+    steps = Steps()
+    with pytest.raises(SymactError, match=message.replace("(", r"\(")) as caught:
+        compare(*items, on_step=steps, **changes)
+    assert "\n" not in str(caught.value)
+    assert steps.names == []
