@@ -24,7 +24,7 @@ from symact.score._stack import Span, Stack
 
 #: Networks of a stack on the CPU, which one thread trains: enough to fill the batched products,
 #: few enough that a layer's activations stay near the core.
-CPU_NETWORKS = 12
+CPU_NETWORKS, LEAST_NETWORKS = 12, 4
 #: On a GPU larger stacks pay; 24 networks of the full protocol take about 20 MB.
 GPU_NETWORKS = 1536
 
@@ -83,6 +83,10 @@ class FullTrainer:
         each = count * seeds
         is_cpu = self.device.type == "cpu"
         limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
+        threads = torch.get_num_threads()
+        workers = threads if is_cpu else 1
+        if is_cpu:  # no core shall wait where there are few networks; results do not depend on it
+            limit = min(limit, max(LEAST_NETWORKS, -(-len(exprs) * each // workers)))
         errors = np.full((len(exprs) * each, 4), np.nan)
         # Functions of batch statistics are stacked apart: they cannot take the fused kernels. A
         # module has a stack of its own.
@@ -101,8 +105,6 @@ class FullTrainer:
             if len(cut)
         ]
         stop = threading.Event()
-        threads = torch.get_num_threads()
-        workers = threads if is_cpu else 1
         torch.set_num_threads(1 if is_cpu else threads)
         pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
         try:
