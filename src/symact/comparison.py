@@ -161,7 +161,7 @@ def _digest(judge: Judge, found: Sequence[Entrant]) -> str:
         judge.task.name,
         [instance.name for instance in judge.instances],
         judge.seeds,
-        [(entrant.name, entrant.kind, entrant.key) for entrant in found],
+        [(entrant.name, entrant.kind, entrant.key, entrant.note) for entrant in found],
     ]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
@@ -236,6 +236,7 @@ def _row(
         skill_mean=stats.skill(errors, base["mean"], families),
         skill_linear=stats.skill(errors, base["linear"], families),
         rates=judged.rates,
+        note=entrant.note,
     )
 
 

@@ -119,7 +119,8 @@ def _row(row: Row, families: list[str]) -> str:
         number_text(row.id_ratio),
         number_text(row.flops),
         *(number_text(row.families.get(family, float("nan"))) for family in families),
-        f"<code>{escape(row.formula)}</code>",
+        f"<code>{escape(row.formula)}</code>"
+        + (f"<br><small>{escape(row.note)}</small>" if row.note else ""),
     ]
     kind = "found" if row.kind == "found" else "known"
     return f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

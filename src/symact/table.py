@@ -46,6 +46,7 @@ class Row:
         skill_mean: OOD skill against predicting the mean of the training targets.
         skill_linear: OOD skill against a linear model; 1 is perfect, below 0 worse than it.
         rates: The learning rate of each size of network.
+        note: Where it comes from and what was reported of it there, "" for nothing to say.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Row:
     skill_mean: float = math.nan
     skill_linear: float = math.nan
     rates: tuple[float, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,7 @@ _FIELDS = (
     "rank",
     "skill_mean",
     "skill_linear",
+    "note",
 )
 
 #: The columns people read: heading, whether it is a number, and the cell. The formula is last.
@@ -285,6 +288,7 @@ def _row_to_json(row: Row) -> dict[str, object]:
         "skill_mean": _finite(row.skill_mean),
         "skill_linear": _finite(row.skill_linear),
         "rates": [_finite(rate) for rate in row.rates],
+        "note": row.note,
     }
 
 
