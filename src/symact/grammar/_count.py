@@ -85,7 +85,7 @@ class SentenceCount:
         """
         groups = self._language.groups
         simple = all(group.simple for group in groups)
-        if not simple or not self._state(sentence) & self._language.start:
+        if not simple or not self._language.mask(sentence) & self._language.start:
             return None
         before = sum(self.sentences(size) for size in range(1, sentence.size))
         start = self._language.start
@@ -122,17 +122,6 @@ class SentenceCount:
                     known |= mask
             known = self._steps[op, states] = self._language.close(known)
         return known
-
-    def _state(self, expr: Expr) -> int:
-        """Return the state of a tree; of grammars without rules that use an argument twice."""
-        states: dict[Expr, int] = {}
-        for node in distinct(expr):
-            states[node] = (
-                self._step(node.op, tuple(states[arg] for arg in node.args))
-                if node.args
-                else self._leaves.get(node, 0)
-            )
-        return states[expr]
 
     # Counting.
 
@@ -182,7 +171,9 @@ class SentenceCount:
                     if all(state & bit for state, bit in zip(states, bits, strict=True)):
                         made |= mask
                 if made:
-                    old = self._state_of(group.template, dict(zip(group.holes, states, strict=True)))
+                    old = self._state_of(
+                        group.template, dict(zip(group.holes, states, strict=True))
+                    )
                     count = math.prod(count for _, count in choice)
                     moved.append((old, self._language.close(old | made), count))
         for old, new, count in moved:
@@ -205,8 +196,8 @@ class SentenceCount:
         """Return the trees of the same size that stand before this one."""
         less: dict[int, int] = {}
         if not tree.args:
-            leaves = list(self._leaves.items())
-            for leaf, mask in itertools.takewhile(lambda item: item[0] != tree, leaves):
+            leaves = self._leaves.items()
+            for _, mask in itertools.takewhile(lambda item: item[0] != tree, leaves):
                 _add(less, mask, 1)
             return less
         self._of(tree.size)
@@ -219,7 +210,7 @@ class SentenceCount:
             if sizes < own:
                 self._combine(less, tree.op, [self._trees[s] for s in sizes])
         for i, arg in enumerate(tree.args):
-            same = [{self._state(other): 1} for other in tree.args[:i]]
+            same = [{self._language.mask(other): 1} for other in tree.args[:i]]
             free = [self._trees[s] for s in own[i + 1 :]]
             self._combine(less, tree.op, [*same, self._less(arg), *free])
         return less

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from symact.errors import GrammarError
-from symact.expr import Expr, const, fold, show, var
-from symact.grammar._grammar import HOLES, Constants, Grammar, Production
+from symact.expr import Expr, const, distinct, fold, show, var
+from symact.grammar._grammar import HOLES, Constants, Grammar, Production, match
 from symact.ops import PRIMITIVES, VAR
 
 #: The literals of an enumeration where a grammar draws its own from a range: a small and a large
@@ -181,6 +181,22 @@ class Language:
             and swapped == set(signatures),
         )
 
+    def mask(self, expr: Expr) -> int:
+        """Return the bits of all that an expression may be asked for as, 0 for nothing."""
+        leaves = dict(self.leaves)
+        masks: dict[Expr, int] = {}
+        for node in distinct(expr):
+            made = leaves.get(node, 0)
+            for group in self.groups:
+                bindings = match(group.template, node, {}) if node.args else None
+                if bindings is not None:
+                    own = [masks[bindings[hole]] for hole in group.holes]
+                    for bits, result in group.signatures:
+                        if all(state & bit for state, bit in zip(own, bits, strict=True)):
+                            made |= result
+            masks[node] = made
+        return masks[expr]
+
     def close(self, mask: int) -> int:
         """Add what rules that only rename an argument make of a mask."""
         grown = True
@@ -214,7 +230,9 @@ def _checked(grammar: Grammar, constants: Iterable[float] | None) -> tuple[float
         return default_constants(grammar.constants)
     values = tuple(dict.fromkeys(float(value) + 0.0 for value in constants))
     if values and grammar.constants is None:
-        raise GrammarError(f"grammar '{grammar.name}' has no literals, got {show(const(values[0]))}")
+        raise GrammarError(
+            f"grammar '{grammar.name}' has no literals, got {show(const(values[0]))}"
+        )
     if not all(map(math.isfinite, values)):
         raise GrammarError(f"the literals of an enumeration are finite numbers, got {values}")
     return values

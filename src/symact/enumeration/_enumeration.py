@@ -22,33 +22,23 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from symact.enumeration._kept import Level, Made, Seen, empty, runs
+from symact.enumeration._values import SKEWED, Maker, key, keys
 from symact.errors import GrammarError
-from symact.expr import Expr, distinct, fold, show, substitute, uses_statistics, var
-from symact.grammar import Grammar
-from symact.grammar._count import SentenceCount
-from symact.grammar._language import Group, Language, union
-from symact.lower import evaluate
-from symact.ops import CONST, PRIMITIVES, VAR
+from symact.expr import Expr, substitute, uses_statistics
+from symact.grammar import Grammar, Group, Language, SentenceCount, union
+from symact.ops import VAR
 from symact.score._screen import GRID
 
-#: Distinct expressions that an enumeration keeps unless it is told otherwise; 50 bytes each, and
-#: 1.1 KB more for each of the first :data:`_MOST_STORED`, whose values stay in memory.
-LIMIT = 1_000_000
-_MOST_STORED = 100_000
+#: Distinct expressions that an enumeration keeps unless it is told otherwise, 50 bytes each, and
+#: 1.1 KB more where their values stay in memory.
+LIMIT = 500_000
 #: Candidates that are evaluated in one call.
-_CHUNK = 2048
-
-#: The second tensor for functions of batch statistics: not symmetric, no round numbers.
-_SKEWED = np.random.default_rng(1710).normal(0.7, 2.3, 117)
-
-#: Multipliers of the hash of a row of values: 64 bits, so that among a million functions two
-#: different ones share a hash with probability 3e-8.
-_WEIGHTS = np.random.default_rng(5941).integers(1, 2**63, GRID.size + _SKEWED.size, dtype=np.uint64)
+CHUNK = 2048
 
 #: What is called after each chunk: the size in work, expressions kept and sentences found so far.
 OnSize = Callable[[int, int, int], None]
@@ -121,24 +111,6 @@ class Found:
     estimate: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Level:
-    """Expressions of one size: their groups, arguments (by number), masks and keys.
-
-    ``children`` is int32 [expression, 3], ``values`` [expression, point] or None where they are
-    computed when needed.
-    """
-
-    first: int
-    group: NDArray[np.int16]
-    children: NDArray[np.int32]
-    mask: NDArray[np.int64]
-    values: NDArray[np.float64] | None
-
-    def __len__(self) -> int:
-        return len(self.mask)
-
-
 class Enumeration:
     """The sentences of a grammar in order: by size, then by the order in which they are made.
 
@@ -169,11 +141,12 @@ class Enumeration:
         self.language = Language(grammar, constants, depth)
         self.limit = limit
         groups = self.language.groups
-        self._reads_batch = any(uses_statistics(group.template) for group in groups)
-        self._points = np.concatenate([GRID, _SKEWED]) if self._reads_batch else GRID
-        self._makers = [_Maker(group, self._points) for group in groups]
-        self._levels: list[_Level] = [_Level(0, *_empty(), None)]
-        self._seen = _Seen()
+        #: Whether its sentences may read batch statistics.
+        self.reads_batch = any(uses_statistics(group.template) for group in groups)
+        self._points = np.concatenate([GRID, SKEWED]) if self.reads_batch else GRID
+        self._makers = [Maker(group, self._points) for group in groups]
+        self._levels: list[Level] = [Level(0, *empty(), None)]
+        self._seen = Seen()
         self._kept = 0
         self._sentences = array("q")
         self._keys = array("Q")
@@ -184,7 +157,7 @@ class Enumeration:
         self.complete_size = 0
         #: Whether there is no larger sentence.
         self.exhausted = False
-        self._open = _Made(0)
+        self._open = Made(0)
         self._steps = self._run()
 
     # What was found.
@@ -247,10 +220,10 @@ class Enumeration:
         Args:
             expr: An expression of x; it need not be a sentence.
         """
-        place = self._place(self.key(expr))
+        place = self._place(key(expr, self.reads_batch))
         first = None if place is None else self.sentence(place).expr
         counter = self._counter()
-        is_sentence = self._is_sentence(expr)
+        is_sentence = bool(self.language.mask(expr) & self.language.start)
         size = first.size if first is not None else expr.size if is_sentence else None
         is_exact = first is not None or (is_sentence and self.complete_size >= expr.size - 1)
         smaller = of_size = number = None
@@ -270,17 +243,6 @@ class Enumeration:
         found = np.flatnonzero(np.frombuffer(self._keys, dtype=np.uint64) == np.uint64(key))
         return int(found[0]) + 1 if len(found) else None
 
-    def _is_sentence(self, expr: Expr) -> bool:
-        """Whether the language derives an expression: its grammar and its literals do."""
-        literals = {node.number for node in distinct(expr) if node.op == CONST}
-        known = set(self.constants) | {
-            node.number
-            for group in self.language.groups
-            for node in distinct(group.template)
-            if node.op == CONST
-        }
-        return self.language.depth is None and literals <= known and bool(self.grammar.derive(expr))
-
     def _estimate(self, size: int, number: int) -> float | None:
         counter, done = self._counter(), self.complete_size
         counts = self.counts()
@@ -294,14 +256,6 @@ class Enumeration:
             share = last * (last / before) ** (later - done)
             total += share * (counter.sentences(later) if later < size else number)
         return total
-
-    def key(self, expr: Expr) -> int:
-        """Return the hash of the values of an expression, by which they are compared."""
-        with np.errstate(all="ignore"):
-            own = evaluate(expr, GRID)
-            if self._reads_batch:
-                own = np.concatenate([own, evaluate(expr, _SKEWED)])
-        return int(_keys(own[None])[0])
 
     # The work.
 
@@ -339,14 +293,14 @@ class Enumeration:
                 self.exhausted = True
                 yield
                 return
-            made = self._open = _Made(self._kept)
+            made = self._open = Made(self._kept)
             self._distinct.append(0)
             if size == 1:
                 self._keep_leaves(made)
                 yield
             for number, maker in enumerate(self._makers):
                 for sizes in maker.group.splits(size):
-                    if any(own > most for own, most in zip(sizes, largest[number], strict=True)):
+                    if any(own > top for own, top in zip(sizes, largest[number], strict=True)):
                         continue
                     for arguments, masks in self._candidates(maker.group, sizes):
                         values = maker(*map(self._values, arguments))
@@ -354,20 +308,20 @@ class Enumeration:
                         yield
             level = made.level()
             self._levels.append(level)
-            self._open = _Made(self._kept)
+            self._open = Made(self._kept)
             self.complete_size = size
-            masks = union(np.unique(level.mask).tolist())
-            for maker, sizes in zip(self._makers, largest, strict=True):
+            reached = union(np.unique(level.mask).tolist())
+            for maker, most in zip(self._makers, largest, strict=True):
                 group = maker.group
-                for position in range(len(sizes)):
-                    if masks & group.asked(position):
-                        sizes[position] = size
-                if all(sizes):
-                    uses = zip(group.uses, sizes, strict=True)
+                for position in range(len(most)):
+                    if reached & group.asked(position):
+                        most[position] = size
+                if all(most):
+                    uses = zip(group.uses, most, strict=True)
                     bound = max(bound, group.own + sum(use * own for use, own in uses))
             yield
 
-    def _keep_leaves(self, made: _Made) -> None:
+    def _keep_leaves(self, made: Made) -> None:
         for number, (leaf, mask) in enumerate(self.language.leaves):
             values = self._points if leaf.op == VAR else np.full_like(self._points, leaf.number)
             children = [np.array([number], dtype=np.int32)]
@@ -389,8 +343,8 @@ class Enumeration:
             return
         table = _results(group, [masks for masks, _ in states])
         codes = [code for _, code in states]
-        for start in range(0, math.prod(shape), _CHUNK):
-            flat = np.arange(start, min(start + _CHUNK, math.prod(shape)))
+        for start in range(0, math.prod(shape), CHUNK):
+            flat = np.arange(start, min(start + CHUNK, math.prod(shape)))
             places = np.unravel_index(flat, shape)
             masks = table[tuple(code[place] for code, place in zip(codes, places, strict=True))]
             wanted = masks != 0
@@ -402,7 +356,7 @@ class Enumeration:
 
     def _keep(
         self,
-        made: _Made,
+        made: Made,
         size: int,
         group: int,
         arguments: Sequence[NDArray[np.int32]],
@@ -410,18 +364,18 @@ class Enumeration:
         values: NDArray[np.float64],
     ) -> None:
         """Keep what is new for some type, up to the limit."""
-        keys = _keys(values)
-        fresh, new = self._seen.add(keys, masks, self.limit - self._kept)
+        own_keys = keys(values)
+        fresh, new = self._seen.add(own_keys, masks, self.limit - self._kept)
         stored = made.stores(len(fresh), len(self._points))
         made.add(group, [own[fresh] for own in arguments], new, values[fresh] if stored else None)
         is_sentence = (new & self.language.start) != 0
         numbers = self._kept + np.flatnonzero(is_sentence)
         self._sentences.frombytes(numbers.astype(np.int64).tobytes())
-        self._keys.frombytes(keys[fresh][is_sentence].tobytes())
+        self._keys.frombytes(own_keys[fresh][is_sentence].tobytes())
         self._distinct[size] += len(numbers)
         self._kept += len(fresh)
 
-    def _level_of(self, number: int) -> _Level:
+    def _level_of(self, number: int) -> Level:
         if number >= self._open.first:
             return self._open.level()
         return next(level for level in reversed(self._levels) if level.first <= number)
@@ -438,7 +392,7 @@ class Enumeration:
             chosen = np.flatnonzero(groups == group)
             maker = self._makers[group]
             # Arguments of one call are of one size, as what made these expressions was called.
-            for part in _runs(level.children[own[chosen]], self._levels):
+            for part in runs(level.children[own[chosen]], self._levels):
                 children = level.children[own[chosen[part]]][:, : len(maker.group.uses)]
                 values[chosen[part]] = maker(*map(self._values, children.T))
         return values
@@ -448,169 +402,12 @@ class Enumeration:
         own = number - level.first
         group, children = int(level.group[own]), level.children[own]
         if group < 0:
-            return self.language.leaves[children[0]][0]
+            return self.language.leaves[int(children[0])][0]
         maker = self._makers[group].group
         args = [self._expr(int(child)) for child in children[: len(maker.uses)]]
         if maker.simple:
             return Expr(maker.template.op, tuple(args))
         return substitute(maker.template, dict(zip(maker.holes, args, strict=True)))
-
-
-class _Made:
-    """The expressions of a size in the making."""
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self._groups: list[NDArray[np.int16]] = []
-        self._children: list[NDArray[np.int32]] = []
-        self._masks: list[NDArray[np.int64]] = []
-        self._values: list[NDArray[np.float64]] | None = []
-        self._count = 0
-        self._level: _Level | None = None
-
-    def stores(self, more: int, points: int) -> bool:
-        """Whether the values of so many more are to stay in memory."""
-        self._count += more
-        if self._count > _MOST_STORED:
-            self._values = None
-        return self._values is not None
-
-    def add(
-        self,
-        group: int,
-        children: Sequence[NDArray[np.int32]],
-        masks: NDArray[np.int64],
-        values: NDArray[np.float64] | None,
-    ) -> None:
-        rows = np.zeros((len(masks), 3), dtype=np.int32)
-        for column, own in enumerate(children):
-            rows[:, column] = own
-        self._level = None
-        self._groups.append(np.full(len(masks), group, dtype=np.int16))
-        self._children.append(rows)
-        self._masks.append(masks)
-        if values is not None and self._values is not None:
-            self._values.append(values)
-
-    def level(self) -> _Level:
-        """Return them as they are now."""
-        if self._level is None:
-            group, children, mask = _empty()
-            self._level = _Level(
-                self.first,
-                np.concatenate([group, *self._groups]),
-                np.concatenate([children, *self._children]),
-                np.concatenate([mask, *self._masks]),
-                np.concatenate(self._values) if self._values else None,
-            )
-        return self._level
-
-
-class _Seen:
-    """The keys of values seen so far, each with the types it was seen as.
-
-    Most are in a sorted array, the latest in a dictionary: half the memory of a dictionary of all.
-    """
-
-    def __init__(self) -> None:
-        self._keys = np.empty(0, dtype=np.uint64)
-        self._masks = np.empty(0, dtype=np.int64)
-        self._recent: dict[int, int] = {}
-
-    def add(
-        self, keys: NDArray[np.uint64], masks: NDArray[np.int64], most: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return which of them are new for some type, in order, and for which types."""
-        old = np.zeros(len(keys), dtype=np.int64)
-        if len(self._keys):
-            at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-            old = np.where(self._keys[at] == keys, self._masks[at], 0)
-        fresh, new = [], []
-        left = masks & ~old
-        for i in np.flatnonzero(left).tolist():
-            key = int(keys[i])
-            known = self._recent.get(key, 0)
-            mask = int(left[i]) & ~known
-            if mask:
-                if len(fresh) >= most:
-                    break
-                self._recent[key] = known | mask
-                fresh.append(i)
-                new.append(mask)
-        if len(self._recent) > max(100_000, len(self._keys) // 8):
-            self._settle()
-        return np.array(fresh, dtype=np.int64), np.array(new, dtype=np.int64)
-
-    def _settle(self) -> None:
-        count = len(self._recent)
-        keys = np.fromiter(self._recent.keys(), dtype=np.uint64, count=count)
-        masks = np.fromiter(self._recent.values(), dtype=np.int64, count=count)
-        keys, masks = np.concatenate([self._keys, keys]), np.concatenate([self._masks, masks])
-        order = np.argsort(keys, kind="stable")
-        keys, masks = keys[order], masks[order]
-        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-        self._keys, self._masks = keys[starts], np.bitwise_or.reduceat(masks, starts)
-        self._recent = {}
-
-
-class _Maker:
-    """Computes what a group makes of the values of its arguments."""
-
-    def __init__(self, group: Group, points: NDArray[np.float64]) -> None:
-        from symact.lower._rows import Rows
-
-        self.group = group
-        self._points = points
-        self._names = (*group.holes, "x")
-        self._uses_x = any(n.op == VAR and n.value == "x" for n in distinct(group.template))
-        parts = [group.template]
-        if uses_statistics(group.template):
-            parts = [_node(n) for n in distinct(group.template) if n.args and not _is_statistic(n)]
-        names = (*group.holes, "x") if self._uses_x else group.holes
-        self._whole = None if uses_statistics(group.template) else Rows(group.template, names)
-        self._parts = {} if self._whole else {p.op: Rows(p, _HOLES[: len(p.args)]) for p in parts}
-
-    def __call__(self, *arguments: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values [expression, point] from those of each argument."""
-        x = [np.broadcast_to(self._points, arguments[0].shape)] if self._uses_x else []
-        with np.errstate(all="ignore"):
-            if self._whole is not None:
-                return self._whole(*arguments, *x)
-            known = dict(zip(self._names, [*arguments, *x], strict=False))
-            return fold(self.group.template, lambda node, args: self._visit(node, args, known))
-
-    def _visit(self, node: Expr, args: Sequence[Any], known: dict[str, Any]) -> Any:
-        if node.op == VAR:
-            return known[str(node.value)]
-        if node.op == CONST:
-            return np.full_like(known["a"], node.number)
-        if not _is_statistic(node):
-            return self._parts[node.op](*args)
-        reduce = np.mean if node.op == "mean" else np.std
-        (values,) = args
-        parts = np.split(values, [GRID.size], axis=1)
-        return np.concatenate(
-            [np.broadcast_to(reduce(p, axis=1, keepdims=True), p.shape) for p in parts], axis=1
-        )
-
-
-_HOLES = ("a", "b", "c")
-
-
-def _node(expr: Expr) -> Expr:
-    return Expr(expr.op, tuple(map(var, _HOLES[: len(expr.args)])))
-
-
-def _is_statistic(expr: Expr) -> bool:
-    return bool(expr.args) and PRIMITIVES[expr.op].statistic
-
-
-def _empty() -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.int64]]:
-    return (
-        np.empty(0, dtype=np.int16),
-        np.empty((0, 3), dtype=np.int32),
-        np.empty(0, dtype=np.int64),
-    )
 
 
 def _results(group: Group, masks: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -620,25 +417,6 @@ def _results(group: Group, masks: Sequence[NDArray[np.int64]]) -> NDArray[np.int
         fits = [(own & bit) != 0 for own, bit in zip(masks, bits, strict=True)]
         table[np.ix_(*fits)] |= result
     return table
-
-
-def _runs(children: NDArray[np.int32], levels: Sequence[_Level]) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows whose arguments have the same sizes, together."""
-    firsts = np.array([level.first for level in levels])
-    sizes = np.searchsorted(firsts, children, side="right")
-    _, codes = np.unique(sizes, axis=0, return_inverse=True)
-    for code in range(int(codes.max()) + 1):
-        yield np.flatnonzero(codes.reshape(-1) == code)
-
-
-def _keys(values: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """Hash rows of values rounded as :func:`symact.score._screen.fingerprint` rounds them."""
-    values = values + 0.0
-    bits = values.view(np.int64)
-    rounded = (bits + (1 << 30)) >> 31  # keeps 22 bits of the mantissa, the leading one included
-    rounded[np.abs(values) < 1e-12] = 0
-    rounded[np.isnan(values)] = -1
-    return np.asarray(rounded.view(np.uint64) @ _WEIGHTS[: values.shape[1]])
 
 
 def enumerate_grammar(
@@ -672,14 +450,3 @@ def enumerate_grammar(
     found = Enumeration(chosen, constants=constants, depth=depth, limit=limit)
     found.extend(nodes=nodes, on_progress=on_progress)
     return found
-
-
-def describe(found: Found, enumeration: Enumeration) -> str:
-    """Say in one sentence where a function stands."""
-    head = f"{show(found.expr)}:"
-    if found.size is None:
-        done = enumeration.complete_size
-        return f"{head} no sentence, and none of up to {done} nodes equals it"
-    if found.first is not None:
-        return f"{head} {found.size} nodes, place {found.place} among the distinct functions"
-    return f"{head} {found.size} nodes"
