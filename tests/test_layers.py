@@ -19,6 +19,7 @@ HOMES = {
     "numba": {
         "lower/_intrinsics.py",
         "lower/_kernels.py",
+        "lower/_rows.py",
         "lower/_single.py",
         "lower/_stream.py",
         "lower/_tape.py",

@@ -126,7 +126,7 @@ def search(
     ] = "5m",
     seed: Annotated[int, typer.Option(min=0, help="Of proposals and search draws.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run directory to make.")] = None,
-    proposer: Annotated[str, typer.Option(help="gp or random.")] = "gp",
+    proposer: Annotated[str, typer.Option(help="gp, random or enumerate.")] = "gp",
     judge: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Judge on the test draws at the end.")
     ] = True,
@@ -276,6 +276,61 @@ def _known_json(known: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(known)}
+
+
+@app.command("enumerate")
+def enumerate_(
+    grammar: Annotated[str, typer.Argument(help="A packaged grammar or a TOML file.")],
+    nodes: Annotated[int | None, typer.Option(min=1, help="The largest size.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Nested productions; 2 is one core unit of 'swish'.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Distinct expressions to keep in memory.")
+    ] = 500_000,
+    constant: Annotated[
+        list[float] | None, typer.Option(help="A literal; may be repeated. Instead of the usual.")
+    ] = None,
+    find: Annotated[
+        list[str] | None, typer.Option(help="A zoo name or formula to place; may be repeated.")
+    ] = None,
+    first: Annotated[int, typer.Option(min=0, help="Sentences to print.")] = 20,
+    scaled: Annotated[
+        bool, typer.Option("--up-to-scale", help="Print none that is another one scaled.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the smallest sentences of a grammar, each function once."""
+    from symact import enumeration
+    from symact import zoo as functions
+
+    wanted = [functions.function(text) for text in find or []]
+    found = enumeration.enumerate_grammar(
+        grammar, nodes=nodes, depth=depth, limit=limit, constants=constant or None
+    )
+    report = enumeration.report(found, wanted, first=first, scaled=scaled)
+    print(json.dumps(report, indent=1) if as_json else enumeration.to_text(report))
+
+
+@app.command()
+def correct(
+    function: Annotated[str, typer.Argument(help="A zoo name or a formula.")],
+    eps: Annotated[float, typer.Option(help="The factor; negative to lower the entropy.")] = 0.01,
+    form: Annotated[
+        str | None, typer.Option(help="inverse or held; the first that applies if not given.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Derive a correction of a function by the entropy of its output."""
+    from symact import correction
+    from symact import zoo as functions
+
+    name, expr = functions.function(function)
+    found = correction.correct(expr, eps=eps, form=form)
+    if as_json:
+        print(json.dumps(correction.to_json(found, name), indent=1))
+    else:
+        print(correction.to_text(found, name))
 
 
 @grammar_app.command("list")

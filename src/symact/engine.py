@@ -23,7 +23,7 @@ from symact.errors import GrammarError, ParseError, StoreError, SymactError, Tas
 from symact.expr import Expr, parse, show
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
-from symact.propose import AbstractProposer, Proposal, Told, gp, random
+from symact.propose import AbstractProposer, Proposal, Told, enumerate_all, gp, random
 from symact.protocol import ID_LIMIT, REFERENCE, VERSION
 from symact.result import Result, config_of, non_dominated, result_of
 from symact.score import Ladder, Outcome, Plan, check_device, screen
@@ -35,7 +35,7 @@ from symact.tasks import task as built_in_task
 #: Seconds sympy may spend on a candidate that reaches full training.
 SIMPLIFY_SECONDS = 1.0
 
-PROPOSERS = ("gp", "random")
+PROPOSERS = ("gp", "random", "enumerate")
 
 #: After so many generations in a row without a new candidate a search ends.
 BARREN_GENERATIONS = 20
@@ -91,7 +91,8 @@ def search(
             arguments.
         seed: Of the proposals and of the search draws.
         out: The run directory to make; None keeps the run in memory.
-        proposer: ``"gp"`` or ``"random"``, the baseline.
+        proposer: ``"gp"``, or a baseline: ``"random"``, or ``"enumerate"`` for all sentences,
+            smallest first.
         plan: Sizes of the rungs; None for the default.
         threads: For ridge and mini-training; None for the number of cores.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
@@ -185,6 +186,8 @@ class _Search:
         self.proposer: AbstractProposer = (
             random(grammar, seed=config["seed"])
             if config["proposer"] == "random"
+            else enumerate_all(grammar)
+            if config["proposer"] == "enumerate"
             else gp(grammar, seed=config["seed"], population=plan.population, seeds=seeds)
         )
         self.reference = zoo.find(REFERENCE).expr

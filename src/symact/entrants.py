@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from symact import zoo
-from symact.errors import ParseError, SymactError, ZooError
-from symact.expr import Expr, parse, show
+from symact.errors import SymactError, ZooError
+from symact.expr import Expr, show
 from symact.lower import evaluate
 from symact.protocol import ID_LIMIT
 from symact.result import Found, Result, is_pointwise, load
@@ -103,25 +103,16 @@ def _resolve(item: Item) -> Result | list[Entrant]:
     if isinstance(item, Expr):
         return [of_formula(show(item), item)]
     text = os.fspath(item)
-    try:
-        return [of_zoo(zoo.find(text))]
-    except ZooError as error:
-        unknown = error
-    if os.path.exists(text):
+    is_name = zoo.has(text)
+    if not is_name and os.path.exists(text):
         return load(text) if is_run(text) or _is_empty(text) else _imported(Path(text))
-    if isinstance(item, os.PathLike):
+    if not is_name and isinstance(item, os.PathLike):
         raise SymactError(f"{text}: no such run, program or folder")
     try:
-        return [of_formula(text, parse(text))]
-    except ParseError as error:
-        # A word is meant as a name; anything with structure as a formula.
-        if text.translate(_NAMING).isalnum():
-            raise SymactError(f"no run or program is called '{text}' here, and {unknown}") from None
-        raise ParseError(f"{error} ({unknown})") from None
-
-
-#: Marks that names and paths have beside letters and digits.
-_NAMING = str.maketrans("", "", " -_./\\")
+        _, expr = zoo.function(text)
+    except ZooError as error:
+        raise SymactError(f"no run or program is called '{text}' here, and {error}") from None
+    return [of_zoo(zoo.find(text)) if is_name else of_formula(text, expr)]
 
 
 def _is_empty(folder: str) -> bool:

@@ -35,7 +35,7 @@ _RELATIVE = 1e-9
 _ABSOLUTE = 1e-12
 
 
-class _TimeUp(BaseException):
+class TimeUp(BaseException):
     """Raised by the alarm; no Exception, so that no handler inside sympy swallows it."""
 
 
@@ -56,7 +56,7 @@ def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = No
     """
     if evaluate is None:
         from symact.lower import evaluate
-    return _simplify(expr, seconds if _has_alarm() else 0.0, evaluate)
+    return _simplify(expr, seconds if has_alarm() else 0.0, evaluate)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -108,10 +108,10 @@ def _by_sympy(expr: Expr, seconds: float) -> list[Expr]:
 
     found: list[Expr] = []
     try:
-        with _time_limit(seconds):
+        with time_limit(seconds):
             for form in _sympy_forms(expr):
                 found.append(canonical(form))
-    except _TimeUp:
+    except TimeUp:
         clear_cache()  # it may hold what the alarm left half done
     return found
 
@@ -129,19 +129,20 @@ def _sympy_forms(expr: Expr) -> Iterator[Expr]:
                 yield from_sympy(step(start))
 
 
-def _has_alarm() -> bool:
+def has_alarm() -> bool:
+    """Whether :func:`time_limit` can be used here: in the main thread of a Unix process."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and hasattr(signal, "setitimer") and signal.getsignal(signal.SIGALRM) is not None
 
 
 @contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise ``_TimeUp`` in the block after some time; the earlier alarm comes back afterwards."""
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise ``TimeUp`` in the block after some time; the earlier alarm comes back afterwards."""
     is_armed = True
 
     def ring(signum: int, frame: FrameType | None) -> None:
         if is_armed:
-            raise _TimeUp
+            raise TimeUp
 
     start = time.monotonic()
     handler = signal.signal(signal.SIGALRM, ring)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 
-from symact.errors import ZooError, choices
+from symact.errors import ParseError, ZooError, choices
 from symact.expr import Expr, parse
 
 
@@ -83,9 +83,38 @@ def find(name: str) -> Known:
     return entry
 
 
+def has(name: str) -> bool:
+    """Whether :func:`find` knows a name."""
+    return _folded(name) in _by_folded_name()
+
+
+#: Marks that names and paths have beside letters and digits.
+_NAMING = str.maketrans("", "", " -_./\\")
+
+
 @cache
 def _by_folded_name() -> dict[str, Known]:
     return {_folded(text): entry for entry in known() for text in (entry.name, *entry.aliases)}
+
+
+def function(text: str) -> tuple[str, Expr]:
+    """Read a name of the zoo or a formula; return what to call it and the expression.
+
+    Raises:
+        ZooError: A word that is no name of the zoo.
+        ParseError: A formula that does not parse.
+    """
+    try:
+        entry = find(text)
+    except ZooError as unknown:
+        # A word is meant as a name; anything with structure as a formula.
+        if text.translate(_NAMING).isalnum() and text != "x":
+            raise
+        try:
+            return text, parse(text)
+        except ParseError as error:
+            raise ParseError(f"{error} ({unknown})") from None
+    return entry.name, entry.expr
 
 
 def _folded(name: str) -> str:

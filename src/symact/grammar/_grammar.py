@@ -286,11 +286,11 @@ def _is_hole(template: Expr) -> bool:
 
 def _arguments(production: Production, expr: Expr) -> list[Expr] | None:
     """What a production has to be applied to so that it makes an expression."""
-    bindings = _match(production.template, expr, {})
+    bindings = match(production.template, expr, {})
     return None if bindings is None else [bindings[hole] for hole in HOLES[: len(production.args)]]
 
 
-def _match(template: Expr, expr: Expr, bindings: dict[str, Expr]) -> dict[str, Expr] | None:
+def match(template: Expr, expr: Expr, bindings: dict[str, Expr]) -> dict[str, Expr] | None:
     """Bind the holes of a template so that it equals an expression, None if it cannot."""
     if _is_hole(template):
         hole = str(template.value)
@@ -300,6 +300,6 @@ def _match(template: Expr, expr: Expr, bindings: dict[str, Expr]) -> dict[str, E
     if (template.op, template.value, len(template.args)) != (expr.op, expr.value, len(expr.args)):
         return None
     for part, own in zip(template.args, expr.args, strict=True):
-        if _match(part, own, bindings) is None:
+        if match(part, own, bindings) is None:
             return None
     return bindings

@@ -51,6 +51,20 @@ def to_sympy(expr: Expr) -> sympy.Expr:
     return _sympy.to_sympy(expr)
 
 
+def derivative(expr: Expr) -> Expr:
+    """Return the derivative in x as an expression, at a kink that of one side."""
+    from symact.lower import _sympy
+
+    return _sympy.derivative(expr)
+
+
+def log_slope(expr: Expr) -> Expr:
+    """Return f''/f' as an expression, 0 on flat pieces."""
+    from symact.lower import _sympy
+
+    return _sympy.log_slope(expr)
+
+
 def to_latex(expr: Expr) -> str:
     """Print as LaTeX."""
     from symact.lower import _latex

@@ -397,6 +397,11 @@ def _choose(condition: Any, a: Expr, b: Expr) -> Expr:
         return functools.reduce(lambda c, part: _choose(part, c, b), _ordered(condition.args), a)
     if isinstance(condition, sympy.Or):
         return functools.reduce(lambda c, part: _choose(part, a, c), _ordered(condition.args), b)
+    if condition in (sympy.true, sympy.false):
+        return a if condition == sympy.true else b
+    if isinstance(condition, sympy.ITE):
+        test, then, otherwise = condition.args
+        return _choose(test, _choose(then, a, b), _choose(otherwise, a, b))
     if isinstance(condition, sympy.Not):
         return _choose(condition.args[0], b, a)
     if isinstance(condition, sympy.Eq | sympy.Ne):
@@ -425,3 +430,60 @@ _NAMES: dict[Any, str] = {
     sympy.StrictGreaterThan: "gt",
     sympy.GreaterThan: "ge",
 }
+
+# Derivatives.
+
+
+def derivative(expr: Expr) -> Expr:
+    """Return the derivative in x, piece by piece: at a kink or a jump it is that of one side.
+
+    Raises:
+        SymactError: sympy finds none that the expression language has.
+    """
+    return from_sympy(_regular(_choices(_slope(expr))))
+
+
+def log_slope(expr: Expr) -> Expr:
+    """Return f''/f', the derivative of log|f'|, with common factors cancelled.
+
+    It is 0 on flat pieces, where f' is 0: the limit of a straight piece whose slope vanishes.
+
+    Raises:
+        SymactError: As for :func:`derivative`.
+    """
+    slope = _pieces(_slope(expr))
+    if not isinstance(slope, sympy.Piecewise):
+        return from_sympy(_log_slope(slope))
+    pieces = [(_log_slope(piece), condition) for piece, condition in slope.args]
+    return from_sympy(_pieces(sympy.Piecewise(*pieces)))
+
+
+def _log_slope(slope: Any) -> Any:
+    if slope == 0:
+        return sympy.Integer(0)
+    ratio = sympy.diff(slope, sympy.Symbol("x", real=True)) / slope
+    return min((_regular(ratio), _regular(sympy.cancel(ratio))), key=sympy.count_ops)
+
+
+def _slope(expr: Expr) -> Any:
+    form = to_sympy(expr).replace(Relu, Relu.definition)
+    return sympy.diff(_choices(form), sympy.Symbol("x", real=True))
+
+
+def _choices(form: Any) -> Any:
+    """Write everything that has kinks as a choice between smooth pieces."""
+    form = form.replace(Softsign, Softsign.definition)
+    return form.replace(
+        lambda e: isinstance(e, sympy.Abs | sympy.sign | sympy.Max | sympy.Min),
+        lambda e: e.rewrite(sympy.Piecewise),
+    )
+
+
+def _regular(form: Any) -> Any:
+    """Drop point masses, and write in words of the expression language."""
+    form = form.replace(sympy.DiracDelta, lambda *args: sympy.Integer(0))
+    return form.replace(sympy.erfc, lambda a: 1 - sympy.erf(a))
+
+
+def _pieces(form: Any) -> Any:
+    return sympy.piecewise_fold(_regular(_choices(form)))

@@ -11,7 +11,7 @@ from symact.propose._base import AbstractProposer, Proposal, Told
 if TYPE_CHECKING:
     from symact.grammar import Grammar
 
-__all__ = ["AbstractProposer", "Proposal", "Told", "gp", "random"]
+__all__ = ["AbstractProposer", "Proposal", "Told", "enumerate_all", "gp", "random"]
 
 
 def gp(
@@ -35,3 +35,10 @@ def random(grammar: Grammar, *, seed: int) -> AbstractProposer:
     from symact.propose._gp import RandomProposer
 
     return RandomProposer(grammar, seed)
+
+
+def enumerate_all(grammar: Grammar) -> AbstractProposer:
+    """Return the exhaustive baseline: all sentences, smallest first, each function once."""
+    from symact.propose._enumerate import Enumerator
+
+    return Enumerator(grammar)
