@@ -68,7 +68,8 @@ def test_heavy_libraries_are_imported_only_at_home(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_nothing_is_unpickled_evaluated_or_started(path):
     tree = ast.parse(path.read_text())
-    assert not FORBIDDEN_MODULES & {library for library, _ in imports_of(tree)}
+    allowed = {"subprocess"} if path.name == "_process.py" else set()  # a proposer the user named
+    assert not (FORBIDDEN_MODULES - allowed) & {library for library, _ in imports_of(tree)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             assert getattr(node.func, "id", "") not in FORBIDDEN_CALLS

@@ -14,9 +14,10 @@ from typing import Any, TextIO
 from symact import engine
 from symact.budget import parse_budget
 from symact.comparison import compare, write_report
-from symact.engine import PROPOSERS, Progress
+from symact.engine import Progress
 from symact.errors import BatchError, SymactError, choices
 from symact.grammar import Grammar
+from symact.propose import PROPOSERS, is_known
 from symact.tasks import TASKS
 
 _KEYS = ("out", "grammars", "tasks", "seeds", "budget", "proposer", "compare")
@@ -78,7 +79,7 @@ def load_batch(path: str | Path) -> Batch:
     proposer = _one(file, data, "proposer", (str,), "gp")
     judged = _one(file, data, "compare", (bool,), True)
     out = _one(file, data, "out", (str,), file.stem)
-    if proposer not in PROPOSERS:
+    if not is_known(proposer):
         hint = choices(proposer, PROPOSERS)
         raise BatchError(f"{file}, key 'proposer': unknown proposer '{proposer}'; {hint}")
     try:

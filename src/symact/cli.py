@@ -126,7 +126,9 @@ def search(
     ] = "5m",
     seed: Annotated[int, typer.Option(min=0, help="Of proposals and search draws.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run directory to make.")] = None,
-    proposer: Annotated[str, typer.Option(help="gp, random or enumerate.")] = "gp",
+    proposer: Annotated[
+        str, typer.Option(help="gp, random, enumerate, replay:FILE or exec:'COMMAND'.")
+    ] = "gp",
     judge: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Judge on the test draws at the end.")
     ] = True,
@@ -193,6 +195,9 @@ def compare(
     ] = None,
     as_json: JsonFlag = False,
     quick: Annotated[bool, typer.Option("--quick", help="The short form of the protocol.")] = False,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Best so far over judged candidates, of runs only.")
+    ] = False,
     task: Annotated[str | None, typer.Option(help="A task; the first run's if not given.")] = None,
     per_family: PerFamily = None,
     seeds: Seeds = None,
@@ -209,6 +214,9 @@ def compare(
     from symact.store import is_run
     from symact.table import to_json
 
+    if curves:
+        _print_curves(items or [], out, as_json)
+        return
     runs = [load(item) for item in items or () if is_run(item)]
     folder = out or (runs[0].path if runs else None) or Path("runs/compare")
     comparison = judge(
@@ -570,6 +578,17 @@ def _print_run(result: Result) -> None:
             f"{reference.formula}"
         )
     print(f"best: #{result.best.id}  {result.best.formula}")
+
+
+def _print_curves(runs: list[str], out: Path | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from symact.curves import curves_report, to_text
+
+    found, picture = curves_report(runs, out or Path("runs/curves"))
+    print(json.dumps([asdict(one) for one in found], indent=1) if as_json else to_text(found))
+    if not as_json:
+        print(f"\nfigure: {picture}")
 
 
 def _print_comparison(comparison: Comparison) -> None:

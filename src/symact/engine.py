@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from symact import stats, zoo
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
-from symact.errors import GrammarError, ParseError, StoreError, SymactError, TaskError, ZooError
+from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
 from symact.expr import Expr, parse, show
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
-from symact.propose import AbstractProposer, Proposal, Told, enumerate_all, gp, random
-from symact.protocol import ID_LIMIT, REFERENCE, VERSION
-from symact.result import Result, config_of, non_dominated, result_of
+from symact.propose import REFUSED, AbstractProposer, Proposal, Proposer, Told, adapt, make
+from symact.protocol import REFERENCE, VERSION
+from symact.result import Result, config_of, merit, non_dominated, result_of
 from symact.score import Ladder, Outcome, Plan, check_device, screen
 from symact.simplify import simplify
 from symact.store import Candidate, Scored, Store, create, in_memory, open_run
@@ -34,8 +34,6 @@ from symact.tasks import task as built_in_task
 
 #: Seconds sympy may spend on a candidate that reaches full training.
 SIMPLIFY_SECONDS = 1.0
-
-PROPOSERS = ("gp", "random", "enumerate")
 
 #: After so many generations in a row without a new candidate a search ends.
 BARREN_GENERATIONS = 20
@@ -75,7 +73,7 @@ def search(
     budget: str | int | Budget = "5m",
     seed: int = 0,
     out: str | Path | None = None,
-    proposer: str = "gp",
+    proposer: str | Proposer = "gp",
     plan: Plan | None = None,
     threads: int | None = None,
     device: str | None = None,
@@ -92,7 +90,8 @@ def search(
         seed: Of the proposals and of the search draws.
         out: The run directory to make; None keeps the run in memory.
         proposer: ``"gp"``, or a baseline: ``"random"``, or ``"enumerate"`` for all sentences,
-            smallest first.
+            smallest first. ``"replay:FILE"`` and ``"exec:COMMAND"`` judge what another mutator
+            proposes (``docs/proposers.md``), as does any object with ``ask`` and ``tell``.
         plan: Sizes of the rungs; None for the default.
         threads: For ridge and mini-training; None for the number of cores.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
@@ -104,10 +103,10 @@ def search(
     spent = parse_budget(budget)
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
     target = built_in_task(task) if isinstance(task, str) else task
-    if proposer not in PROPOSERS:
-        raise SymactError(f"unknown proposer '{proposer}'; known: {', '.join(PROPOSERS)}")
     check_device(device)
-    _seed_exprs(chosen)
+    own = None if isinstance(proposer, str) else adapt(proposer, chosen)
+    if isinstance(proposer, str):  # what is wrong with it is said before anything is made
+        _proposer(proposer, chosen, seed, plan or Plan()).close()
     if seed < 0:
         raise TaskError(f"seed must be at least 0, got {seed}")
     store = in_memory() if out is None else create(out)
@@ -118,20 +117,21 @@ def search(
         "task": target.name,
         "budget": str(spent),
         "seed": seed,
-        "proposer": proposer,
+        "proposer": f"python:{type(proposer).__name__}" if own is not None else proposer,
         "plan": asdict(plan or Plan()),
         "versions": _versions(),
     }
     with store.transaction():
         store.put("config", config)
     _write_config(store, config)
-    return _run(store, chosen, target, spent, threads, device, on_progress)
+    return _run(store, chosen, target, spent, threads, device, on_progress, own)
 
 
 def resume(
     path: str | Path,
     *,
     task: Task | None = None,
+    proposer: Proposer | None = None,
     budget: str | int | Budget | None = None,
     threads: int | None = None,
     device: str | None = None,
@@ -142,6 +142,7 @@ def resume(
     Args:
         path: The run directory.
         task: The task again, if it was made from arrays.
+        proposer: The proposer again, if it was an object.
         budget: A new total budget; None for the one the run was given.
         threads: As in :func:`search`.
         device: As in :func:`search`.
@@ -159,37 +160,38 @@ def resume(
             f"{path}: judged by protocol {config['protocol']}, this symact has {VERSION}; "
             "its scores cannot be continued"
         )
+    if proposer is None and config["proposer"].startswith("python:"):
+        raise StoreError(f"{path}: its proposer was an object; pass proposer=")
     if task is None:
         if config["task"] not in TASKS:
             raise StoreError(f"{path}: its task '{config['task']}' came from arrays; pass task=")
         task = built_in_task(config["task"])
     grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
+    own = None if proposer is None else adapt(proposer, grammar)
     if total is None:
         total = parse_budget(config["budget"])
     elif config["budget"] != str(total):
         config["budget"] = str(total)
         with store.transaction():
             store.put("config", config)
-    return _run(store, grammar, task, total, threads, device, on_progress)
+    return _run(store, grammar, task, total, threads, device, on_progress, own)
 
 
 class _Search:
     """The state of a search between two generations."""
 
     def __init__(
-        self, store: Store, grammar: Grammar, ladder: Ladder, plan: Plan, on_progress: OnProgress
+        self,
+        store: Store,
+        grammar: Grammar,
+        ladder: Ladder,
+        plan: Plan,
+        on_progress: OnProgress,
+        proposer: AbstractProposer,
     ) -> None:
-        config = config_of(store)
         self.store, self.ladder, self.plan, self.report = store, ladder, plan, on_progress
         self.grammar = grammar
-        seeds = _seed_exprs(grammar)
-        self.proposer: AbstractProposer = (
-            random(grammar, seed=config["seed"])
-            if config["proposer"] == "random"
-            else enumerate_all(grammar)
-            if config["proposer"] == "enumerate"
-            else gp(grammar, seed=config["seed"], population=plan.population, seeds=seeds)
-        )
+        self.proposer = proposer
         self.reference = zoo.find(REFERENCE).expr
         state = store.get("state") or {"generation": 0, "seconds": 0.0, "judged": 0}
         self.generation: int = state["generation"]
@@ -266,8 +268,8 @@ class _Search:
 
     @property
     def exhausted(self) -> bool:
-        """Whether generations on end brought nothing new: a small grammar has an end."""
-        return self.barren >= BARREN_GENERATIONS
+        """Whether nothing more comes: the proposer says so, or generations on end were barren."""
+        return self.barren >= BARREN_GENERATIONS or self.proposer.finished
 
     def _screen(
         self, proposals: Sequence[Proposal], limit: int | None
@@ -278,6 +280,9 @@ class _Search:
         for proposal in proposals:
             if limit is not None and len(passed) >= limit:
                 break
+            if proposal.refused:
+                candidates.append(self._refused(proposal))
+                continue
             checked = screen(proposal.expr, max_slope=self.grammar.max_slope)
             verdict = checked.outcome
             if verdict is Outcome.PASSED and checked.fingerprint in self.seen:
@@ -303,6 +308,21 @@ class _Search:
                 passed.append((candidate, proposal))
                 self.formulas[candidate.id] = candidate.formula
         return candidates, passed
+
+    def _refused(self, proposal: Proposal) -> Candidate:
+        """Record what was no candidate, with its reason, so that nothing proposed is lost."""
+        self.next_id += 1
+        return Candidate(
+            id=self.next_id - 1,
+            formula=proposal.text,
+            fingerprint="",
+            origin=f"{proposal.origin}: {proposal.refused}",
+            parents=(),
+            generation=self.generation,
+            outcome=REFUSED,
+            flops=0,
+            nodes=0,
+        )
 
     def _ridge(self, candidates: Sequence[Candidate]) -> list[Scored]:
         errors = self.ladder.ridge([parse(c.formula) for c in candidates])
@@ -331,7 +351,7 @@ class _Search:
         """Fully train the best candidates so far that are not yet, a share of this generation."""
         count = max(1, round(self.plan.full_share * len(mini))) if mini else 0
         waiting = [i for i in self.mini if i not in self.full]
-        waiting.sort(key=lambda i: (_merit(self.mini[i], self.references["mini"]), i))
+        waiting.sort(key=lambda i: (merit(self.mini[i], self.references["mini"]), i))
         ids = sorted(waiting[:count])
         exprs = [parse(self.formulas[i]) for i in ids]
         with self._timed("simplify", len(ids)):
@@ -355,20 +375,20 @@ class _Search:
     ) -> None:
         by_proposal = {id(proposal): candidate for candidate, proposal in passed}
         told = []
-        for proposal in proposals[: len(candidates)]:
+        for proposal, stored in zip(proposals, candidates, strict=False):
             candidate = by_proposal.get(id(proposal))
             score = None if candidate is None else outcome[candidate.id]
             objectives = (
                 None if candidate is None or score is None else (*score, float(candidate.flops))
             )
-            told.append(Told(proposal.expr, objectives))
+            told.append(Told(proposal.expr, objectives, stored.outcome))
         self.proposer.tell(told)
 
     def progress(self, phase: str, fraction: float, message: str = "") -> None:
         best, ratio = "", None
         if self.full:
             reference = self.references["full"]
-            top = min(self.full, key=lambda i: (_merit(self.full[i], reference), i))
+            top = min(self.full, key=lambda i: (merit(self.full[i], reference), i))
             best, ratio = self.formulas[top], stats.plain(self.full[top][0] - reference[0])
         counts = self.store.counts()
         self.report(Progress(phase, fraction, self.seconds, counts, best, ratio, message))
@@ -378,13 +398,13 @@ class _Search:
         flops_of = {c.id: c.flops for c in self.store.candidates() if c.id in self.full}
         points = [(*self.full[i], float(flops_of[i])) for i in self.full]
         front = [i for i, keep in zip(self.full, non_dominated(points), strict=True) if keep]
-        front.sort(key=lambda i: (_merit(self.full[i], self.references["full"]), i))
+        front.sort(key=lambda i: (merit(self.full[i], self.references["full"]), i))
         rest = sorted(
             (i for i in self.full if i not in front),
-            key=lambda i: (_merit(self.full[i], self.references["full"]), i),
+            key=lambda i: (merit(self.full[i], self.references["full"]), i),
         )
         # The best by merit are judged anew even where a lucky neighbour dominates them.
-        top = sorted(self.full, key=lambda i: (_merit(self.full[i], self.references["full"]), i))
+        top = sorted(self.full, key=lambda i: (merit(self.full[i], self.references["full"]), i))
         half = self.plan.finalists // 2
         return list(dict.fromkeys([*top[:half], *front, *rest]))[: self.plan.finalists]
 
@@ -397,21 +417,22 @@ def _run(
     threads: int | None,
     device: str | None,
     on_progress: OnProgress | None,
+    proposer: AbstractProposer | None = None,
 ) -> Result:
     report: OnProgress = on_progress or (lambda progress: None)
     config = config_of(store)
     plan = Plan(**config["plan"])
     try:
+        proposer = proposer or _proposer(config["proposer"], grammar, config["seed"], plan)
         ladder = Ladder(task, config["seed"], plan, threads=threads, device=device)
         _pass_gate(store, ladder, report)
-        state = _Search(store, grammar, ladder, plan, report)
+        state = _Search(store, grammar, ladder, plan, report, proposer)
         state.progress("search", budget.fraction(state.seconds, state.judged))
         while budget.fraction(state.seconds, state.judged) < 1 and not state.exhausted:
             limit = None if budget.candidates is None else budget.candidates - state.judged
             state.step(limit)
             used = budget.fraction(state.seconds, state.judged)
-            note = _EXHAUSTED if state.exhausted else ""
-            state.progress("search", used, note)
+            state.progress("search", used, _why_it_ends(proposer) if state.exhausted else "")
         _select(state)
         if store.get("finished_generation") != state.generation:
             with store.transaction():
@@ -419,7 +440,20 @@ def _run(
         state.progress("done", 1.0)
         return result_of(store)
     finally:
+        if proposer is not None:
+            proposer.close()
         store.close()
+
+
+def _proposer(text: str, grammar: Grammar, seed: int, plan: Plan) -> AbstractProposer:
+    seeds = _seed_exprs(grammar)
+    return make(text, grammar, seed=seed, population=plan.population, seeds=seeds)
+
+
+def _why_it_ends(proposer: AbstractProposer) -> str:
+    if proposer.trouble:
+        return f"the proposer failed too often in a row: {proposer.trouble[0]}"
+    return "the proposer has no more proposals" if proposer.finished else _EXHAUSTED
 
 
 def _pass_gate(store: Store, ladder: Ladder, report: OnProgress) -> None:
@@ -463,12 +497,6 @@ def _select(state: _Search) -> None:
                 },
             },
         )
-
-
-def _merit(score: tuple[float, float] | list[float], reference: list[float]) -> float:
-    """OOD error, in log10, plus what the ID error exceeds the limit by; lower is better."""
-    excess = score[1] - reference[1] - float(np.log10(ID_LIMIT))
-    return score[0] + max(0.0, excess)
 
 
 def _scored(

@@ -163,6 +163,20 @@ def config_of(store: Store) -> dict[str, Any]:
     return config
 
 
+def merit(score: Sequence[float], reference: Sequence[float]) -> float:
+    """Return what functions are chosen by: OOD error plus what the ID error exceeds its limit by.
+
+    Args:
+        score: OOD and ID error in log10.
+        reference: The same of the reference function.
+
+    Returns:
+        In log10; lower is better.
+    """
+    excess = score[1] - reference[1] - float(np.log10(ID_LIMIT))
+    return score[0] + max(0.0, excess)
+
+
 def non_dominated(points: Sequence[tuple[float, ...]]) -> list[bool]:
     """Tell which points no other is at least as good as in all and better in one objective."""
     if not points:

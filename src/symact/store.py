@@ -173,6 +173,23 @@ class Store:
         )
         return [Scored(r[0], r[1], r[2], r[3], _unpack(r[4])) for r in rows]
 
+    def progress(self) -> list[tuple[int, Scored]]:
+        """Return the full trainings in their order, each with how many were judged by then.
+
+        Scores of a generation are written after one another, those of ridge first.
+        """
+        rows = self._db.execute(
+            "SELECT candidate, rung, ood, id_error, errors FROM scores "
+            "WHERE rung IN ('ridge', 'full') ORDER BY rowid"
+        )
+        found, judged = [], 0
+        for row in rows:
+            if row[1] == "ridge":
+                judged += 1
+            else:
+                found.append((judged, Scored(row[0], row[1], row[2], row[3], _unpack(row[4]))))
+        return found
+
     def simplified(self) -> dict[int, str]:
         """Return the simplified formulas of promoted candidates."""
         rows = self._db.execute("SELECT candidate, formula FROM simplified ORDER BY candidate")

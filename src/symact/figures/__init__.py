@@ -6,9 +6,10 @@ the format; equal data gives equal files. Values that are not finite are not dra
 """
 
 from symact.figures._critical import critical
+from symact.figures._curves import curves
 from symact.figures._distance import distance
 from symact.figures._families import families
 from symact.figures._front import Point, front
 from symact.figures._functions import Curve, functions
 
-__all__ = ["Curve", "Point", "critical", "distance", "families", "front", "functions"]
+__all__ = ["Curve", "Point", "critical", "curves", "distance", "families", "front", "functions"]

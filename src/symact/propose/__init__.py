@@ -5,13 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from symact.errors import SymactError, choices
 from symact.expr import Expr
-from symact.propose._base import AbstractProposer, Proposal, Told
+from symact.propose._base import REFUSED, AbstractProposer, Proposal, Proposer, Told
 
 if TYPE_CHECKING:
     from symact.grammar import Grammar
 
-__all__ = ["AbstractProposer", "Proposal", "Told", "enumerate_all", "gp", "random"]
+__all__ = [
+    "REFUSED",
+    "AbstractProposer",
+    "Proposal",
+    "Proposer",
+    "Told",
+    "adapt",
+    "enumerate_all",
+    "gp",
+    "make",
+    "process",
+    "random",
+    "replay",
+]
+
+#: What :func:`make` knows; the last two are followed by a file or a command.
+PROPOSERS = ("gp", "random", "enumerate", "replay:", "exec:")
+
+
+def is_known(text: str) -> bool:
+    """Whether a text names a proposer, without looking for its file or command."""
+    return any(text == name or (name[-1] == ":" and text.startswith(name)) for name in PROPOSERS)
 
 
 def gp(
@@ -42,3 +64,53 @@ def enumerate_all(grammar: Grammar) -> AbstractProposer:
     from symact.propose._enumerate import Enumerator
 
     return Enumerator(grammar)
+
+
+def replay(grammar: Grammar, path: str) -> AbstractProposer:
+    """Return what another mutator proposed, from a JSON-lines file, in order."""
+    from symact.propose._replay import Replay
+
+    return Replay(grammar, path)
+
+
+def process(grammar: Grammar, command: str) -> AbstractProposer:
+    """Return a proposer behind another process; see ``docs/proposers.md``."""
+    from symact.propose._process import Process
+
+    return Process(grammar, command)
+
+
+def adapt(proposer: Proposer, grammar: Grammar) -> AbstractProposer:
+    """Return an object that has ``ask`` and ``tell`` as a proposer of a search."""
+    from symact.propose._foreign import Adapted
+
+    return proposer if isinstance(proposer, AbstractProposer) else Adapted(proposer, grammar)
+
+
+def make(
+    text: str, grammar: Grammar, *, seed: int, population: int, seeds: Sequence[Expr]
+) -> AbstractProposer:
+    """Return the proposer a user named.
+
+    Args:
+        text: ``gp``, ``random``, ``enumerate``, ``replay:FILE`` or ``exec:COMMAND``.
+        grammar: What may be proposed.
+        seed: Of its random numbers, where it has any.
+        population: Of genetic programming.
+        seeds: What genetic programming proposes first.
+
+    Raises:
+        SymactError: No such proposer, file or command.
+    """
+    kind, colon, rest = text.partition(":")
+    if colon and kind == "replay":
+        return replay(grammar, rest)
+    if colon and kind == "exec":
+        return process(grammar, rest)
+    if text == "gp":
+        return gp(grammar, seed=seed, population=population, seeds=seeds)
+    if text == "random":
+        return random(grammar, seed=seed)
+    if text == "enumerate":
+        return enumerate_all(grammar)
+    raise SymactError(f"unknown proposer '{text}'; {choices(text, PROPOSERS)}")
