@@ -77,7 +77,9 @@ def of_size(size: int) -> Expr:
     return functools.reduce(lambda e, _: Expr("neg", (e,)), range(size - 1), var("y"))
 
 
-def distinct_by_values(sentences: dict[int, set[Expr]], tolerance: float = 1e-6) -> dict[int, int]:
+def distinct_by_values(
+    sentences: dict[int, set[Expr]], rtol: float = 1e-6, atol: float = 2e-12
+) -> dict[int, int]:
     """How many functions appear first at each size, by NumPy and SciPy and a plain tolerance."""
     known: list[np.ndarray] = []
     counts = {}
@@ -85,10 +87,8 @@ def distinct_by_values(sentences: dict[int, set[Expr]], tolerance: float = 1e-6)
         before = len(known)
         for expr in exprs:
             values = reference.evaluate(expr, GRID)
-            if not any(
-                np.allclose(values, other, rtol=tolerance, atol=2e-12, equal_nan=True)
-                for other in known
-            ):
+            same = (np.allclose(values, other, rtol, atol, equal_nan=True) for other in known)
+            if not any(same):
                 known.append(values)
         counts[size] = len(known) - before
     return counts
@@ -176,7 +176,9 @@ def test_any_small_grammar_is_counted_and_enumerated_as_by_brute_force(small):
     assert [count.sentences(n) for n in naive] == list(map(len, naive.values()))
     found = enumerate_grammar(small, nodes=nodes)
     # Functions that differ in the eighth digit are told apart or not: both are right.
-    fewest, most = (sum(distinct_by_values(naive, t).values()) for t in (1e-6, 1e-13))
+    fewest, most = (
+        sum(distinct_by_values(naive, *tolerances).values()) for tolerances in [(1e-6,), (1e-13, 0)]
+    )
     assert fewest <= len(found) <= most
     sentences = set().union(*naive.values())
     assert all(sentence.expr in sentences for sentence in found)
