@@ -168,6 +168,15 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
         (["grammar", "check", "bad.toml"], "bad.toml, production 'tanhh'"),
         (["batch", "none.toml"], "none.toml: cannot be read"),
         (["doctor", "--task", "digit"], "did you mean 'digits'"),
+        (["enumerate", "pointwize"], "did you mean 'pointwise'"),
+        (["enumerate", "pointwise", "--nodes", "2", "--find", "gelusin"], "mean 'GELUSine'"),
+        (["enumerate", "pointwise", "--nodes", "0"], "--nodes"),
+        (["enumerate", "pointwise", "--depth", "99"], "depth of an enumeration"),
+        (["correct", "gelusin"], "did you mean 'GELUSine'"),
+        (["correct", "tanhh(x) + 1"], "did you mean 'tanh'"),
+        (["correct", "Heaviside"], "flat everywhere"),
+        (["correct", "Turbulent"], "batch statistics"),
+        (["correct", "GELU", "--form", "inverse"], "form 'held' has none"),
         (["serach"], "search"),
         (["show"], "Missing argument"),
     ],
@@ -250,3 +259,28 @@ def searches_within(seconds: float, process: subprocess.Popen[bytes], log: Path)
             return True
         time.sleep(0.1)
     return False
+
+
+def test_enumerate_counts_lists_and_finds():
+    arguments = ("enumerate", "swish", "--depth", 2, "--find", "x*sigmoid(x)", "--find", "GELUSine")
+    text = symact(*arguments, "--first", 3)
+    assert text.returncode == 0, text.stderr
+    assert "17,587 distinct functions; these are all sentences" in text.stdout
+    assert "x*sigmoid(x): 4 nodes; place 15 among the distinct functions" in text.stdout
+    assert "GELUSine: no sentence" in text.stdout
+    shown = strict_json(symact(*arguments, "--first", 3, "--json").stdout)
+    assert [row["formula"] for row in shown["sentences"]] == ["x*x", "x + x", "x - x"]
+    assert shown["exhausted"]
+    assert [row["place"] for row in shown["found"]] == [15, None]
+    cut = symact("enumerate", "pointwise", "--limit", 500, "--find", "GELUSine", "--up-to-scale")
+    assert "up to 3 nodes they are complete" in cut.stdout
+    assert "as written it is sentence 4,461,719" in cut.stdout
+    assert "up to sign and scale" in cut.stdout
+
+
+def test_correct_derives_crrelu_from_relu():
+    text = symact("correct", "ReLU").stdout
+    assert "relu(x) + 0.01*x*exp(-0.5*x**2)" in text
+    shown = strict_json(symact("correct", "GELU", "--json").stdout)
+    assert shown["form"] == "held"
+    assert shown["corrected_entropy"] > shown["entropy"]

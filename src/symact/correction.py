@@ -226,9 +226,11 @@ def _check(expr: Expr) -> None:
         )
     with np.errstate(all="ignore"):
         value, slope = evaluate_with_slopes(expr, _FINE)
-    finite = np.isfinite(value) & np.isfinite(slope)
+        round_points = evaluate(expr, _CELLS)  # a pole is most likely at one of them
+    points = np.concatenate([_CELLS, _FINE])
+    finite = np.concatenate([np.isfinite(round_points), np.isfinite(value) & np.isfinite(slope)])
     if not finite.all():
-        place = float(_FINE[int(np.argmin(finite))])
+        place = float(points[int(np.argmin(finite))])
         raise SymactError(f"'{show(expr)}' is not finite, or not smooth, at x = {place:.4g}")
 
 

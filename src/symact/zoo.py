@@ -101,7 +101,7 @@ def function(text: str) -> tuple[str, Expr]:
     """Read a name of the zoo or a formula; return what to call it and the expression.
 
     Raises:
-        ZooError: A word that is no name of the zoo.
+        ZooError: A word that is neither.
         ParseError: A formula that does not parse.
     """
     try:
@@ -113,6 +113,9 @@ def function(text: str) -> tuple[str, Expr]:
         try:
             return text, parse(text)
         except ParseError as error:
+            # A word is meant as a name; anything with structure as a formula.
+            if text.replace("-", "").replace("_", "").replace(" ", "").isalnum():
+                raise unknown from None
             raise ParseError(f"{error} ({unknown})") from None
     return entry.name, entry.expr
 

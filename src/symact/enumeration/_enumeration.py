@@ -9,8 +9,9 @@ here for each type.) A grammar's limits on depth and FLOPs are not applied, beca
 it: the smallest expression of some values need not be the shallowest or the cheapest.
 
 *Equal* means: to about seven digits on the points where candidates are screened, the values of a
-screen's fingerprint. Functions that differ nowhere else are taken for one. Where rounding errors
-reach the seventh digit one function may be counted twice. What reads batch statistics is compared
+screen's fingerprint. Functions that differ only elsewhere, or less, are taken for one, also where
+something larger would tell them apart. Where rounding errors reach the seventh digit one function
+may be counted twice. What reads batch statistics is compared
 on a second tensor too, because the first is symmetric and has mean 0.
 """
 
