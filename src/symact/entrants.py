@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +18,12 @@ from symact.expr import Expr, show
 from symact.lower import evaluate
 from symact.protocol import ID_LIMIT
 from symact.result import Found, Result, is_pointwise, load
-from symact.score import GRID, Function, fingerprint
+from symact.score import GRID, Function, Trainable, fingerprint
 from symact.store import is_run
 from symact.zoo import Known
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +92,34 @@ def best_of(result: Result, count: int) -> list[Found]:
 
 
 def of_zoo(known: Known) -> Entrant:
-    """Return a known function as it is used: its learnable parameters are trained."""
-    return Entrant(known.name, "zoo", known.expr, show(known.expr), show(known.expr))
+    """Return a known function as its source uses it: what is learnable there is trained.
+
+    Raises:
+        ZooError: Its formula is not known, or it is no function of a pre-activation.
+    """
+    if known.kind in ("pointwise", "statistics"):
+        return Entrant(known.name, "zoo", known.expr, show(known.expr), show(known.expr))
+    if not known.is_activation:
+        what = known.definition or "its formula is not known"
+        raise ZooError(f"'{known.name}' cannot be judged ({known.kind}): {what}")
+
+    def build(networks: int, seed: int) -> torch.nn.Module:
+        from symact.modules import module
+
+        return module(known, shape=(networks, 1, 1), dim=-2, axes=(-2, -1), seed=seed)
+
+    inputs, outputs = known.units
+    row = json.dumps([known.parametric, known.definition, dict(known.parameters), known.kind])
+    digest = hashlib.sha256(row.encode()).hexdigest()[:12]
+    notes = [known.kind] + ([f"trains {', '.join(known.learnable)}"] if known.learnable else [])
+    return Entrant(
+        known.name,
+        "zoo",
+        Trainable(known.name, build, inputs, outputs),
+        f"zoo:{known.name}:{digest}",
+        known.text,
+        "; ".join(notes),
+    )
 
 
 def of_formula(text: str, expr: Expr) -> Entrant:
@@ -108,11 +140,12 @@ def _resolve(item: Item) -> Result | list[Entrant]:
         return load(text) if is_run(text) or _is_empty(text) else _imported(Path(text))
     if not is_name and isinstance(item, os.PathLike):
         raise SymactError(f"{text}: no such run, program or folder")
+    if is_name:
+        return [of_zoo(zoo.find(text))]
     try:
-        _, expr = zoo.function(text)
+        return [of_formula(text, zoo.function(text)[1])]
     except ZooError as error:
         raise SymactError(f"no run or program is called '{text}' here, and {error}") from None
-    return [of_zoo(zoo.find(text)) if is_name else of_formula(text, expr)]
 
 
 def _is_empty(folder: str) -> bool:

@@ -23,7 +23,8 @@ class Known:
     Attributes:
         name: The name users know it by.
         aliases: Other names it is found under.
-        formula: Its text in the expression language, parameters inlined.
+        formula: Its text in the expression language, parameters inlined; None where it is no
+            function of one variable, or not known.
         source: Who published it, and where.
         year: When; None for folklore.
         seed: Whether the papers this project starts from name it.
@@ -32,11 +33,18 @@ class Known:
         parameters: Every parameter of the source with the value inlined in the formula.
         statistics: Whether it reads the whole tensor rather than one element.
         note: What else a user should know, "" for nothing.
+        definition: What it does, in words, where there is no formula.
+        parametric: The formula with its parameters as variables, and ``g`` for a gate's input, for
+            functions that are more than constants inlined; None otherwise.
+        kind: ``"pointwise"``, ``"learnable"``, ``"statistics"`` (of the whole tensor), ``"gated"``
+            (two inputs), ``"stochastic"``, ``"own gradient"``, ``"features"`` (mixes them),
+            ``"layer"`` (has weights over features), ``"matrix"``, ``"stateful"``, or
+            ``"unknown"``: its formula is in no text that we have, and none is made up.
     """
 
     name: str
     aliases: tuple[str, ...]
-    formula: str
+    formula: str | None
     source: str
     year: int | None
     seed: bool
@@ -45,21 +53,57 @@ class Known:
     parameters: Mapping[str, float] = field(hash=False)
     statistics: bool
     note: str = ""
+    definition: str = ""
+    parametric: str | None = None
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.kind:
+            plain = "learnable" if self.learnable else "pointwise"
+            object.__setattr__(self, "kind", "statistics" if self.statistics else plain)
 
     @cached_property
     def expr(self) -> Expr:
-        """The formula, parsed."""
+        """The formula, parsed.
+
+        Raises:
+            ZooError: It has none.
+        """
+        if self.formula is None:
+            what = self.definition or "its formula is not known"
+            raise ZooError(f"'{self.name}' has no formula in x ({self.kind}): {what}")
         return parse(self.formula)
+
+    @property
+    def is_activation(self) -> bool:
+        """Whether it can stand between two layers: its formula is known, and it has no weights."""
+        return self.kind not in ("layer", "matrix", "stateful", "unknown")
+
+    @property
+    def units(self) -> tuple[int, int]:
+        """How many pre-activations a unit takes and how many values it gives."""
+        return 2 if self.kind == "gated" else 1, 2 if self.name == "CReLU" else 1
+
+    @property
+    def text(self) -> str:
+        """What people read: the formula, or what it does."""
+        return self.formula or self.definition or "not known"
 
 
 @cache
-def known() -> tuple[Known, ...]:
-    """Return every known function, in the order of the file."""
+def catalogue() -> tuple[Known, ...]:
+    """Return every entry, in the order of the file, those without a formula among them."""
     text = resources.files("symact").joinpath("zoo.json").read_text(encoding="utf-8")
     return tuple(
         Known(**{**row, "aliases": tuple(row["aliases"]), "learnable": tuple(row["learnable"])})
         for row in json.loads(text)
     )
+
+
+@cache
+def known() -> tuple[Known, ...]:
+    """Return every function of one variable whose formula is known."""
+    return tuple(entry for entry in catalogue() if entry.formula is not None)
 
 
 def names() -> tuple[str, ...]:
@@ -78,7 +122,7 @@ def find(name: str) -> Known:
     """
     entry = _by_folded_name().get(_folded(name))
     if entry is None:
-        spelled = [text for item in known() for text in (item.name, *item.aliases)]
+        spelled = [text for item in catalogue() for text in (item.name, *item.aliases)]
         raise ZooError(f"the zoo has no function '{name}'; {choices(name, spelled)}")
     return entry
 
@@ -94,7 +138,7 @@ _NAMING = str.maketrans("", "", " -_./\\")
 
 @cache
 def _by_folded_name() -> dict[str, Known]:
-    return {_folded(text): entry for entry in known() for text in (entry.name, *entry.aliases)}
+    return {_folded(text): entry for entry in catalogue() for text in (entry.name, *entry.aliases)}
 
 
 def function(text: str) -> tuple[str, Expr]:
@@ -107,14 +151,11 @@ def function(text: str) -> tuple[str, Expr]:
     try:
         entry = find(text)
     except ZooError as unknown:
-        # A word is meant as a name; anything with structure as a formula.
-        if text.translate(_NAMING).isalnum() and text != "x":
-            raise
         try:
             return text, parse(text)
         except ParseError as error:
             # A word is meant as a name; anything with structure as a formula.
-            if text.replace("-", "").replace("_", "").replace(" ", "").isalnum():
+            if text.translate(_NAMING).isalnum():
                 raise unknown from None
             raise ParseError(f"{error} ({unknown})") from None
     return entry.name, entry.expr

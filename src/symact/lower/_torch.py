@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -97,13 +97,19 @@ STATISTICS: dict[str, Callable[[Tensor, tuple[int, ...]], Tensor]] = {
 }
 
 
-def lower(expr: Expr, x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
+def lower(
+    expr: Expr,
+    x: Tensor,
+    axes: tuple[int, ...] | None = None,
+    bound: Mapping[str, Tensor] | None = None,
+) -> Tensor:
     """Apply an expression to a tensor.
 
     Args:
         expr: An expression of the variable x.
         x: A floating tensor of any shape.
         axes: The axes that batch statistics reduce; None for all of them.
+        bound: Tensors for other variables, such as parameters; they broadcast with x.
 
     Returns:
         A tensor of x's shape, dtype and device.
@@ -112,7 +118,7 @@ def lower(expr: Expr, x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
 
     def visit(node: Expr, args: Sequence[Tensor]) -> Tensor:
         if node.op == VAR:
-            return x
+            return x if bound is None or node.value == "x" else bound[str(node.value)]
         if node.op == CONST:
             # Made where it is used: a copy from the host may not be captured in a CUDA graph.
             return torch.full((), node.number, dtype=x.dtype, device=x.device)
