@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from symact.engine import Progress
     from symact.result import Result
     from symact.table import Comparison
+    from symact.zoo import Known
 
 app = typer.Typer(
     add_completion=False,
@@ -242,45 +243,90 @@ def compare(
 def zoo(
     name: Annotated[str | None, typer.Argument(help="A function's name.")] = None,
     seeds: Annotated[bool, typer.Option(help="Only those of the founding papers.")] = False,
+    like: Annotated[
+        str | None, typer.Option(help="A formula: is it known, up to scaling and sign?")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the function and its derivative, .svg or .png.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """List the known activation functions, or say what is known of one."""
     from symact import zoo as functions
     from symact.cost import flops
 
+    if like is not None:
+        from symact.recognise import recognise
+
+        found = recognise(functions.function(like)[1])
+        answer = {"formula": like, "known": None if found is None else str(found)}
+        print(json.dumps(answer) if as_json else answer["known"] or "not in the zoo")
+        return
     if name is None:
-        chosen = [known for known in functions.known() if known.seed or not seeds]
+        chosen = [known for known in functions.catalogue() if known.seed or not seeds]
         if as_json:
             print(json.dumps([_known_json(known) for known in chosen], indent=1))
             return
         width = max(len(known.name) for known in chosen)
+        kinds = max(len(known.kind) for known in chosen)
         for known in chosen:
-            print(f"{known.name:{width}}  {flops(known.expr):4d} FLOPs  {known.formula}")
+            cost = f"{flops(known.expr):4d}" if known.formula else "   -"
+            print(f"{known.name:{width}}  {known.kind:{kinds}}  {cost} FLOPs  {known.text}")
         return
     known = functions.find(name)
+    if plot is not None:
+        from symact.comparison import draw_function
+
+        draw_function(known.name, known.expr, plot)
     if as_json:
         print(json.dumps(_known_json(known), indent=1))
         return
+    print(known.name)
+    for key, value in _facts(known).items():
+        if value:
+            print(f"  {key:10}  {value}")
+    if known.formula is not None and not known.statistics:
+        from symact.textplot import text_plot
+
+        print("\n" + text_plot(known.expr))
+    if plot is not None:
+        print(f"\ndrawn: {plot}")
+
+
+def _facts(known: Known) -> dict[str, str]:
+    """Say what is known of a function; what can be computed is computed."""
+    from symact.cost import flops
     from symact.lower import to_latex
 
-    facts = {
-        "formula": known.formula,
-        "LaTeX": to_latex(known.expr),
+    facts = {"kind": known.kind}
+    if known.formula is not None:
+        facts |= {
+            "formula": known.formula,
+            "LaTeX": to_latex(known.expr),
+            "FLOPs": str(flops(known.expr)),
+        }
+    else:
+        facts["does"] = known.text
+    if known.parametric is not None:
+        facts["in full"] = known.parametric
+    facts["parameters"] = ", ".join(
+        f"{name} = {value:g}{' (trained)' if name in known.learnable else ''}"
+        for name, value in known.parameters.items()
+    )
+    if known.formula is not None and not known.statistics:
+        from symact.textplot import behaviour
+
+        facts |= behaviour(known.expr)
+    return facts | {
+        "reads": "mean or deviation of the whole tensor" if known.statistics else "",
         "also": ", ".join(known.aliases),
         "source": known.source,
-        "FLOPs": str(flops(known.expr)),
-        "learnable": ", ".join(known.learnable),
-        "reads": "the whole batch" if known.statistics else "",
         "certainty": known.confidence,
-        "note": known.note or "",
+        "note": known.note,
     }
-    print(known.name)
-    for key, value in facts.items():
-        if value:
-            print(f"  {key:9}  {value}")
 
 
-def _known_json(known: Any) -> dict[str, Any]:
+def _known_json(known: Known) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(known)}

@@ -21,7 +21,7 @@ from symact import __version__, stats, zoo
 from symact.cost import flops
 from symact.entrants import Entrant, Item, entrants, known_as, of_zoo
 from symact.errors import ParseError, StoreError, SymactError, choices
-from symact.expr import Expr, parse, uses_statistics
+from symact.expr import Expr, parse, show, uses_statistics
 from symact.lower import evaluate_with_slopes, to_latex
 from symact.protocol import COMPARED, FORMS, REFERENCE, Form
 from symact.result import Result
@@ -335,6 +335,23 @@ def _draw(comparison: Comparison, folder: Path) -> None:
         figures.distance(rows, paths["distance"], reference=reference)
         figures.families(rows, paths["families"], reference=reference)
         figures.functions(curves, paths["functions"], reference=grey)
+
+
+def draw_function(label: str, expr: Expr, path: Path) -> None:
+    """Draw a function above its derivative.
+
+    Raises:
+        SymactError: The file exists, cannot be written, or is neither ``.svg`` nor ``.png``.
+    """
+    from symact import figures
+
+    if path.exists():
+        raise SymactError(f"{path}: exists already; choose another name")
+    curve = _curve(label, show(expr))
+    try:
+        figures.functions([curve] if curve is not None else [], path)
+    except OSError as error:
+        raise SymactError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _curve(label: str, formula: str) -> Curve | None:

@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from symact import zoo
 from symact.errors import SymactError, ZooError
 from symact.expr import Expr, show
-from symact.lower import evaluate
 from symact.protocol import ID_LIMIT
 from symact.result import Found, Result, is_pointwise, load
-from symact.score import GRID, Function, Trainable, fingerprint
+from symact.score import Function, Trainable
 from symact.store import is_run
 from symact.zoo import Known
 
@@ -173,12 +170,8 @@ def _of_run(result: Result, best: int, many: bool) -> Iterable[Entrant]:
 
 
 def known_as(expr: Expr | None) -> str:
-    """Return `` = NAME`` where the zoo has these very values, else ``""``."""
-    if expr is None:
-        return ""
-    own = fingerprint(evaluate(expr, GRID))
-    with np.errstate(all="ignore"):
-        for known in zoo.known():
-            if fingerprint(evaluate(known.expr, GRID)) == own:
-                return f" = {known.name}"
-    return ""
+    """Return `` = NAME`` where the zoo has this function, up to scaling and sign, else ``""``."""
+    from symact.recognise import recognise
+
+    found = None if expr is None else recognise(expr)
+    return "" if found is None else f" = {found}"
