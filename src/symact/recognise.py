@@ -24,13 +24,13 @@ LEAST, MOST = 1 / 16, 16.0
 
 #: Where values are compared: outwards from 0 on a logarithmic grid, 32 points an octave.
 _OCTAVE = 32
-_SIDE = np.geomspace(2.0**-6, 2.0**6, 12 * _OCTAVE + 1)
+_SIDE = np.geomspace(2.0**-8, 2.0**6, 14 * _OCTAVE + 1)
 _GRID = np.concatenate([-_SIDE[::-1], [0.0], _SIDE])
 #: Coarse shifts, in points, and how many of the best are looked at closely.
 _SHIFTS = range(-4 * _OCTAVE, 4 * _OCTAVE + 1, 2)
 #: What is looked at to find a scale: beyond 8 an oscillation is too fast to be met by chance.
-_NEAR = 9 * _OCTAVE
-_LOOKED_AT = 12
+_NEAR = 11 * _OCTAVE
+_LOOKED_AT = 16
 #: Agreement of values relative to the size near by, and to the size of the whole.
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-12
 
@@ -59,8 +59,8 @@ class Recognised:
 def recognise(expr: Expr) -> Recognised | None:
     """Return the known function that an expression is up to scaling and sign, or None.
 
-    Values are compared from 1/64 to 64 on both sides, to seven digits, with input factors from 1/16
-    to 16. Functions of batch statistics and straight lines are not looked up.
+    Values are compared from 1/256 to 64 on both sides, to seven digits, with input factors from
+    1/16 to 16. Functions of batch statistics and straight lines are not looked up.
 
     Args:
         expr: A function of x.
@@ -80,11 +80,16 @@ def recognise(expr: Expr) -> Recognised | None:
         ]
         if plain:
             return min(plain, key=lambda one: (one.input != 1, one.output != 1))
-        for place, factor in _likely(values, zoo_):
-            found = _fitted(expr, values, zoo_.known[place], factor)
-            if found is not None:
-                return found
-    return None
+        fitted = (
+            _fitted(expr, values, zoo_.known[place], factor)
+            for place, factor in sorted(_likely(values, zoo_))
+        )
+        # Several names may be one function at several scales: the plainest, then the best known.
+        return min(filter(None, fitted), key=_oddness, default=None)
+
+
+def _oddness(found: Recognised) -> tuple[bool, int]:
+    return abs(found.output) != 1, len(f"{abs(found.input):.9g}{abs(found.output):.9g}")
 
 
 def called(expr: Expr) -> str:

@@ -64,7 +64,7 @@ def behaviour(expr: Expr) -> dict[str, str]:
 
 def _tends(expr: Expr, side: float) -> str:
     """Return the line, constant or growth that a function tends to on one side."""
-    x = side * np.array([400.0, 500.0, 700.0, 1000.0, 1500.0])
+    x = side * np.array([4e3, 5e3, 7e3, 1e4, 1.5e4])
     with np.errstate(all="ignore"):
         y = evaluate(expr, x)
     if not np.isfinite(y).all():
@@ -85,7 +85,7 @@ def _tends(expr: Expr, side: float) -> str:
 
 
 def _line(slope: float, offset: float) -> str:
-    slope, offset = (0.0 if abs(v) < 1e-3 else float(f"{v:.4g}") for v in (slope, offset))
+    slope, offset = (0.0 if abs(v) < 1e-3 else float(f"{v:.3g}") for v in (slope, offset))
     if slope == 0:
         return f"{offset:g}"
     head = "x" if slope == 1 else "-x" if slope == -1 else f"{slope:g} x"
