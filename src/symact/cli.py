@@ -332,6 +332,47 @@ def _known_json(known: Known) -> dict[str, Any]:
     return {**asdict(known)}
 
 
+@app.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="Programs, or result folders.")],
+    entry: Annotated[str | None, typer.Option(help="The function's name in each program.")] = None,
+    minimize: Annotated[
+        bool, typer.Option("--minimize/--maximize", help="Whether reported scores are errors.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the records, JSON lines.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Turn programs of other systems into formulas, without running them."""
+    from dataclasses import asdict
+
+    from symact.importers import write_records
+    from symact.importers._read import read_with_summary, refusals
+
+    records = []
+    for path in paths:
+        found, summary = read_with_summary(path, entry=entry, minimize=minimize)
+        if len(found) == 1 and found[0].formula is None and path.is_file():
+            raise SymactError(f"{path}: {found[0].refusal}")
+        records += found
+        gone = "" if summary.unobserved is None else f", {summary.unobserved} iterations unobserved"
+        print(
+            f"{path}: {summary.programs} programs, {summary.understood} understood, "
+            f"{summary.copies} copies and {summary.invalid} invalid ones left out{gone}",
+            file=sys.stderr,
+        )
+    if out is not None:
+        write_records(records, out)
+    if as_json:
+        print(json.dumps([asdict(one) for one in records], indent=1))
+        return
+    width = max(len(one.name) for one in records)
+    for one in records:
+        score = f"{one.score:10.4g}" if one.score is not None else f"{'-':>10}"
+        print(f"{one.name:{width}} {score}  {one.kind:10}  {one.formula or one.refusal}")
+    for reason, count in refusals(records):
+        print(f"refused {count}: {reason}", file=sys.stderr)
+
+
 @app.command("enumerate")
 def enumerate_(
     grammar: Annotated[str, typer.Argument(help="A packaged grammar or a TOML file.")],

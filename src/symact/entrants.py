@@ -150,7 +150,19 @@ def _is_empty(folder: str) -> bool:
 
 
 def _imported(path: Path) -> list[Entrant]:
-    raise SymactError(f"{path}: not a run")
+    """Return the programs of a file or folder that were understood."""
+    from symact.importers import read
+
+    records = read(path)
+    understood = [one for one in records if one.expr is not None]
+    if not understood:
+        raise SymactError(f"{path}: {records[0].refusal or 'no program was understood'}")
+    found = []
+    for one in understood:
+        assert one.expr is not None
+        formula = show(one.expr)
+        found.append(Entrant(one.name, "imported", one.expr, formula, formula, one.provenance))
+    return found
 
 
 def _of_run(result: Result, best: int, many: bool) -> Iterable[Entrant]:

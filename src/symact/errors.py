@@ -37,6 +37,10 @@ class StoreError(SymactError):
     """A run directory or its database cannot be used as asked."""
 
 
+class ImportRefusedError(SymactError):
+    """A program has something that cannot be made an expression."""
+
+
 class BatchError(SymactError):
     """A file of batch jobs is malformed."""
 

@@ -35,10 +35,10 @@ def text_plot(expr: Expr) -> str:
             _character(dots[4 * line : 4 * line + 4, 2 * place : 2 * place + 2])
             for place in range(_WIDTH)
         )
-        label = f"{high:5.2g}" if line == 0 else f"{low:5.2g}" if line == _HEIGHT - 1 else "     "
-        label = "    0" if line == zero and line not in (0, _HEIGHT - 1) else label
+        label = f"{high:8.2g}" if line == 0 else f"{low:8.2g}" if line == _HEIGHT - 1 else " " * 8
+        label = f"{0:8}" if line == zero and line not in (0, _HEIGHT - 1) else label
         lines.append(f"{label} |{text}")
-    return "\n".join([*lines, f"{'':6}-5{'0':^{_WIDTH - 3}}5"])
+    return "\n".join([*lines, f"{'':9}-5{'0':^{_WIDTH - 3}}5"])
 
 
 def _character(dots: NDArray[np.bool_]) -> str:
