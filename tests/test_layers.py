@@ -14,7 +14,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "symact"
 
 #: Which modules may import each heavy library; a name that ends in a slash is a whole package.
 HOMES = {
-    "torch": {"lower/_cuda.py", "lower/_torch.py", "score/_full.py", "score/_stack.py"},
+    "torch": {
+        "modules.py",
+        "lower/_cuda.py",
+        "lower/_torch.py",
+        "score/_full.py",
+        "score/_stack.py",
+    },
     "triton": {"lower/_cuda.py"},
     "numba": {
         "lower/_intrinsics.py",
