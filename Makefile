@@ -10,12 +10,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # build with CUDA. On a machine with a GPU install that one into .venv yourself.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: help setup search test lint clean
+.PHONY: help setup search comparison test lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make setup   make .venv with symact and all it needs'
 	@echo 'make search  search activation functions (BUDGET=$(BUDGET) SEED=$(SEED) OUT=$(OUT))'
+	@echo 'make comparison  judge found, published and classic functions by the whole protocol'
 	@echo 'make test    run the tests'
 	@echo 'make lint    formatter, linter, types, layers'
 	@echo 'make clean   remove .venv and caches; runs stay'
@@ -39,6 +40,12 @@ setup: .venv/.dev
 
 search: .venv/.runtime
 	$(BIN)/symact search --grammar pointwise --task ood-suite --budget $(BUDGET) --seed $(SEED) --out $(OUT)
+
+# What docs/comparison.md shows: about a minute a function.
+COMPARED := ReLU GELU SiLU QuickGELU tanh Mish sin Snake PReLU SwiGLU GELUSine \
+    GELU-Sinc-Perturbation GMTU Turbulent 'Turbulent (log1p base)'
+comparison: .venv/.runtime
+	$(BIN)/symact compare docs/comparison/found.jsonl $(COMPARED) --out runs/comparison
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 -q

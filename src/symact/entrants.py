@@ -161,7 +161,8 @@ def _imported(path: Path) -> list[Entrant]:
     for one in understood:
         assert one.expr is not None
         formula = show(one.expr)
-        found.append(Entrant(one.name, "imported", one.expr, formula, formula, one.provenance))
+        kind = "found" if one.system == "symact" else "imported"
+        found.append(Entrant(one.name, kind, one.expr, formula, formula, one.provenance))
     return found
 
 
