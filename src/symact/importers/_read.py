@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
 import sqlite3
 from collections import Counter
@@ -22,6 +23,8 @@ from symact.importers._records import Record, finite, numbers, read_records, rec
 
 #: Bytes of a file that are read at most.
 MAX_BYTES = 50_000_000
+#: Files of a folder that are looked at as programs.
+MAX_FILES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,9 @@ def _found(path: Path, entry: str | None) -> tuple[list[Record], int | None]:
     samples = sorted(path.rglob("samples_*.json"))
     if samples:
         return [one for file in samples for one in _json(file, entry)], None
-    programs = sorted(p for p in path.rglob("*.py") if not p.name.startswith("__"))
+    programs = sorted(
+        p for p in itertools.islice(path.rglob("*.py"), MAX_FILES) if not p.name.startswith("__")
+    )
     return [one for file in programs for one in _file(file, entry)], None
 
 
