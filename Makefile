@@ -43,7 +43,7 @@ search: .venv/.runtime
 
 # What docs/comparison.md shows: about a minute a function.
 COMPARED := ReLU GELU SiLU QuickGELU tanh Mish sin Snake PReLU SwiGLU GELUSine \
-    GELU-Sinc-Perturbation GMTU Turbulent 'Turbulent (log1p base)'
+    GELU-Sinc-Perturbation GMTU Turbulent
 comparison: .venv/.runtime
 	$(BIN)/symact compare docs/comparison/found.jsonl $(COMPARED) --out runs/comparison
 
