@@ -216,7 +216,7 @@ def as_numpy(expr: Expr) -> str:
         "softsign": "({0})/(1 + np.abs({0}))",
     }
     if expr.op in special_:
-        return special_[expr.op].format(*args)
+        return f"({special_[expr.op].format(*args)})"
     return f"np.{names.get(expr.op, expr.op)}({', '.join(args)})"
 
 
