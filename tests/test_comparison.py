@@ -99,6 +99,17 @@ def test_two_runs_name_their_functions_apart(run, tmp_path):
     assert any(str(other.path) in name for name in names)
 
 
+def test_two_programs_of_one_name_are_both_judged(tmp_path):
+    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    for folder, text in (("a", "x*x"), ("b", "np.sin(x)"), ("c", "x*x")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(f"def f(x):\n    return {text}\n")
+    files = [tmp_path / folder / "mine.py" for folder in "abc"]
+    found = compare(files, task="polynomial", form=one)
+    rows = {row.name: row.formula for row in found.rows}
+    assert rows == {"mine": "x*x", "mine (2)": "sin(x)", "GELU": "gelu(x)"}
+
+
 def test_a_report_is_drawn_once_and_again_when_something_changed(tmp_path):
     one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare("GELU", "sin", task="polynomial", form=one)

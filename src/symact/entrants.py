@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,11 @@ def entrants(items: Sequence[Item], best: int) -> tuple[list[Entrant], list[Resu
             found += item
     names: dict[str, Entrant] = {}
     for entrant in found:
-        names.setdefault(entrant.name, entrant)
+        name, number = entrant.name, 1
+        while name in names and names[name].key != entrant.key:
+            number += 1
+            name = f"{entrant.name} ({number})"
+        names.setdefault(name, replace(entrant, name=name))
     return list(names.values()), runs
 
 
