@@ -3,7 +3,9 @@
 Generations of 10,000 proposals get random objectives, which is the worst case for selection:
 nothing is ever cut short. What is timed is asking (parents, crossover, mutation, limits) and
 telling (non-dominated sorting and crowding), from the third generation on; the first is random
-trees. DEAP's own selection of the same individuals is timed beside it.
+trees. DEAP's own selection of the same individuals is timed beside it, and the same with all parts
+of evolution that a search has: islands, age, and the archive, which evaluates every function to
+see how it behaves.
 """
 
 from __future__ import annotations
@@ -16,33 +18,24 @@ from deap import tools
 
 from symact.bench import Bench
 from symact.grammar import Grammar
-from symact.propose import Told, gp
-from symact.propose._gp import survivors
+from symact.propose import AbstractProposer, Evolution, Told, gp
+from symact.propose._population import survivors
 
 
 def measure(bench: Bench) -> None:
     count = 2_000 if bench.quick else 10_000
-    stream = random.Random(1)
-    proposer = gp(Grammar.load("pointwise"), seed=0, population=count, seeds=())
-    asked: list[float] = []
-    told: list[float] = []
-    for _ in range(4 if bench.quick else 7):
-        start = time.perf_counter()
-        proposals = proposer.ask(count)
-        asked.append((time.perf_counter() - start) / count * 1e6)
-        results = [
-            Told(p.expr, (stream.gauss(0, 1), stream.gauss(0, 1), float(stream.randint(1, 80))))
-            for p in proposals
-        ]
-        start = time.perf_counter()
-        proposer.tell(results)
-        told.append((time.perf_counter() - start) / count * 1e6)
+    turns = 4 if bench.quick else 7
+    plain = Evolution(population=count, islands=1, diversity="none", archive=False)
+    asked, told, proposer = _generations(plain, count, turns)
     ask, tell = statistics.median(asked[2:]), statistics.median(told[2:])
     column = f"us a candidate, population {count}"
     bench.row("first generation, random trees", **{column: asked[0]})
     bench.row("ask: selection of parents, variation", **{column: ask})
     bench.row("tell: selection of survivors", **{column: tell})
-    pool = proposer._population
+    asked, told, _ = _generations(Evolution(population=count, migration_every=count), count, turns)
+    bench.row("ask, all parts", **{column: statistics.median(asked[2:])})
+    bench.row("tell, all parts", **{column: statistics.median(told[2:])})
+    (pool,) = proposer._islands
     half = len(pool) // 2
     taken = bench.times(
         {
@@ -55,6 +48,32 @@ def measure(bench: Bench) -> None:
     bench.row("survivors of half as many, DEAP", **{column: taken["DEAP"] / len(pool) * 1e6})
     bench.ratio("us_a_candidate", ask + tell, most=60.0)
     bench.ratio("selection_over_deap", taken["DEAP"] / taken["symact"], least=1.0)
+
+
+def _generations(
+    evolution: Evolution, count: int, turns: int
+) -> tuple[list[float], list[float], AbstractProposer]:
+    """Return microseconds a candidate of each generation, asked and told, and the proposer."""
+    stream = random.Random(1)
+    proposer = gp(Grammar.load("pointwise"), seed=0, evolution=evolution)
+    asked: list[float] = []
+    told: list[float] = []
+    for _ in range(turns):
+        start = time.perf_counter()
+        proposals = proposer.ask(count)
+        asked.append((time.perf_counter() - start) / count * 1e6)
+        results = [
+            Told(
+                p.expr,
+                (stream.gauss(0, 1), stream.gauss(0, 1), float(stream.randint(1, 80))),
+                tag=p.tag,
+            )
+            for p in proposals
+        ]
+        start = time.perf_counter()
+        proposer.tell(results)
+        told.append((time.perf_counter() - start) / count * 1e6)
+    return asked, told, proposer
 
 
 if __name__ == "__main__":

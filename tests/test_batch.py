@@ -18,6 +18,18 @@ budget = "12"
 compare = false
 """
 
+#: Searches of seconds.
+SMALL = """
+[settings]
+mini_instances = 2
+mini_draws = 1
+full_instances = 1
+full_draws = 1
+final_form = "quick"
+selection_instances = 1
+finalists = 2
+"""
+
 
 @pytest.mark.parametrize(
     ("text", "message"),
@@ -36,6 +48,9 @@ compare = false
         (JOBS.replace("[0, 1]", "[1, 1]"), "share the directory"),
         (JOBS.replace('"12"', '"soon"'), "key 'budget'"),
         (JOBS + 'proposer = "ggp"', "key 'proposer'"),
+        (JOBS + "settings = 1", "key 'settings': expected dict"),
+        (JOBS + "[settings]\nislandz = 2", "key 'settings': unknown setting 'islandz'"),
+        (JOBS + "[settings]\ntune = 3", "key 'settings': setting 'tune': expected true or false"),
     ],
 )
 def test_a_malformed_file_is_refused_in_one_line(text, message, tmp_path):
@@ -63,7 +78,7 @@ def test_jobs_are_every_combination_in_order(tmp_path):
 
 
 def test_a_failing_job_stops_no_other_and_a_second_batch_skips_what_is_done(tmp_path):
-    (tmp_path / "jobs.toml").write_text(JOBS)
+    (tmp_path / "jobs.toml").write_text(JOBS + SMALL)
     broken = tmp_path / "jobs" / "rational-polynomial-0"
     broken.mkdir(parents=True)
     (broken / "run.db").write_bytes(b"no database" * 100)

@@ -35,12 +35,23 @@ def strict_json(text: str) -> dict:
     return json.loads(text, parse_constant=refuse)
 
 
+#: A search of seconds.
+SMALL = [
+    text
+    for setting in (
+        *("mini_instances=2", "mini_draws=1", "full_instances=1", "full_draws=1"),
+        *("final_form=quick", "selection_instances=1", "finalists=3"),
+    )
+    for text in ("--set", setting)
+]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished small run, searched through the command line."""
     folder = tmp_path_factory.mktemp("cli") / "run"
     done = symact(
-        *("search", "--task", "polynomial", "--budget", 25, "--seed", 1),
+        *("search", "--task", "polynomial", "--budget", 25, "--seed", 1, *SMALL),
         *("--out", folder, "--no-compare"),
     )
     assert done.returncode == 0, done.stderr
@@ -54,7 +65,7 @@ def digest(folder: Path) -> str:
 def test_a_search_prints_plain_lines_when_piped_and_leaves_a_run(run):
     folder, done = run
     assert "\x1b" not in done.stdout + done.stderr
-    assert "25 judged by ridge" in done.stdout
+    assert "25 mini-trained" in done.stdout
     assert "best: #" in done.stdout
     assert {"run.db", "config.toml"} <= {path.name for path in folder.iterdir()}
 
@@ -64,10 +75,10 @@ def test_show_prints_the_front_for_people_and_for_programs(run):
     assert "Pareto front" in symact("show", folder).stdout
     shown = strict_json(symact("show", folder, "--json").stdout)
     assert {"protocol", "seed", "counts", "rung_spearman", "front"} <= set(shown)
-    assert set(shown["counts"]) == {"seen", "screened", "ridge", "mini", "full"}
-    assert shown["counts"]["ridge"] == 25
+    assert set(shown["counts"]) == {"seen", "screened", "mini", "full"}
+    assert shown["counts"]["mini"] == 25
     assert shown["seed"] == 1
-    assert set(shown["rung_spearman"]) == {"ridge-mini", "mini-full", "full-selection"}
+    assert set(shown["rung_spearman"]) == {"mini-full", "full-selection"}
     assert shown["front"]
     for entry in shown["front"]:
         assert {"id", "formula", "ood", "id_error", "flops", "nodes"} <= set(entry)
@@ -154,6 +165,11 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
         (["search", "--budget", "soon", "--out", "new"], "budget 'soon'"),
         (["search", "--budget", "-5", "--out", "new"], "budget '-5'"),
         (["search", "--seed=-1", "--out", "new"], "--seed"),
+        (["search", "--set", "island=1", "--out", "new"], "did you mean 'islands'"),
+        (["search", "--set", "islands=0", "--out", "new"], "islands: expected at least 1, got 0"),
+        (["search", "--set", "tune=maybe", "--out", "new"], "setting 'tune': expected true or"),
+        (["search", "--set", "selection=nsga4", "--out", "new"], "selection: unknown 'nsga4'"),
+        (["search", "--set", "islands", "--out", "new"], "expected NAME=VALUE"),
         (["search", "--proposer", "llm", "--out", "new"], "unknown proposer"),
         (["zoo", "gelusin"], "did you mean 'GELUSine'"),
         (["show", "nowhere"], "run.db is missing"),
@@ -225,7 +241,8 @@ def test_zoo_grammar_and_doctor_answer(tmp_path):
 
 def test_control_c_in_a_generation_ends_the_search_and_resume_goes_on(tmp_path):
     folder = tmp_path / "run"
-    command = [*SYMACT, "search", "--task", "polynomial", "--budget", "1h", "--out", str(folder)]
+    command = [*SYMACT, "search", "--task", "polynomial", "--budget", "1h", *SMALL]
+    command += ["--out", str(folder)]
     errors = tmp_path / "stderr"
     with errors.open("w") as stream:
         process = subprocess.Popen(
@@ -244,11 +261,11 @@ def test_control_c_in_a_generation_ends_the_search_and_resume_goes_on(tmp_path):
     assert "Traceback" not in text
     shown = strict_json(symact("show", folder, "--json").stdout)
     assert not shown["finished"]
-    judged = shown["counts"]["ridge"]
+    judged = shown["counts"]["mini"]
     assert "not finished" in symact("show", folder).stdout
     resumed = symact("resume", folder, "--budget", judged + 12, "--no-compare")
     assert resumed.returncode == 0, resumed.stderr
-    assert strict_json(symact("show", folder, "--json").stdout)["counts"]["ridge"] == judged + 12
+    assert strict_json(symact("show", folder, "--json").stdout)["counts"]["mini"] == judged + 12
 
 
 def searches_within(seconds: float, process: subprocess.Popen[bytes], log: Path) -> bool:

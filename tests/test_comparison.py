@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,9 +30,20 @@ class Steps:
         self.names.append(name)
 
 
+SMALL: dict[str, Any] = {
+    "mini_instances": 2,
+    "mini_draws": 1,
+    "full_instances": 1,
+    "full_draws": 1,
+    "selection_instances": 1,
+    "final_form": "quick",
+    "finalists": 3,
+}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    plan = Plan(generation=20, selection_instances=1, finalists=3)
+    plan = Plan(**SMALL, generation=20)
     folder = tmp_path_factory.mktemp("runs") / "a"
     return symact.search("pointwise", "polynomial", budget=12, seed=3, out=folder, plan=plan)
 
@@ -80,14 +92,14 @@ def test_a_run_alone_stands_beside_the_usual_functions_and_remembers_them(run):
     one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare(run, form=one, on_step=steps)
     assert set(COMPARED) <= {row.name for row in found.rows}
-    formulas = {row.formula for row in found.rows}
+    formulas = {(row.formula, row.flops) for row in found.rows}
     assert len(steps.names) == len(formulas)  # a found one may be one of the usual
     assert compare(run.path, form=one, on_step=steps) == found
     assert len(steps.names) == len(formulas)
 
 
 def test_two_runs_name_their_functions_apart(run, tmp_path):
-    plan = Plan(generation=20, selection_instances=1, finalists=3)
+    plan = Plan(**SMALL, generation=20)
     other = symact.search(
         "pointwise", "polynomial", budget=12, seed=4, out=tmp_path / "b", plan=plan
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,29 +16,37 @@ from symact.engine import Progress, resume, search
 from symact.errors import BudgetError, GrammarError, StoreError, SymactError, TaskError
 from symact.grammar import Grammar
 from symact.lower import evaluate
+from symact.propose import Evolution
 from symact.protocol import ID_LIMIT
 from symact.result import load
 from symact.score import Plan
 from symact.store import open_run
 
 TINY = Plan(
-    ridge_instances=1,
-    mini_instances=1,
+    mini_instances=2,
+    mini_draws=2,
     full_instances=1,
+    full_draws=2,
     full_share=0.1,
-    generation=15,
-    population=12,
-    finalists=3,
+    refine_share=0.05,
+    generation=8,
+    finalists=2,
     selection_instances=1,
+    final_form="quick",
 )
+#: For runs whose choice of the best does not matter.
+BRIEF = replace(TINY, finalists=1)
+SMALL = Evolution(population=16, islands=2, migration_every=20)
+#: Six functions: tanh, sin, and the four of one in the other.
+SIX = Grammar.parse('name = "six"\n[productions]\ntanh = 1\nsin = 1\n[limits]\nnodes = 3')
 
-
+REFINED = {"tuned", "rounded", "pruned"}
 BAD_SEED = Grammar.parse('[productions]\ntanh = 1\n[seeds]\nzoo = ["gellu(x)"]')
 
 
 def run(out=None, **changes):
     arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 40, "seed": 3}
-    return search(**{**arguments, "out": out, "plan": TINY, **changes})
+    return search(**{**arguments, "out": out, "plan": TINY, "evolution": SMALL, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +58,25 @@ def finished(tmp_path_factory):
 def test_a_candidate_budget_is_met_exactly_and_counts_shrink_from_rung_to_rung(finished):
     _, result = finished
     counts = result.counts
-    assert counts["ridge"] == counts["screened"] == 40
-    assert counts["seen"] >= 40 > counts["mini"] > counts["full"] >= len(result.front) > 0
+    assert counts["mini"] == counts["screened"] == 40
+    assert counts["seen"] >= 40 > counts["full"] >= len(result.front) > 0
     assert sum(result.outcomes.values()) == counts["seen"]
     assert result.finished
 
 
-def test_the_same_seed_gives_the_same_run_and_another_seed_another(finished):
+def test_the_same_seed_gives_the_same_run_on_any_number_of_threads_and_another_seed_another(
+    finished,
+):
     _, result = finished
-    again, other = run(), run(seed=4, budget=15)
-    assert again.front == result.front
-    assert again.to_frame().equals(result.to_frame())
+    for threads in (1, 4):  # the number of cores in the first run
+        again = run(threads=threads)
+        assert again.front == result.front
+        assert again.to_frame().equals(result.to_frame())
+    other = run(seed=4, budget=15, plan=BRIEF)
     # The seeds of the grammar come first whatever the seed; they are judged on other draws.
     first, second = (r.to_frame().head(15) for r in (result, other))
     assert list(first["formula"]) == list(second["formula"])
-    assert not np.isclose(first["ridge_ood"], second["ridge_ood"]).any()
+    assert not np.isclose(first["mini_ood"], second["mini_ood"]).any()
 
 
 @pytest.mark.parametrize(("phase", "call"), [("gate", 1), ("search", 3), ("select", 1)])
@@ -90,11 +103,12 @@ def test_an_interrupted_run_resumes_to_where_the_uninterrupted_one_ended(
     resumed = resume(tmp_path / "run")
     assert resumed.front == expected.front
     assert resumed.to_frame().equals(expected.to_frame())
+    assert set(resumed.to_frame()["origin"]) & REFINED  # that happened in it too
 
 
 def test_progress_rises_to_the_end_and_counts_what_is_stored(tmp_path):
     reports: list[Progress] = []
-    result = run(tmp_path / "run", budget=20, on_progress=reports.append)
+    result = run(tmp_path / "run", budget=20, plan=BRIEF, on_progress=reports.append)
     phases = [report.phase for report in reports]
     assert phases == sorted(phases, key=["gate", "search", "select", "done"].index)
     assert set(phases) == {"gate", "search", "select", "done"}
@@ -108,9 +122,9 @@ def test_progress_rises_to_the_end_and_counts_what_is_stored(tmp_path):
 
 
 def test_a_larger_budget_extends_a_finished_run(tmp_path):
-    first = run(tmp_path / "run", budget=20)
+    first = run(tmp_path / "run", budget=20, plan=BRIEF)
     extended = resume(tmp_path / "run", budget=32)
-    assert extended.counts["ridge"] == 32
+    assert extended.counts["mini"] == 32
     kept = extended.to_frame()[: len(first.to_frame())]
     columns = ["formula", "outcome", "mini_ood"]
     assert kept[columns].equals(first.to_frame()[columns])
@@ -133,12 +147,12 @@ def test_the_table_has_a_row_for_each_candidate_and_numbers_where_it_was_judged(
     assert list(frame["id"]) == list(range(1, result.counts["seen"] + 1))
     passed = frame["outcome"] == "passed"
     assert passed.sum() == result.counts["screened"]
-    assert (frame["ridge_ood"].notna() == passed).all()
-    for lower, higher in (("ridge", "mini"), ("mini", "full"), ("full", "selection")):
+    assert (frame["mini_ood"].notna() == passed).all()
+    for lower, higher in (("mini", "full"), ("full", "selection")):
         assert set(frame.index[frame[f"{higher}_ood"].notna()]) <= set(
             frame.index[frame[f"{lower}_ood"].notna()]
         )
-    for rung in ("ridge", "mini", "full"):
+    for rung in ("mini", "full"):
         assert frame[f"{rung}_ood"].notna().sum() == result.counts[rung]
     assert {found.id for found in result.front} <= set(frame["id"])
 
@@ -148,8 +162,8 @@ def test_json_has_the_documented_keys_and_is_strict(finished):
     documented = {"protocol", "seed", "counts", "rung_spearman", "front"}
     assert documented <= set(document)
     assert set(document) - documented == {"outcomes", "costs", "finished", "config"}
-    assert set(document["counts"]) == {"seen", "screened", "ridge", "mini", "full"}
-    assert set(document["rung_spearman"]) == {"ridge-mini", "mini-full", "full-selection"}
+    assert set(document["counts"]) == {"seen", "screened", "mini", "full"}
+    assert set(document["rung_spearman"]) == {"mini-full", "full-selection"}
     assert (document["protocol"], document["seed"]) == (symact.protocol.VERSION, 3)
     entries = {"id", "formula", "ood", "id_error", "flops", "nodes", "families"}
     assert document["front"]
@@ -214,19 +228,15 @@ def test_bad_arguments_are_refused_before_anything_is_made(changes, kind, messag
 
 
 def test_a_grammar_with_few_sentences_ends_the_search_instead_of_looping(tmp_path):
-    small = symact.Grammar.parse(
-        'name = "small"\n[productions]\ntanh = 1\nsin = 1\n[limits]\nnodes = 3'
-    )
     said = []
-    result = search(
-        small,
-        "polynomial",
+    result = run(
+        tmp_path / "run",
+        grammar=SIX,
         budget=1000,
-        plan=TINY,
-        out=tmp_path / "run",
+        plan=BRIEF,
         on_progress=lambda progress: said.append(progress.message),
     )
-    assert result.counts["ridge"] == 6  # tanh, sin, and the four of one in the other
+    assert result.counts["mini"] == 6
     assert result.finished
     assert any("nothing new" in message for message in said)
 
@@ -240,22 +250,101 @@ def test_seeds_that_are_neither_names_nor_formulas_are_refused_before_anything_i
 
 
 def test_random_search_is_a_proposer_like_any_other():
-    result = run(proposer="random", budget=20)
-    assert result.counts["ridge"] == 20
-    assert set(result.to_frame()["origin"]) == {"random"}
+    result = run(proposer="random", budget=20, plan=BRIEF)
+    assert result.counts["mini"] == 20
+    assert set(result.to_frame()["origin"]) - REFINED == {"random"}
 
 
 def test_a_task_of_arrays_can_be_searched_and_resumed_with_the_task_given_again(tmp_path):
     generator = np.random.default_rng(0)
     x, far = generator.uniform(-1, 1, (200, 2)), generator.uniform(1, 2, (200, 2))
     task = symact.Task.from_arrays(x, x[:, 0] * x[:, 1], far, far[:, 0] * far[:, 1])
-    result, unsaved = run(tmp_path / "run", task=task, budget=15), run(task=task, budget=15)
+    changes = {"task": task, "budget": 15, "plan": BRIEF}
+    result, unsaved = run(tmp_path / "run", **changes), run(**changes)
     assert result.front
     assert unsaved.front == result.front
     assert unsaved.path is None
     with pytest.raises(StoreError, match="pass task="):
         resume(tmp_path / "run", budget=20)
-    assert resume(tmp_path / "run", budget=20, task=task).counts["ridge"] == 20
+    assert resume(tmp_path / "run", budget=20, task=task).counts["mini"] == 20
+
+
+def test_a_resumed_run_knows_what_was_under_way(tmp_path):
+    """Among six functions the next proposals repeat those that train while the run is stored."""
+    changes = {"grammar": SIX, "plan": replace(BRIEF, generation=3), "proposer": "random"}
+    expected = run(budget=5, **changes)
+    calls = 0
+
+    def interrupt(progress: Progress) -> None:
+        nonlocal calls
+        calls += progress.phase == "search"
+        if calls == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", budget=5, on_progress=interrupt, **changes)
+    resumed = resume(tmp_path / "run")
+    assert resumed.to_frame().equals(expected.to_frame())
+    assert resumed.outcomes["duplicate"] > 0
+
+
+def test_looking_ahead_is_a_switch():
+    """Without it the second generation knows the first."""
+    changes = {"budget": 24, "plan": replace(BRIEF, refine_share=0.0)}
+    parents = {}
+    for lookahead in (True, False):
+        plan = replace(changes["plan"], lookahead=lookahead)
+        frame = run(**{**changes, "plan": plan}).to_frame()
+        parents[lookahead] = list(frame["formula"])
+    assert parents[True][:8] == parents[False][:8]
+    assert parents[True] != parents[False]
+
+
+def replay(folder, *formulas) -> str:
+    """A proposer of some formulas and of nothing else."""
+    file = folder / "said.jsonl"
+    file.write_text("\n".join(map(json.dumps, formulas)))
+    return f"replay:{file}"
+
+
+WAVES = ("x + 0.123*sin(1.57*x)", "0.456*x + sin(1.23*x)", "tanh(1.57*x) + 0.123*x")
+
+
+@pytest.mark.parametrize("parts", [{}, {"tune": False}, {"prune": False}])
+def test_the_best_are_refined_by_what_is_switched_on_and_the_budget_counts_what_passes(
+    parts, tmp_path
+):
+    plan = replace(BRIEF, generation=3, refine_share=1.0, **parts)
+    found = run(budget=14, plan=plan, proposer=replay(tmp_path, *WAVES))
+    assert found.counts["mini"] == found.counts["screened"] == 14
+    expected = REFINED - ({"tuned"} if "tune" in parts else set())
+    expected -= {"pruned"} if "prune" in parts else set()
+    frame = found.to_frame()
+    assert set(frame["origin"]) == expected | {"replay"}
+    refined = frame[frame["origin"].isin(REFINED)]
+    assert (refined["id"] > 3).all()
+    assert (refined["mini_ood"].notna() == (refined["outcome"] == "passed")).all()
+
+
+def test_without_the_ladder_every_candidate_is_fully_trained():
+    found = run(budget=10, plan=replace(BRIEF, ladder=False))
+    assert (found.counts["mini"], found.counts["full"], found.counts["screened"]) == (0, 10, 10)
+    frame = found.to_frame()
+    assert (frame["full_ood"].notna() == (frame["outcome"] == "passed")).all()
+    assert not set(frame["origin"]) & REFINED
+    assert found.front
+
+
+def test_duplicates_are_let_through_where_nobody_looks_for_them():
+    plan = replace(BRIEF, dedupe=False, refine_share=0.0)
+    found = run(grammar=SIX, budget=20, plan=plan, proposer="random")
+    assert found.counts["mini"] == 20
+    assert "duplicate" not in found.outcomes
+    passed = found.to_frame().query("outcome == 'passed'")
+    assert passed["formula"].nunique() <= 6
+    # Two draws, taken in turn: a function scores alike where it sees the same one.
+    for _, same in passed.groupby(["formula", passed["generation"] % 2]):
+        assert same["mini_ood"].nunique() == 1
 
 
 def test_a_run_without_configuration_is_refused(finished, tmp_path):

@@ -421,14 +421,16 @@ def test_the_enumerator_ends_where_the_grammar_does():
 def test_a_search_by_enumeration_judges_the_smallest_sentences():
     plan = Plan(
         selection_instances=1,
+        final_form="quick",
         generation=15,
-        ridge_instances=1,
         mini_instances=1,
+        mini_draws=1,
         full_instances=1,
+        full_draws=1,
         full_share=0.1,
         finalists=1,
     )
     result = search("pointwise", "polynomial", budget=10, proposer="enumerate", plan=plan)
     frame = result.to_frame()
     assert list(frame["formula"][:4]) == ["x", "-x", "abs(x)", "x**2"]
-    assert result.counts["ridge"] == 10
+    assert result.counts["mini"] == 10

@@ -20,6 +20,7 @@ HOMES = {
         "lower/_torch.py",
         "score/_full.py",
         "score/_stack.py",
+        "score/_tune.py",
     },
     "triton": {"lower/_cuda.py"},
     "numba": {
@@ -33,9 +34,9 @@ HOMES = {
     },
     "llvmlite": {"lower/_intrinsics.py"},
     "sympy": {"lower/_sympy.py", "simplify.py"},
-    "deap": {"propose/_gp.py", "propose/_trees.py"},
+    "deap": {"propose/_gp.py", "propose/_population.py", "propose/_trees.py"},
     "matplotlib": {"figures/"},
-    "sklearn": {"tasks/_digits.py"},
+    "sklearn": {"score/_forecast.py", "tasks/_digits.py"},
     "pandas": {"result.py"},
 }
 

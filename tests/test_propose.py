@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -27,8 +28,9 @@ from symact.cost import flops
 from symact.expr import Expr, const, parse, show, substitute, var
 from symact.grammar import HOLES, Grammar, grammar_names
 from symact.lower import evaluate
-from symact.propose import AbstractProposer, Proposal, Told, gp, random
-from symact.propose._gp import survivors
+from symact.propose import AbstractProposer, Evolution, Proposal, Told, gp, random
+from symact.propose._evolution import DIVERSITIES, SELECTIONS
+from symact.propose._population import survivors
 from symact.propose._trees import Tree, Trees
 
 NAMES = grammar_names()
@@ -44,6 +46,14 @@ def verdict(expr: Expr) -> tuple[float, float, float] | None:
     if digest[0] < 60:
         return None
     return digest[1] / 64 - 3, digest[2] / 64 - 3, float(flops(expr))
+
+
+def evolver(
+    name: str = "pointwise", *, seed: int = 0, population: int, seeds: Sequence[Expr] = SEEDS
+) -> AbstractProposer:
+    """Genetic programming in one population."""
+    evolution = Evolution(population=population, islands=1)
+    return gp(grammar(name), seed=seed, evolution=evolution, seeds=seeds)
 
 
 def generations(proposer: AbstractProposer, count: int = 4, each: int = 25) -> list[list[Proposal]]:
@@ -66,7 +76,8 @@ def assert_admitted(name: str, expr: Expr) -> None:
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**63))
 def test_every_proposal_is_a_sentence_within_the_limits(name, seed):
-    for proposer in (gp(grammar(name), seed=seed, population=20), random(grammar(name), seed=seed)):
+    evolved = evolver(name, seed=seed, population=20, seeds=())
+    for proposer in (evolved, random(grammar(name), seed=seed)):
         for proposals in generations(proposer):
             assert len(proposals) == 25
             for proposal in proposals:
@@ -75,7 +86,7 @@ def test_every_proposal_is_a_sentence_within_the_limits(name, seed):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_twenty_generations_of_variation_stay_within_the_limits(name):
-    evolved = generations(gp(grammar(name), seed=2, population=25, seeds=SEEDS), 20, 30)
+    evolved = generations(evolver(name, seed=2, population=25), 20, 30)
     assert {"crossover", "uniform"} <= {p.origin for p in evolved[-1]}
     for proposals in evolved:
         for proposal in proposals:
@@ -187,14 +198,14 @@ def test_what_is_no_sentence_has_no_tree():
 
 
 def test_all_kinds_of_variation_happen():
-    asked = generations(gp(grammar("pointwise"), seed=0, population=30, seeds=SEEDS), 12, 50)
+    asked = generations(evolver(population=30), 12, 50)
     origins = {proposal.origin for proposals in asked for proposal in proposals}
     kinds = {"crossover", "uniform", "constants", "replacement", "insert", "shrink"}
     assert origins == {"seed", "random"} | kinds
 
 
-def test_parents_are_survivors_that_were_told():
-    proposer = gp(grammar("pointwise"), seed=3, population=20, seeds=SEEDS)
+def test_parents_are_candidates_that_were_told():
+    proposer = evolver(seed=3, population=20)
     told: set[str] = set()
     for _ in range(6):
         proposals = proposer.ask(30)
@@ -219,13 +230,13 @@ def test_the_seeds_that_are_sentences_come_first(each):
 
 
 def test_one_batch_of_the_genetic_proposer_has_no_expression_twice():
-    for proposals in generations(gp(grammar("pointwise"), seed=1, population=40), 8, 60):
+    for proposals in generations(evolver(seed=1, population=40, seeds=()), 8, 60):
         assert len({p.expr for p in proposals}) == len(proposals)
 
 
 def test_a_tiny_language_runs_out_but_asking_goes_on():
     tiny = Grammar.parse("[productions]\ntanh = 1\n[limits]\nnodes = 2")
-    proposer = gp(tiny, seed=0, population=5)
+    proposer = gp(tiny, seed=0, evolution=Evolution(population=5, islands=1))
     for proposals in generations(proposer, 3, 10):
         assert {show(p.expr) for p in proposals} <= {"x", "tanh(x)"}
         assert len(proposals) == 10
@@ -243,14 +254,14 @@ REJECTED = [
 
 @pytest.mark.parametrize("objectives", REJECTED)
 def test_what_was_rejected_has_no_children(objectives):
-    proposer = gp(grammar("pointwise"), seed=0, population=10, seeds=SEEDS)
+    proposer = evolver(population=10)
     proposals = proposer.ask(20)
     proposer.tell([Told(p.expr, objectives) for p in proposals])
     assert all(not p.parents for p in proposer.ask(20))
 
 
 def test_what_was_rejected_does_not_enter_a_population_that_others_are_in():
-    proposer = gp(grammar("pointwise"), seed=0, population=10, seeds=SEEDS)
+    proposer = evolver(population=10)
     proposals = proposer.ask(24)
     scores = [*REJECTED, *[(float(i), 0.0, 1.0) for i in range(3)]]
     told = [Told(p.expr, scores[i % len(scores)]) for i, p in enumerate(proposals)]
@@ -281,7 +292,7 @@ def test_a_restored_proposer_goes_on_as_if_nothing_had_happened(name, kind):
     def fresh() -> AbstractProposer:
         if kind == "random":
             return random(grammar(name), seed=7)
-        return gp(grammar(name), seed=7, population=20, seeds=SEEDS)
+        return evolver(name, seed=7, population=20)
 
     proposer = fresh()
     for _ in range(4):
@@ -307,7 +318,7 @@ def test_the_global_random_numbers_are_neither_used_nor_disturbed():
     for seed in (1, 2):
         global_random.seed(seed)
         before = global_random.getstate()
-        proposer = gp(grammar("pointwise"), seed=0, population=20, seeds=SEEDS)
+        proposer = evolver(population=20)
         asked.append(generations(proposer))
         asked[-1] += generations(random(grammar("pointwise"), seed=0))
         proposer.restore(proposer.state())
@@ -319,8 +330,10 @@ def test_the_global_random_numbers_are_neither_used_nor_disturbed():
 def transcript() -> str:
     """Everything that both proposers propose for every grammar, as one text."""
     lines = []
-    for name in NAMES:
-        evolved = gp(grammar(name), seed=11, population=15, seeds=SEEDS)
+    parts = itertools.cycle(zip(SELECTIONS, DIVERSITIES, strict=True))
+    for name, (selection, diversity) in zip(NAMES, parts, strict=False):
+        evolution = Evolution(population=16, islands=2, selection=selection, diversity=diversity)
+        evolved = gp(grammar(name), seed=11, evolution=evolution, seeds=SEEDS)
         for proposer in (evolved, random(grammar(name), seed=11)):
             for proposals in generations(proposer, 3, 20):
                 lines += [f"{p.origin} {show(p.expr)} {p.parents}" for p in proposals]
@@ -401,12 +414,12 @@ def individual_of(values):
 
 
 def test_a_stored_population_is_the_same_trees():
-    proposer = gp(Grammar.load("full"), seed=5, population=40, seeds=())
+    proposer = evolver("full", seed=5, population=40, seeds=())
     stream = global_random.Random(0)
     for _ in range(3):
         proposals = proposer.ask(60)
         proposer.tell([Told(p.expr, (stream.random(), stream.random(), 1.0)) for p in proposals])
-    restored = gp(Grammar.load("full"), seed=5, population=40, seeds=())
+    restored = evolver("full", seed=5, population=40, seeds=())
     restored.restore(json.loads(json.dumps(proposer.state())))
     assert [p.expr for p in restored.ask(80)] == [p.expr for p in proposer.ask(80)]
 
@@ -416,7 +429,7 @@ def test_the_garbage_collector_is_left_as_it_was(enabled):
     before = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
-        generations(gp(grammar("pointwise"), seed=0, population=5), 2, 5)
+        generations(evolver(population=5, seeds=()), 2, 5)
         assert gc.isenabled() == enabled
         with pytest.raises(TypeError):
             random(grammar("pointwise"), seed=0).ask("many")
@@ -426,7 +439,7 @@ def test_the_garbage_collector_is_left_as_it_was(enabled):
 
 
 def test_proposers_make_no_cycles_that_only_the_collector_could_free():
-    proposer = gp(grammar("pointwise"), seed=0, population=30)
+    proposer = evolver(population=30, seeds=())
     generations(proposer, 2, 30)
     gc.collect()
     generations(proposer, 3, 30)
@@ -434,7 +447,7 @@ def test_proposers_make_no_cycles_that_only_the_collector_could_free():
 
 
 def test_what_was_not_asked_is_taken_if_it_is_a_sentence():
-    proposer = gp(grammar("pointwise"), seed=0, population=5)
+    proposer = evolver(population=5, seeds=())
     told = [Told(parse(text), (0.0, 0.0, 1.0)) for text in ("tanh(x)", "log(x)", "sin(tanh(x))")]
     proposer.tell(told)
     parents = {parent for p in proposer.ask(60) for parent in p.parents}

@@ -17,19 +17,30 @@ from symact.curves import best_so_far, curves_report, to_text
 from symact.engine import resume
 from symact.errors import StoreError, SymactError
 from symact.grammar import Grammar
-from symact.propose import Told, make
+from symact.propose import Evolution, Told, make
 from symact.propose import _process as process_module
+from symact.protocol import ID_LIMIT
 from symact.score import Plan
 from symact.store import open_run
 
-PLAN = Plan(generation=8, selection_instances=1, finalists=2)
+SMALL = {
+    "mini_instances": 2,
+    "mini_draws": 1,
+    "full_instances": 1,
+    "full_draws": 1,
+    "selection_instances": 1,
+    "final_form": "quick",
+    "finalists": 2,
+}
+PLAN = Plan(**SMALL, generation=8)
+SETTINGS = [text for name, value in SMALL.items() for text in ("--set", f"{name}={value}")]
 GRAMMAR = Grammar.load("pointwise")
 FORMULAS = [f"gelu(x) + 0.{n}*sin(x)" for n in range(1, 10)]
 FORMULAS += [f"x*tanh({n}*x)" for n in range(2, 9)]
 
 
 def proposer(text: str):
-    return make(text, GRAMMAR, seed=0, population=10, seeds=())
+    return make(text, GRAMMAR, seed=0, evolution=Evolution(), seeds=())
 
 
 def script(folder: Path, body: str) -> str:
@@ -84,7 +95,7 @@ def test_a_file_is_judged_in_order_and_the_search_ends_with_it(tmp_path):
     assert "not a line of JSON" in reasons[0]
     assert "neither a formula nor code" in reasons[1]
     assert "column" in reasons[2]
-    assert found.counts["ridge"] == 2
+    assert found.counts["mini"] == 2
 
 
 def test_a_resumed_replay_goes_where_the_uninterrupted_one_went(tmp_path):
@@ -92,7 +103,7 @@ def test_a_resumed_replay_goes_where_the_uninterrupted_one_went(tmp_path):
     file.write_text("\n".join(map(json.dumps, FORMULAS)))
     whole = search(f"replay:{file}", tmp_path / "a", budget=12)
     half = search(f"replay:{file}", tmp_path / "b", budget=5)
-    assert half.counts["ridge"] == 5
+    assert half.counts["mini"] == 5
     rest = resume(half.path, budget=12)
     assert [c.formula for c in candidates(rest)] == [c.formula for c in candidates(whole)]
     file.write_text(json.dumps("sin(x)"))
@@ -132,7 +143,7 @@ for line in sys.stdin:
 """
     found = search(script(tmp_path, body), tmp_path, budget=6)
     assert found.finished
-    assert found.counts["ridge"] == 6
+    assert found.counts["mini"] == 6
     heard = [json.loads(line) for line in log.read_text().splitlines()]
     start = heard[0]["start"]
     assert start["grammar"] == "pointwise"
@@ -225,7 +236,7 @@ for line in sys.stdin:
     said = []
     spec = script(tmp_path, body)
     found = search(spec, tmp_path, 50, on_progress=lambda p: said.append(p.message))
-    assert found.counts["ridge"] >= 2
+    assert found.counts["mini"] >= 2
     assert found.front
     assert any("out of credit" in text for text in said)
     (tmp_path / "proposer.py").write_text(
@@ -279,14 +290,14 @@ class Mine:
 def test_any_object_that_asks_and_tells_is_a_proposer(tmp_path):
     mine = Mine()
     found = search(mine, tmp_path, budget=3)
-    assert found.counts["ridge"] == 3
+    assert found.counts["mini"] == 3
     assert found.config["proposer"] == "python:Mine"
     assert [told.outcome for told in mine.told[:3]] == ["passed", "passed", "refused"]
     with pytest.raises(StoreError, match="pass proposer="):
         resume(found.path, budget=4)
     again = Mine()
     more = resume(found.path, budget=4, proposer=again)
-    assert more.counts["ridge"] == 4
+    assert more.counts["mini"] == 4
     assert "sin(3*x)" in [c.formula for c in candidates(more)]
 
 
@@ -307,7 +318,7 @@ def test_curves_stand_side_by_side(tmp_path):
     store = open_run(first.path)
     reference = store.get("references")["full"]
     store.close()
-    excess = (table.full_id / (1.5 * 10 ** reference[1])).clip(lower=1)
+    excess = (table.full_id / (ID_LIMIT * 10 ** reference[1])).clip(lower=1)
     assert found[0].ratio[-1] == pytest.approx((table.full_ood * excess).min() / 10 ** reference[0])
     assert "replay" in to_text(found)
     lines = (tmp_path / "out" / "curves.csv").read_text().splitlines()
@@ -321,7 +332,7 @@ def test_the_command_line_runs_the_example_and_draws_curves(tmp_path):
     symact_cli = [sys.executable, "-m", "symact.cli"]
     arguments = ["search", "--task", "polynomial", "--budget", "8", "--no-compare", "--out", "hill"]
     done = subprocess.run(
-        [*symact_cli, *arguments, "--proposer", f"exec:{sys.executable} {example}"],
+        [*symact_cli, *arguments, *SETTINGS, "--proposer", f"exec:{sys.executable} {example}"],
         *(),
         cwd=tmp_path,
         capture_output=True,
@@ -329,7 +340,7 @@ def test_the_command_line_runs_the_example_and_draws_curves(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "8 judged by ridge" in done.stdout
+    assert "8 mini-trained" in done.stdout
     assert "not finished" not in done.stdout
     curves = subprocess.run(
         [*symact_cli, "compare", "--curves", "hill"],

@@ -45,6 +45,31 @@ POSITIVE = arrays(float, (3, 2, 4), elements=st.floats(1e-6, 1e4))
 
 
 @settings(max_examples=60, deadline=None)
+@given(errors=POSITIVE, reference=POSITIVE, clip=st.floats(0, 4))
+def test_beside_a_reference_an_instance_counts_as_at_most_so_many_decades_away(
+    errors, reference, clip
+):
+    score = stats.score(errors, FAMILIES, reference=reference, clip=clip)
+    base, free = stats.score(reference, FAMILIES), stats.score(errors, FAMILIES)
+    ood = np.clip(np.subtract(free.instances, base.instances), -clip, clip) + base.instances
+    np.testing.assert_allclose(score.instances, ood, atol=1e-12)
+    np.testing.assert_allclose(score.ood, (ood[:2].mean() + ood[2]) / 2, atol=1e-12)
+    assert score.families == pytest.approx({"a": ood[:2].mean(), "b": ood[2]}, abs=1e-12)
+    assert abs(score.id_error - base.id_error) <= clip + 1e-12
+    assert score.shells == free.shells
+    unclipped = stats.score(errors, FAMILIES, reference=reference)
+    assert unclipped.ood == pytest.approx(free.ood, abs=1e-9)
+    assert unclipped.id_error == pytest.approx(free.id_error, abs=1e-9)
+
+
+def test_beside_a_reference_what_diverged_is_bad_and_not_hopeless():
+    errors, reference = np.full((3, 2, 4), np.nan), np.full((3, 2, 4), 0.01)
+    score = stats.score(errors, FAMILIES, reference=reference, clip=1.0)
+    assert (score.ood, score.id_error) == pytest.approx((-1.0, -1.0))
+    assert score.diverged == 1
+
+
+@settings(max_examples=60, deadline=None)
 @given(errors=POSITIVE)
 def test_the_ratio_of_a_function_to_itself_is_exactly_one(errors):
     interval = stats.ratio(errors, errors, FAMILIES, resamples=50)
@@ -87,14 +112,6 @@ def test_spearman_of_too_little_is_nothing():
     assert stats.spearman([1, 2], [1, 2]) is None
     assert stats.spearman([1, 1, 1], [1, 2, 3]) is None
     assert stats.spearman([1, 2, np.nan, 3], [1, 2, 9, 4]) == pytest.approx(1)
-
-
-def test_nearby_errors_are_those_in_distribution_and_next_to_it():
-    errors = np.ones((2, 3, 1, 4))
-    errors[0, :, 0, :2] = [[0.01, 0.01], [0.01, 1.0], [0.1, 10.0]]
-    errors[1, :, 0, 2:] = 1e3
-    # Family a: the mean of -2 and -1; family b: the mean of -1 and 1.
-    np.testing.assert_allclose(stats.nearby_errors(errors, FAMILIES), [-0.75, 0.0])
 
 
 def test_sizes_of_networks_are_averaged_after_the_median_over_their_seeds():

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from symact.errors import StoreError
-from symact.store import Candidate, Scored, create, in_memory, is_run, open_judged, open_run
+from symact.store import (
+    Candidate,
+    Scored,
+    as_stored,
+    create,
+    in_memory,
+    is_run,
+    open_judged,
+    open_run,
+)
 
 
 def candidate(number: int, outcome: str = "passed") -> Candidate:
@@ -42,7 +51,7 @@ def test_what_is_written_is_read_back_also_by_another_reader(store, reader):
     assert reader.simplified() == {1: "tanh(x)"}
     assert reader.get("state") == {"generation": 1}
     assert reader.get("nothing") is None
-    assert reader.counts() == {"seen": 2, "screened": 2, "ridge": 0, "mini": 1, "full": 0}
+    assert reader.counts() == {"seen": 2, "screened": 2, "mini": 1, "full": 0}
     assert reader.outcomes() == {"passed": 2}
 
 
@@ -60,15 +69,37 @@ def test_errors_keep_their_shape_and_nine_digits_also_where_all_are_nan(store, r
     assert second.errors.dtype == np.float64
 
 
-def test_candidates_and_scores_come_in_order_and_outcomes_most_frequent_first(store):
+def test_candidates_come_in_order_scores_as_measured_and_outcomes_most_frequent_first(store):
     with store.transaction():
         store.add_candidates([candidate(3, "flat"), candidate(1, "flat"), candidate(2)])
         for number in (3, 1):
             store.add_scores([Scored(number, "mini", 0.0, 0.0, np.ones((1, 1, 4)))], "0.1")
     assert [c.id for c in store.candidates()] == [1, 2, 3]
-    assert [s.candidate for s in store.scores("mini")] == [1, 3]
+    assert [s.candidate for s in store.scores("mini")] == [3, 1]
     assert list(store.outcomes().items()) == [("flat", 2), ("passed", 1)]
     assert store.counts()["screened"] == 1
+
+
+def test_errors_in_memory_are_those_that_a_resumed_search_reads(store, reader):
+    errors = np.random.default_rng(0).lognormal(0, 20, (2, 1, 4))
+    errors[1, 0, 2] = np.inf
+    kept = as_stored(errors)
+    with store.transaction():
+        store.add_candidates([candidate(1)])
+        store.add_scores([Scored(1, "full", 0.0, 0.0, errors)], "0.1")
+    np.testing.assert_array_equal(reader.scores("full")[0].errors, kept)
+    np.testing.assert_array_equal(as_stored(kept), kept)
+
+
+def test_progress_counts_each_judged_candidate_once_on_whichever_rung(store):
+    errors = np.ones((1, 1, 4))
+    with store.transaction():
+        store.add_candidates([candidate(number) for number in range(1, 6)])
+        for number, rung in ((2, "mini"), (1, "mini"), (1, "full"), (4, "mini"), (2, "full")):
+            store.add_scores([Scored(number, rung, 0.0, 0.0, errors)], "0.1")
+        store.add_scores([Scored(5, "full", 0.0, 0.0, errors)], "0.1")  # without the lower rung
+    found = [(judged, scored.candidate) for judged, scored in store.progress()]
+    assert found == [(2, 1), (3, 2), (4, 5)]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

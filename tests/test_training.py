@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from symact.score import Trainable
 from symact.score._full import FullTrainer
 from symact.score._mini import MiniTrainer
 from symact.score._networks import initial_weights, learning_rates, pack
-from symact.score._ridge import RidgeJudge
 from symact.score._stack import Span, Stack
 from symact.tasks import task
 
@@ -46,11 +46,12 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("text", FORMULAS)
-def test_mini_and_full_training_are_the_same_computation(data, text):
-    expr = parse(text)
-    mini = MiniTrainer(data, SHORT, [0, 1], 5).judge(expr)
-    full = FullTrainer(data, SHORT, [0, 1], 5, "cpu").judge([expr])[0]
+def test_mini_and_full_training_are_the_same_computation(data, text, depth):
+    expr, training = parse(text), dataclasses.replace(SHORT, depth=depth)
+    mini = MiniTrainer(data, training, [0, 1], 5).judge(expr)
+    full = FullTrainer(data, training, [0, 1], 5, "cpu").judge([expr])[0]
     np.testing.assert_allclose(mini, full, rtol=2e-3)
 
 
@@ -133,11 +134,45 @@ def test_a_diverging_candidate_does_not_touch_its_neighbours(data, wild):
     np.testing.assert_array_equal(mini[1], MiniTrainer(data, SHORT, [0], 5).judge(good))
 
 
-def test_results_do_not_depend_on_the_number_of_threads(data):
-    exprs = [parse(text) for text in FORMULAS]
-    trainer = MiniTrainer(data, SHORT, [0], 5)
-    for one, two in zip(trainer.judge_all(exprs, 1), trainer.judge_all(exprs, 4), strict=True):
-        np.testing.assert_array_equal(one, two)
+TRAINERS = {
+    "mini": lambda data: MiniTrainer(data, SHORT, range(5), 5),
+    "full": lambda data: FullTrainer(data, SHORT, range(5), 5, "cpu"),
+}
+
+
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_errors_depend_neither_on_threads_nor_on_neighbours_nor_on_what_else_is_under_way(
+    data, kind
+):
+    """Each has 15 networks, more than one stack of full training takes."""
+    exprs = [parse(text) for text in (*FORMULAS, "exp(x**2)*1000")]
+    trainer = TRAINERS[kind](data)
+    expected = []
+    with ThreadPoolExecutor(1) as pool:
+        for expr in exprs:
+            expected += trainer.start(pool, [expr])()
+    assert [errors.shape for errors in expected] == [(3, 5, 4)] * len(exprs)
+    for threads in (1, 2, 4):
+        with ThreadPoolExecutor(threads) as pool:
+            first, second = trainer.start(pool, exprs), trainer.start(pool, exprs[::-1])
+            backwards, forwards = second(), first()
+        np.testing.assert_array_equal(forwards, expected)
+        np.testing.assert_array_equal(backwards[::-1], expected)
+
+
+def test_mini_training_gives_the_same_however_a_candidate_is_cut(data):
+    trainer, exprs = TRAINERS["mini"](data), [parse(text) for text in FORMULAS]
+    with ThreadPoolExecutor(2) as pool:
+        whole, parts, single = (trainer.start(pool, exprs, parts)() for parts in (1, 4, 99))
+    np.testing.assert_array_equal(parts, whole)
+    np.testing.assert_array_equal(single, whole)
+    np.testing.assert_array_equal(trainer.judge_all(exprs, 2), whole)
+
+
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_a_rung_of_nothing_is_over_at_once(data, kind):
+    with ThreadPoolExecutor(1) as pool:
+        assert TRAINERS[kind](data).start(pool, [])() == []
 
 
 def test_a_constant_activation_learns_the_mean(data):
@@ -174,16 +209,6 @@ def test_padding_inputs_changes_nothing(text):
         lambda data: FullTrainer(data, SHORT, [0], 5, "cpu").judge([parse(text)])[0],
     ):
         np.testing.assert_allclose(judge(together)[0], judge(alone)[0], rtol=1e-5)
-
-
-def test_ridge_gives_finite_errors_for_tame_functions_and_nan_for_wild_ones(data):
-    judge = RidgeJudge(data, 1)
-    assert np.isfinite(judge.judge(parse("tanh(x)"))).all()
-    assert np.isnan(judge.judge(parse("log(x)"))).all()
-    # A linear "network" cannot fit a polynomial; a nonlinear one can.
-    polynomial = data.families.index("polynomial")
-    linear = judge.judge(parse("1.5*x"))[polynomial, 0, 0]
-    assert judge.judge(parse("gelu(x)"))[polynomial, 0, 0] < 0.5 * linear
 
 
 @pytest.mark.parametrize(

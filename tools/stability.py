@@ -13,8 +13,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,9 @@ from symact.expr import Expr, show
 from symact.lower import evaluate
 from symact.protocol import COMPARED, FULL, FULL_FORM, QUICK_FORM, Form
 from symact.score._full import FullTrainer
-from symact.score._networks import ENTROPY, pack
+from symact.score._ladder import by_family
+from symact.score._mixed import Mixed
+from symact.score._networks import ENTROPY
 from symact.score._stack import Span
 from symact.store import open_judged
 from symact.tasks import task
@@ -171,12 +176,14 @@ def main() -> None:
             },
             "id": summary(halves(some, families, lambda e, f: stats.score(e, f).id_error)),
         }
-    data = pack(task("ood-suite").draw("test", seed=0, per_family=8), FULL.points)
+    drawn = by_family(task("ood-suite").draw("test", seed=0, per_family=8))
     exprs = [zoo.find(name).expr for name in chosen]
     ways = {}
     for label, kind in (("linear", FullTrainer), ("fitted", Fitted)):
-        trainer = kind(data, FULL, [0], ENTROPY["test"], "cpu")
-        ways[label] = [ood(e, data.families) for e in trainer.judge(exprs)]
+        make = partial(kind, seeds=[0], entropy=ENTROPY["test"], device="cpu")
+        rung = Mixed(drawn, FULL, make)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ways[label] = [ood(errors, rung.families) for errors in rung.start(pool, exprs)()]
     result["fitted"] = {
         "all": stats.spearman(ways["linear"], ways["fitted"]),
         "usual": stats.spearman(*([ways[w][i] for i in usual] for w in ("linear", "fitted"))),

@@ -17,10 +17,12 @@ from symact.comparison import compare, write_report
 from symact.engine import Progress
 from symact.errors import BatchError, SymactError, choices
 from symact.grammar import Grammar
-from symact.propose import PROPOSERS, is_known
+from symact.propose import PROPOSERS, Evolution, is_known
+from symact.score import Plan
+from symact.settings import settings
 from symact.tasks import TASKS
 
-_KEYS = ("out", "grammars", "tasks", "seeds", "budget", "proposer", "compare")
+_KEYS = ("out", "grammars", "tasks", "seeds", "budget", "proposer", "compare", "settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Job:
     budget: str
     proposer: str
     compare: bool
+    plan: Plan
+    evolution: Evolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ def load_batch(path: str | Path) -> Batch:
 
     The file is TOML: ``grammars``, ``tasks``, ``seeds`` (lists, searched in every combination),
     ``budget``, and optionally ``out`` (a directory, relative to the file; default: the file's name
-    without its ending), ``proposer`` and ``compare`` (whether to judge on the test draws).
+    without its ending), ``proposer``, ``compare`` (whether to judge on the test draws) and a table
+    ``settings`` of sizes and switches (:func:`symact.settings.settings`).
     Grammar files are relative to the file, too.
 
     Raises:
@@ -86,8 +91,12 @@ def load_batch(path: str | Path) -> Batch:
         parse_budget(budget)
     except SymactError as error:
         raise BatchError(f"{file}, key 'budget': {error}") from None
+    try:
+        plan, evolution = settings(_one(file, data, "settings", (dict,), {}))
+    except SymactError as error:
+        raise BatchError(f"{file}, key 'settings': {error}") from None
     jobs = tuple(
-        Job(f"{Path(g).stem}-{t}-{s}", g, t, s, budget, proposer, judged)
+        Job(f"{Path(g).stem}-{t}-{s}", g, t, s, budget, proposer, judged, plan, evolution)
         for g, t, s in itertools.product(grammars, tasks, seeds)
     )
     names = [job.name for job in jobs]
@@ -173,6 +182,8 @@ def _run_job(job: Job, folder: Path, log: TextIO) -> str:
             seed=job.seed,
             out=folder,
             proposer=job.proposer,
+            plan=job.plan,
+            evolution=job.evolution,
             on_progress=on_progress,
         )
     if job.compare:

@@ -133,11 +133,17 @@ def search(
     judge: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Judge on the test draws at the end.")
     ] = True,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A size or switch, such as islands=1 or tune=no; repeatable."),
+    ] = None,
     device: Device = None,
 ) -> None:
     """Search, judge and report."""
     from symact import engine
+    from symact.settings import settings
 
+    plan, evolution = settings(changes or ())
     folder = out or _free_folder(grammar, task, seed)
     with _Reporter(folder) as reporter:
         result = engine.search(
@@ -147,6 +153,8 @@ def search(
             seed=seed,
             out=folder,
             proposer=proposer,
+            plan=plan,
+            evolution=evolution,
             device=device,
             on_progress=reporter,
         )
@@ -590,12 +598,9 @@ class _Reporter:
 def _status(progress: Progress) -> str:
     """Counts, rate, time left and the best so far."""
     counts = progress.counts
-    parts = [
-        f"{counts['seen']} seen, {counts['ridge']} ridge, {counts['mini']} mini, "
-        f"{counts['full']} full"
-    ]
-    if progress.seconds > 0 and counts["ridge"]:
-        parts.append(f"{counts['ridge'] / progress.seconds:.0f}/s")
+    parts = [f"{counts['seen']} seen, {counts['mini']} mini, {counts['full']} full"]
+    if progress.seconds > 0 and counts["screened"]:
+        parts.append(f"{counts['screened'] / progress.seconds:.1f}/s")
     if 0 < progress.fraction < 1:
         left = progress.seconds * (1 - progress.fraction) / progress.fraction
         parts.append(f"{left:.0f} s left")
@@ -627,8 +632,8 @@ def _print_run(result: Result) -> None:
     counts = result.counts
     screened_out = counts["seen"] - counts["screened"]
     print(
-        f"\n{counts['seen']} candidates seen, {screened_out} screened out, {counts['ridge']} "
-        f"judged by ridge, {counts['mini']} mini-trained, {counts['full']} fully trained"
+        f"\n{counts['seen']} candidates seen, {screened_out} screened out, "
+        f"{counts['mini']} mini-trained, {counts['full']} fully trained"
     )
     agreement = ", ".join(
         f"{rungs} {'-' if value is None else f'{value:.2f}'}"

@@ -6,10 +6,13 @@ and stored in one transaction together with the state after it.
 
 from __future__ import annotations
 
+import functools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +20,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import stats, zoo
+from symact.behaviour import behaviour
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
-from symact.expr import Expr, parse, show
+from symact.expr import Expr, parse, show, uses_statistics
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
-from symact.propose import REFUSED, AbstractProposer, Proposal, Proposer, Told, adapt, make
-from symact.protocol import REFERENCE, VERSION
+from symact.propose import (
+    REFUSED,
+    AbstractProposer,
+    Evolution,
+    Proposal,
+    Proposer,
+    Told,
+    adapt,
+    make,
+)
+from symact.protocol import ANCHORS, CLIP, ID_LIMIT, REFERENCE, VERSION
+from symact.refine import variants
 from symact.result import Result, config_of, merit, non_dominated, result_of
-from symact.score import Ladder, Outcome, Plan, check_device, screen
+from symact.score import (
+    Forecast,
+    Ladder,
+    Outcome,
+    Plan,
+    apart,
+    check_device,
+    features,
+    screen,
+)
 from symact.simplify import simplify
-from symact.store import Candidate, Scored, Store, create, in_memory, open_run
+from symact.store import (
+    Candidate,
+    Scored,
+    Store,
+    as_stored,
+    create,
+    from_text,
+    in_memory,
+    open_run,
+    to_text,
+)
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
 
@@ -37,6 +70,14 @@ SIMPLIFY_SECONDS = 1.0
 
 #: After so many generations in a row without a new candidate a search ends.
 BARREN_GENERATIONS = 20
+#: So many of the best of a rung are looked at anew, beside their forecasts, to choose from.
+SHORTLIST = 128
+#: Candidates that are fully trained on every draw at the end, for each finalist.
+SEMIFINALISTS = 3
+#: Share of a generation that is trained whatever was forecast of it.
+EXPLORED = 0.1
+#: What became of a proposal that came through the screen and was not chosen.
+PASSED_OVER = "passed over"
 _EXHAUSTED = "the grammar brings nothing new any more; the search ends here"
 
 
@@ -75,6 +116,7 @@ def search(
     out: str | Path | None = None,
     proposer: str | Proposer = "gp",
     plan: Plan | None = None,
+    evolution: Evolution | None = None,
     threads: int | None = None,
     device: str | None = None,
     on_progress: OnProgress | None = None,
@@ -92,8 +134,9 @@ def search(
         proposer: ``"gp"``, or a baseline: ``"random"``, or ``"enumerate"`` for all sentences,
             smallest first. ``"replay:FILE"`` and ``"exec:COMMAND"`` judge what another mutator
             proposes (``docs/proposers.md``), as does any object with ``ask`` and ``tell``.
-        plan: Sizes of the rungs; None for the default.
-        threads: For ridge and mini-training; None for the number of cores.
+        plan: Sizes of the rungs and switches of the loop; None for the default.
+        evolution: Sizes and switches of genetic programming; None for the default.
+        threads: Candidates trained at once; None for the number of cores. No result depends on it.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
         on_progress: Called after each step.
 
@@ -106,7 +149,7 @@ def search(
     check_device(device)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
     if isinstance(proposer, str):  # what is wrong with it is said before anything is made
-        _proposer(proposer, chosen, seed, plan or Plan()).close()
+        _proposer(proposer, chosen, seed, evolution or Evolution()).close()
     if seed < 0:
         raise TaskError(f"seed must be at least 0, got {seed}")
     store = in_memory() if out is None else create(out)
@@ -119,6 +162,7 @@ def search(
         "seed": seed,
         "proposer": f"python:{type(proposer).__name__}" if own is not None else proposer,
         "plan": asdict(plan or Plan()),
+        "evolution": asdict(evolution or Evolution()),
         "versions": _versions(),
     }
     with store.transaction():
@@ -177,8 +221,135 @@ def resume(
     return _run(store, grammar, task, total, threads, device, on_progress, own)
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A proposal that was screened; it gets its number when its generation is complete."""
+
+    proposal: Proposal
+    formula: str
+    fingerprint: str
+    outcome: str
+    flops: int
+    nodes: int
+
+    def dump(self) -> list[Any]:
+        p = self.proposal
+        own = [show(p.expr), p.origin, list(p.parents), p.refused, p.text, list(p.tag)]
+        return [*own, self.formula, self.fingerprint, self.outcome, self.flops, self.nodes]
+
+    @classmethod
+    def load(cls, stored: Sequence[Any]) -> _Opened:
+        formula, origin, parents, refused, text, tag, *rest = stored
+        proposal = Proposal(parse(formula), origin, tuple(parents), refused, text, tuple(tag))
+        return cls(proposal, *rest)
+
+    def numbered(self, number: int, generation: int) -> Candidate:
+        refused = self.proposal.refused
+        return Candidate(
+            id=number,
+            formula=self.formula,
+            fingerprint=self.fingerprint,
+            origin=f"{self.proposal.origin}: {refused}" if refused else self.proposal.origin,
+            parents=self.proposal.parents,
+            generation=generation,
+            outcome=self.outcome,
+            flops=self.flops,
+            nodes=self.nodes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """Proposals under way: those that passed the screen train on the lowest rung."""
+
+    opened: tuple[_Opened, ...]
+    trained: Callable[[], list[NDArray[np.float64]]]
+
+    @property
+    def passed(self) -> list[_Opened]:
+        return [one for one in self.opened if one.outcome == Outcome.PASSED]
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What the scores of a rung are measured from, whatever draw they come from.
+
+    Attributes:
+        families: The family of each instance.
+        anchors: For each draw the geometric mean of the anchors' errors, [instance, 1, 4].
+        offset: OOD and ID error of the reference above the anchors, in log10, mean over draws.
+        reference: OOD and ID error of the reference, in log10, mean over draws.
+    """
+
+    families: tuple[str, ...]
+    anchors: tuple[NDArray[np.float64], ...]
+    offset: tuple[float, float]
+    reference: list[float]
+
+    def above(
+        self, errors: NDArray[np.float64], draw: int
+    ) -> tuple[tuple[float, float], tuple[float, ...]]:
+        """Return OOD and ID error above the reference's, and each family's above the anchors'."""
+        both, cases = _above(errors, self.anchors[draw % len(self.anchors)], self.families)
+        return (both[0] - self.offset[0], both[1] - self.offset[1]), cases
+
+
+def _above(
+    errors: NDArray[np.float64], anchor: NDArray[np.float64], families: Sequence[str]
+) -> tuple[tuple[float, float], tuple[float, ...]]:
+    own = stats.score(errors, families, reference=anchor, clip=CLIP)
+    base = stats.score(anchor, families)
+    cases = tuple(own.families[name] - base.families[name] for name in own.families)
+    return (own.ood - base.ood, own.id_error - base.id_error), cases
+
+
+def _bases(store: Store, ladder: Ladder) -> dict[str, _Base]:
+    """Train the anchors on every draw of both rungs, unless that is stored."""
+    exprs = [zoo.find(name).expr for name in ANCHORS]
+    plan = ladder.plan
+    known = store.get("anchors")
+    if known is None:
+        minis = [ladder.start_mini(exprs, draw) for draw in range(plan.mini_draws)]
+        fulls = [ladder.start_full(exprs, draw) for draw in range(plan.full_draws)]
+        known = {
+            rung: [[to_text(errors) for errors in wait()] for wait in waiting]
+            for rung, waiting in (("mini", minis), ("full", fulls))
+        }
+        with store.transaction():
+            store.put("anchors", known)
+    families = {"mini": ladder.mini_families, "full": ladder.full_families}
+    place = ANCHORS.index(REFERENCE)
+    return {
+        rung: _base([[from_text(text) for text in draw] for draw in draws], families[rung], place)
+        for rung, draws in known.items()
+    }
+
+
+def _base(
+    draws: Sequence[Sequence[NDArray[np.float64]]], families: tuple[str, ...], place: int
+) -> _Base:
+    """Return the base of errors [draw][anchor]; the reference is the anchor in a place."""
+    anchors = tuple(10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in draws)
+    above = [
+        _above(own[place], anchor, families)[0] for own, anchor in zip(draws, anchors, strict=True)
+    ]
+    scores = [stats.score(own[place], families) for own in draws]
+    reference = [
+        float(np.mean([s.ood for s in scores])),
+        float(np.mean([s.id_error for s in scores])),
+    ]
+    offset = (float(np.mean([a[0] for a in above])), float(np.mean([a[1] for a in above])))
+    return _Base(families, anchors, offset, reference)
+
+
 class _Search:
-    """The state of a search between two generations."""
+    """The state of a search between two generations.
+
+    A generation is opened (asked for, screened, its training begun) and closed (trained, the best
+    promoted, the proposer told, all of it stored). Where the proposer can look ahead the next one
+    is opened before the last one is closed, so that no core waits; what is under way is part of
+    the stored state.
+    """
 
     def __init__(
         self,
@@ -198,6 +369,11 @@ class _Search:
         self.seconds: float = state["seconds"]
         self.judged: int = state["judged"]
         self.barren: int = state.get("barren", 0)
+        #: Parts of a promotion and of a refinement that earlier generations have earned.
+        self.due: dict[str, float] = state.get("due", {"full": 0.0, "refine": 0.0})
+        self.refined: set[int] = set(state.get("refined", ()))
+        #: What became of proposals that are not stored one by one, since a forecast chose others.
+        self.passed_over: dict[str, int] = state.get("passed_over", {})
         #: What each part of the work has cost: candidates and seconds, for the report only.
         self.costs: dict[str, list[float]] = state.get("costs", {})
         if "proposer" in state:
@@ -206,47 +382,153 @@ class _Search:
         self.next_id = len(known) + 1
         self.seen = {c.fingerprint for c in known if c.outcome == Outcome.PASSED}
         self.formulas = {c.id: c.formula for c in known}
-        self.mini = {s.candidate: (s.ood, s.id_error) for s in store.scores("mini")}
-        self.full = {s.candidate: (s.ood, s.id_error) for s in store.scores("full")}
+        self.flops = {c.id: c.flops for c in known}
+        born = {c.id: c.generation for c in known}
         # The first screening on a machine compiles; that time belongs to no budget.
-        screen(self.reference)
-        self.references = store.get("references") or self._judge_reference()
+        screen(zoo.find(REFERENCE).expr)
+        self._bases = _bases(store, ladder)
+        self.references = {rung: base.reference for rung, base in self._bases.items()}
+        if store.get("references") is None:
+            with store.transaction():
+                store.put("references", self.references)
+        self.mini: dict[int, tuple[float, float]] = {}
+        self.full: dict[int, tuple[float, float]] = {}
+        self.cases: dict[int, tuple[float, ...]] = {}
+        #: What was mini-trained and neither promoted nor refined yet, the best first.
+        self.queues: dict[str, list[tuple[float, int]]] = {"full": [], "refine": []}
+        #: Of what was chosen from them, how many and of which behaviour.
+        self.turns: dict[str, int] = {"full": 0, "refine": 0}
+        self.kinds: dict[str, Counter[str]] = {"full": Counter(), "refine": Counter()}
+        self.forecast = Forecast()
+        for rung in ("mini", "full"):
+            for scored in store.scores(rung):
+                draw = self._draw(rung, scored.candidate, born[scored.candidate])
+                self._record(rung, [scored.candidate], [scored.errors], [draw])
+        if any(state.get("forecast", ())):
+            self.forecast.fit(tuple(state["forecast"]))
+        for part, done in (("full", self.full), ("refine", self.refined)):
+            self.queues[part] = [item for item in self.queues[part] if item[1] not in done]
+            heapify(self.queues[part])
+            self.turns[part] = len(done)
+            self.kinds[part].update(self._kind(number) for number in done)
+        self.under_way: _Generation | None = None
+        if state.get("under_way"):
+            opened = [_Opened.load(one) for one in state["under_way"]]
+            self.seen.update(one.fingerprint for one in opened if one.outcome == Outcome.PASSED)
+            self.under_way = self._train(opened, self.generation)
 
-    def _judge_reference(self) -> dict[str, list[float]]:
-        mini = stats.score(self.ladder.mini([self.reference])[0], self.ladder.mini_data.families)
-        full = stats.score(self.ladder.full([self.reference])[0], self.ladder.full_data.families)
-        references = {
-            "mini": [mini.ood, mini.id_error],
-            "full": [full.ood, full.id_error],
-        }
-        with self.store.transaction():
-            self.store.put("references", references)
-            self.store.put("ridge_families", self.ladder.ridge_families)
-        return references
+    def _draw(self, rung: str, number: int, generation: int) -> int:
+        """Return which draw a rung takes: a generation shares one, full trainings take turns."""
+        return number if rung == "full" and self.plan.ladder else generation
 
-    def step(self, limit: int | None) -> None:
-        """Run one generation; judge at most ``limit`` candidates (None for no limit)."""
+    def step(self, room: int | None) -> None:
+        """Close one generation; open the next one before, if that can be.
+
+        Args:
+            room: How many candidates may still be judged, None for any number.
+        """
         started = time.monotonic()
-        with self._timed("propose", self.plan.generation):
-            proposals = self.proposer.ask(self.plan.generation)
+        current = self.under_way or self._open(room, self.generation)
+        self.under_way = None
+        room = None if room is None else room - len(current.passed)
+        looks_ahead = self.plan.lookahead and self.proposer.looks_ahead
+        if looks_ahead and not self.proposer.finished and (room is None or room > 0):
+            self.under_way = self._open(room, self.generation + 1)
+            room = None if room is None else room - len(self.under_way.passed)
+        self._close(current, room, started)
+
+    def _open(self, room: int | None, generation: int) -> _Generation:
+        count = self.plan.generation
+        is_choosy = self.plan.pool > 1 and self.proposer.looks_ahead and self.forecast.is_ready
+        asked = count * self.plan.pool if is_choosy else count
+        with self._timed("propose", asked):
+            proposals = self.proposer.ask(asked)
         with self._timed("screen", len(proposals)):
-            candidates, passed = self._screen(proposals, limit)
-        with self._timed("ridge", len(passed)):
-            ridge = self._ridge([candidate for candidate, _ in passed])
-        mini = self._mini(ridge)
-        full, simplified = self._full(mini)
-        outcome = {c.id: self.mini.get(c.id) for c, _ in passed}
+            opened = self._screen(proposals, None if is_choosy else room)
+        if is_choosy:
+            with self._timed("forecast", asked):
+                opened = self._choose(opened, count if room is None else min(count, room))
+        return self._train(self._admitted(opened), generation)
+
+    def _admitted(self, opened: Sequence[_Opened]) -> list[_Opened]:
+        """Simplify what will be trained, and know it from now on."""
+        admitted = []
+        for one in opened:
+            if one.outcome == Outcome.PASSED:
+                if self.plan.dedupe:
+                    self.seen.add(one.fingerprint)
+                expr = simplify(one.proposal.expr, seconds=0)
+                one = replace(one, formula=show(expr), flops=flops(expr), nodes=expr.size)
+            admitted.append(one)
+        return admitted
+
+    def _choose(self, opened: Sequence[_Opened], count: int) -> list[_Opened]:
+        """Keep those with the best forecasts, and some drawn by their place alone to learn from.
+
+        The others are counted and forgotten; a proposer may propose them again.
+        """
+        passed = [one for one in opened if one.outcome == Outcome.PASSED]
+        if passed:
+            exprs = [one.proposal.expr for one in passed]
+            best = self.forecast.choose(exprs, count - round(EXPLORED * count))
+            others = [place for place in range(len(passed)) if place not in set(best)]
+            kept = {*best, *others[: count - len(best)]}
+            chosen = [one for place, one in enumerate(passed) if place in kept]
+        else:
+            chosen = []
+        for one in opened:
+            if one not in chosen:
+                name = PASSED_OVER if one.outcome == Outcome.PASSED else one.outcome
+                self.passed_over[name] = self.passed_over.get(name, 0) + 1
+        return chosen
+
+    def _train(self, opened: Sequence[_Opened], generation: int) -> _Generation:
+        """Start the training of what passed the screen, on the lowest rung there is."""
+        exprs = [parse(one.formula) for one in opened if one.outcome == Outcome.PASSED]
+        if self.plan.ladder:
+            return _Generation(tuple(opened), self.ladder.start_mini(exprs, generation))
+        return _Generation(tuple(opened), self.ladder.start_full(exprs, generation))
+
+    def _close(self, current: _Generation, room: int | None, started: float) -> None:
+        candidates = [self._number(one) for one in current.opened]
+        passed = [c for c in candidates if c.outcome == Outcome.PASSED]
+        rung = "mini" if self.plan.ladder else "full"
+        draws = [self.generation] * len(passed)
+        with self._timed(rung, len(passed)):
+            scores = self._record(rung, [c.id for c in passed], current.trained(), draws)
+        extra: list[Candidate] = []
+        refined: list[Scored] = []
+        simplified: dict[int, str] = {}
+        if self.plan.ladder:
+            with self._timed("refine", 0):
+                extra, refined = self._refine(len(passed), room)
+            scores += refined
+            promoted, simplified = self._promote(len(passed) + len(refined))
+            scores += promoted
+        else:
+            simplified = self._simplify([c.id for c in passed])
         with self._timed("propose", 0):
-            self._tell(proposals, candidates, passed, outcome)
+            self._tell(current.opened, candidates, extra, [s.candidate for s in scores])
+        if self.plan.pool > 1 and self.plan.ladder and self.forecast.is_due:
+            with self._timed("forecast", 0):
+                self.forecast.fit()
+                self.proposer.revalue(self._estimate)
         self.generation += 1
         self.barren = 0 if passed else self.barren + 1
-        self.judged += len(passed)
+        self.judged += len(passed) + len(refined)
         self.seconds += time.monotonic() - started
         with self.store.transaction():
-            self.store.add_candidates(candidates)
-            self.store.add_scores([*ridge, *mini, *full], VERSION)
+            self.store.add_candidates([*candidates, *extra])
+            self.store.add_scores(scores, VERSION)
             self.store.add_simplified(simplified)
             self.store.put("state", self._state())
+
+    def _number(self, one: _Opened) -> Candidate:
+        candidate = one.numbered(self.next_id, self.generation)
+        self.next_id += 1
+        self.formulas[candidate.id] = candidate.formula
+        self.flops[candidate.id] = candidate.flops
+        return candidate
 
     @contextmanager
     def _timed(self, part: str, candidates: int) -> Iterator[None]:
@@ -256,12 +538,18 @@ class _Search:
         self.costs[part] = [before[0] + candidates, before[1] + time.monotonic() - start]
 
     def _state(self) -> dict[str, Any]:
+        under_way = self.under_way.opened if self.under_way is not None else ()
         return {
             "generation": self.generation,
             "seconds": self.seconds,
             "judged": self.judged,
             "barren": self.barren,
             "exhausted": self.exhausted,
+            "due": self.due,
+            "refined": sorted(self.refined),
+            "forecast": self.forecast.fitted,
+            "passed_over": self.passed_over,
+            "under_way": [one.dump() for one in under_way],
             "costs": self.costs,
             "proposer": self.proposer.state(),
         }
@@ -269,120 +557,204 @@ class _Search:
     @property
     def exhausted(self) -> bool:
         """Whether nothing more comes: the proposer says so, or generations on end were barren."""
+        if self.under_way is not None and self.under_way.passed:
+            return False
         return self.barren >= BARREN_GENERATIONS or self.proposer.finished
 
-    def _screen(
-        self, proposals: Sequence[Proposal], limit: int | None
-    ) -> tuple[list[Candidate], list[tuple[Candidate, Proposal]]]:
+    def _screen(self, proposals: Sequence[Proposal], room: int | None) -> list[_Opened]:
         """Screen proposals in order; with a limit, stop after as many have passed."""
-        candidates: list[Candidate] = []
-        passed: list[tuple[Candidate, Proposal]] = []
+        opened: list[_Opened] = []
+        here: set[str] = set()
+        passed = 0
         for proposal in proposals:
-            if limit is not None and len(passed) >= limit:
+            if room is not None and passed >= room:
                 break
             if proposal.refused:
-                candidates.append(self._refused(proposal))
+                opened.append(_Opened(proposal, proposal.text, "", REFUSED, 0, 0))
                 continue
             checked = screen(proposal.expr, max_slope=self.grammar.max_slope)
             verdict = checked.outcome
-            if verdict is Outcome.PASSED and checked.fingerprint in self.seen:
+            if self.plan.dedupe and verdict is Outcome.PASSED and checked.fingerprint in self.seen:
                 verdict = Outcome.DUPLICATE
-            expr = proposal.expr
+            if self.plan.dedupe and verdict is Outcome.PASSED and checked.fingerprint in here:
+                verdict = Outcome.DUPLICATE
             if verdict is Outcome.PASSED:
-                self.seen.add(checked.fingerprint)
-                expr = simplify(expr, seconds=0)
-            candidate = Candidate(
-                id=self.next_id,
-                formula=show(expr),
-                fingerprint=checked.fingerprint,
-                origin=proposal.origin,
-                parents=proposal.parents,
-                generation=self.generation,
-                outcome=verdict.value,
-                flops=flops(expr),
-                nodes=expr.size,
+                passed += 1
+                here.add(checked.fingerprint)
+            expr, mark = proposal.expr, checked.fingerprint
+            opened.append(
+                _Opened(proposal, show(expr), mark, verdict.value, flops(expr), expr.size)
             )
-            self.next_id += 1
-            candidates.append(candidate)
-            if verdict is Outcome.PASSED:
-                passed.append((candidate, proposal))
-                self.formulas[candidate.id] = candidate.formula
-        return candidates, passed
+        return opened
 
-    def _refused(self, proposal: Proposal) -> Candidate:
-        """Record what was no candidate, with its reason, so that nothing proposed is lost."""
-        self.next_id += 1
-        return Candidate(
-            id=self.next_id - 1,
-            formula=proposal.text,
-            fingerprint="",
-            origin=f"{proposal.origin}: {proposal.refused}",
-            parents=(),
-            generation=self.generation,
-            outcome=REFUSED,
-            flops=0,
-            nodes=0,
-        )
+    def _record(
+        self,
+        rung: str,
+        ids: Sequence[int],
+        errors: Sequence[NDArray[np.float64]],
+        draws: Sequence[int],
+    ) -> list[Scored]:
+        """Score candidates beside the reference and remember what they are chosen by."""
+        base, found = self._bases[rung], []
+        for number, exact, draw in zip(ids, errors, draws, strict=True):
+            own = as_stored(exact)  # so that a resumed search computes the same
+            above, self.cases[number] = base.above(own, draw)
+            score = (base.reference[0] + above[0], base.reference[1] + above[1])
+            found.append(Scored(number, rung, *score, own))
+            if rung == "full":
+                self.full[number] = score
+                if number in self.mini:
+                    self.forecast.correct(number, above)
+                continue
+            self.mini[number] = score
+            self.forecast.add(number, parse(self.formulas[number]), above)
+            for queue in self.queues.values():
+                heappush(queue, (self._merit("mini", number), number))
+        return found
 
-    def _ridge(self, candidates: Sequence[Candidate]) -> list[Scored]:
-        errors = self.ladder.ridge([parse(c.formula) for c in candidates])
-        families = self.ladder.ridge_families
-        return [
-            _scored(c.id, "ridge", e, families) for c, e in zip(candidates, errors, strict=True)
-        ]
+    def _estimate(self, exprs: Sequence[Expr]) -> list[tuple[float, float, float]]:
+        """Return OOD and ID error and what functions are chosen by, all as forecast."""
+        base = self.references["mini"]
+        found = []
+        for ood, inside in self.forecast.predict(exprs)[0].tolist():
+            score = (base[0] + ood, base[1] + inside)
+            found.append((*score, merit(score, base)))
+        return found
 
-    def _mini(self, ridge: Sequence[Scored]) -> list[Scored]:
-        """Mini-train the best share by ridge."""
-        if not ridge:
+    def _merit(self, rung: str, number: int) -> float:
+        score = self.mini[number] if rung == "mini" else self.full[number]
+        return merit(score, self.references[rung])
+
+    def _best_waiting(self, part: str, share: float, count: int) -> list[int]:
+        """Take the best of a queue, as many as a share of some new candidates has earned."""
+        self.due[part] += share * count
+        queue = self.queues[part]
+        whole = min(int(self.due[part]), len(queue))
+        self.due[part] -= whole
+        if not whole:
             return []
-        values = self.ladder.ridge_order([scored.errors for scored in ridge])
-        keep = max(1, round(self.plan.mini_share * len(ridge)))
-        order = np.argsort(values, kind="stable")[:keep]
-        chosen = sorted(int(i) for i in order)
-        ids = [ridge[i].candidate for i in chosen]
-        with self._timed("mini", len(ids)):
-            errors = self.ladder.mini([parse(self.formulas[i]) for i in ids])
-        families = self.ladder.mini_data.families
-        scores = [_scored(i, "mini", e, families) for i, e in zip(ids, errors, strict=True)]
-        self.mini.update({s.candidate: (s.ood, s.id_error) for s in scores})
-        return scores
+        waiting = [heappop(queue) for _ in range(min(len(queue), SHORTLIST))]
+        if self.forecast.is_ready:
+            # What was measured has luck in it, what is forecast has none: both count alike.
+            forecast = self._forecast_merits([number for _, number in waiting])
+            means = [(m + f, n) for (m, n), f in zip(waiting, forecast, strict=True)]
+            waiting = [waiting[place] for place in np.argsort([m for m, _ in means], kind="stable")]
+        chosen: list[int] = []
+        for _ in range(whole):
+            self.turns[part] += 1
+            kinds = self.kinds[part]
+            # Every other one is the best of a kind that was chosen least: what mini-training
+            # says too much or too little of, full training has to see to correct it.
+            place = (
+                min(range(len(waiting)), key=lambda p: kinds[self._kind(waiting[p][1])])
+                if self.turns[part] % 2 == 0
+                else 0
+            )
+            number = waiting.pop(place)[1]
+            kinds[self._kind(number)] += 1
+            chosen.append(number)
+        for item in waiting:
+            heappush(queue, item)
+        return chosen
 
-    def _full(self, mini: Sequence[Scored]) -> tuple[list[Scored], dict[int, str]]:
+    def _kind(self, number: int) -> str:
+        """Return how a candidate behaves, as a key."""
+        return behaviour_key(self.formulas[number])
+
+    def _forecast_merits(self, numbers: Sequence[int]) -> NDArray[np.float64]:
+        """Return merits above the reference's, in log10."""
+        above = self.forecast.of(numbers)
+        return np.asarray(above[:, 0] + np.maximum(0.0, above[:, 1] - np.log10(ID_LIMIT)))
+
+    def _refine(self, count: int, room: int | None) -> tuple[list[Candidate], list[Scored]]:
+        """Mini-train variants of the best that were not refined yet: tuned, rounded, pruned."""
+        chosen = self._best_waiting("refine", self.plan.refine_share, count)
+        self.refined.update(chosen)
+        proposals: list[Proposal] = []
+        for number in chosen:
+            expr = parse(self.formulas[number])
+            proposals += variants(
+                expr,
+                self.ladder.start_tuning(expr).result() if self.plan.tune else None,
+                self.grammar,
+                prune=self.plan.prune,
+            )
+        opened = self._admitted(self._screen(proposals, room))
+        trained = self._train(opened, self.generation)
+        candidates = [self._number(one) for one in opened]
+        passed = [c.id for c in candidates if c.outcome == Outcome.PASSED]
+        draws = [self.generation] * len(passed)
+        scores = self._record("mini", passed, trained.trained(), draws)
+        return candidates, scores
+
+    def _promote(self, count: int) -> tuple[list[Scored], dict[int, str]]:
         """Fully train the best candidates so far that are not yet, a share of this generation."""
-        count = max(1, round(self.plan.full_share * len(mini))) if mini else 0
-        waiting = [i for i in self.mini if i not in self.full]
-        waiting.sort(key=lambda i: (merit(self.mini[i], self.references["mini"]), i))
-        ids = sorted(waiting[:count])
-        exprs = [parse(self.formulas[i]) for i in ids]
-        with self._timed("simplify", len(ids)):
-            simplified = {
-                i: show(simplify(expr, seconds=SIMPLIFY_SECONDS))
-                for i, expr in zip(ids, exprs, strict=True)
-            }
+        ids = self._best_waiting("full", self.plan.full_share, count)
+        waiting = [self.ladder.start_full([parse(self.formulas[i])], i) for i in ids]
+        simplified = self._simplify(ids)
         with self._timed("full", len(ids)):
-            errors = self.ladder.full(exprs)
-        families = self.ladder.full_data.families
-        scores = [_scored(i, "full", e, families) for i, e in zip(ids, errors, strict=True)]
-        self.full.update({s.candidate: (s.ood, s.id_error) for s in scores})
-        return scores, simplified
+            errors = [wait()[0] for wait in waiting]
+        return self._record("full", ids, errors, ids), simplified
+
+    def complete(self) -> None:
+        """Fully train as many as there are finalists, if a short search has not come to it."""
+        missing = min(self.plan.finalists, len(self.mini)) - len(self.full)
+        if not self.plan.ladder or missing <= 0:
+            return
+        self.due["full"] = float(missing)
+        scores, simplified = self._promote(0)
+        with self.store.transaction():
+            self.store.add_scores(scores, VERSION)
+            self.store.add_simplified(simplified)
+
+    def _simplify(self, ids: Sequence[int]) -> dict[int, str]:
+        with self._timed("simplify", len(ids)):
+            return {
+                number: show(simplify(parse(self.formulas[number]), seconds=SIMPLIFY_SECONDS))
+                for number in ids
+            }
 
     def _tell(
         self,
-        proposals: Sequence[Proposal],
+        opened: Sequence[_Opened],
         candidates: Sequence[Candidate],
-        passed: Sequence[tuple[Candidate, Proposal]],
-        outcome: dict[int, tuple[float, float] | None],
+        extra: Sequence[Candidate],
+        judged: Sequence[int],
     ) -> None:
-        by_proposal = {id(proposal): candidate for candidate, proposal in passed}
-        told = []
-        for proposal, stored in zip(proposals, candidates, strict=False):
-            candidate = by_proposal.get(id(proposal))
-            score = None if candidate is None else outcome[candidate.id]
-            objectives = (
-                None if candidate is None or score is None else (*score, float(candidate.flops))
-            )
-            told.append(Told(proposal.expr, objectives, stored.outcome))
+        told = [
+            self._told(one.proposal.expr, candidate, tag=one.proposal.tag)
+            for one, candidate in zip(opened, candidates, strict=True)
+        ]
+        told += [self._told(parse(c.formula), c) for c in extra]
+        # Those that were promoted are told again, with what full training says of them.
+        known = {candidate.id for candidate in (*candidates, *extra)}
+        told += [
+            self._told(parse(self.formulas[number]), None, number)
+            for number in judged
+            if number not in known
+        ]
         self.proposer.tell(told)
+
+    def _told(
+        self,
+        expr: Expr,
+        candidate: Candidate | None,
+        number: int = 0,
+        tag: tuple[int, ...] = (),
+    ) -> Told:
+        outcome = candidate.outcome if candidate is not None else Outcome.PASSED.value
+        number = candidate.id if candidate is not None else number
+        score = self.mini.get(number) or self.full.get(number)
+        if score is None:
+            return Told(expr, None, outcome, tag=tag)
+        rungs = [r for r, scores in (("mini", self.mini), ("full", self.full)) if number in scores]
+        # Relative to the reference all estimate the same; their mean is nearer to it.
+        above = [self._merit(rung, number) - self.references[rung][0] for rung in rungs]
+        if self.forecast.is_ready and number in self.mini:
+            above.append(float(self._forecast_merits([number])[0]))
+        error = self.references[rungs[0]][0] + float(np.mean(above))
+        objectives = (*score, float(self.flops[number]))
+        return Told(expr, objectives, outcome, error, self.cases.get(number, ()), tag)
 
     def progress(self, phase: str, fraction: float, message: str = "") -> None:
         best, ratio = "", None
@@ -394,19 +766,52 @@ class _Search:
         self.report(Progress(phase, fraction, self.seconds, counts, best, ratio, message))
 
     def finalists(self) -> list[int]:
-        """Return the candidates of the full rung's Pareto front, the best by merit first."""
-        flops_of = {c.id: c.flops for c in self.store.candidates() if c.id in self.full}
-        points = [(*self.full[i], float(flops_of[i])) for i in self.full]
-        front = [i for i, keep in zip(self.full, non_dominated(points), strict=True) if keep]
-        front.sort(key=lambda i: (merit(self.full[i], self.references["full"]), i))
-        rest = sorted(
-            (i for i in self.full if i not in front),
-            key=lambda i: (merit(self.full[i], self.references["full"]), i),
-        )
-        # The best by merit are judged anew even where a lucky neighbour dominates them.
-        top = sorted(self.full, key=lambda i: (merit(self.full[i], self.references["full"]), i))
-        half = self.plan.finalists // 2
-        return list(dict.fromkeys([*top[:half], *front, *rest]))[: self.plan.finalists]
+        """Return who is judged on the selection draws: the best, and the front of those near them.
+
+        One full training has luck in it. So first the best by the mean of measurement and forecast
+        are fully trained on the other draws too; what is nearly the same function as another is
+        tried once.
+        """
+        base = self.references["full"]
+        merits = {i: self._merit("full", i) - base[0] for i in self.full}
+        if self.forecast.is_ready and self.full:
+            known = [i for i in self.full if i in self.mini]
+            for i, forecast in zip(known, self._forecast_merits(known), strict=True):
+                merits[i] = (merits[i] + float(forecast)) / 2
+        tried = self._apart(sorted(self.full, key=lambda i: (merits[i], i)))
+        tried = tried[: SEMIFINALISTS * self.plan.finalists]
+        scores = self._repeated(tried)
+        top = sorted(tried, key=lambda i: (merit(scores[i], base), i))
+        points = [(*scores[i], float(self.flops[i])) for i in top]
+        front = [i for i, keep in zip(top, non_dominated(points), strict=True) if keep]
+        half = (self.plan.finalists + 1) // 2
+        return list(dict.fromkeys([*top[:half], *front, *top]))[: self.plan.finalists]
+
+    def _repeated(self, numbers: Sequence[int]) -> dict[int, tuple[float, float]]:
+        """Return OOD and ID errors of candidates, means over all draws of full training."""
+        known: dict[str, list[float]] = self.store.get("repeated") or {}
+        new = [number for number in numbers if str(number) not in known]
+        draws = range(self.plan.full_draws)
+        waiting = [
+            [self.ladder.start_full([parse(self.formulas[number])], draw) for draw in draws]
+            for number in new
+        ]
+        base = self._bases["full"]
+        for number, waits in zip(new, waiting, strict=True):
+            above = [
+                base.above(wait()[0], draw)[0] for draw, wait in zip(draws, waits, strict=True)
+            ]
+            means = np.mean(above, axis=0) + np.array(base.reference)
+            known[str(number)] = [float(value) for value in means]
+        if new:
+            with self.store.transaction():
+                self.store.put("repeated", known)
+        return {number: (known[str(number)][0], known[str(number)][1]) for number in numbers}
+
+    def _apart(self, numbers: Sequence[int]) -> list[int]:
+        """Leave out what is nearly the same function as an earlier one."""
+        exprs = [parse(self.formulas[number]) for number in numbers]
+        return [numbers[place] for place in apart([features(expr) for expr in exprs])]
 
 
 def _run(
@@ -421,9 +826,10 @@ def _run(
 ) -> Result:
     report: OnProgress = on_progress or (lambda progress: None)
     config = config_of(store)
-    plan = Plan(**config["plan"])
+    plan, evolution = Plan(**config["plan"]), Evolution(**config["evolution"])
+    ladder: Ladder | None = None
     try:
-        proposer = proposer or _proposer(config["proposer"], grammar, config["seed"], plan)
+        proposer = proposer or _proposer(config["proposer"], grammar, config["seed"], evolution)
         ladder = Ladder(task, config["seed"], plan, threads=threads, device=device)
         _pass_gate(store, ladder, report)
         state = _Search(store, grammar, ladder, plan, report, proposer)
@@ -433,6 +839,7 @@ def _run(
             state.step(limit)
             used = budget.fraction(state.seconds, state.judged)
             state.progress("search", used, _why_it_ends(proposer) if state.exhausted else "")
+        state.complete()
         _select(state)
         if store.get("finished_generation") != state.generation:
             with store.transaction():
@@ -440,14 +847,16 @@ def _run(
         state.progress("done", 1.0)
         return result_of(store)
     finally:
+        if ladder is not None:
+            ladder.close()
         if proposer is not None:
             proposer.close()
         store.close()
 
 
-def _proposer(text: str, grammar: Grammar, seed: int, plan: Plan) -> AbstractProposer:
+def _proposer(text: str, grammar: Grammar, seed: int, evolution: Evolution) -> AbstractProposer:
     seeds = _seed_exprs(grammar)
-    return make(text, grammar, seed=seed, population=plan.population, seeds=seeds)
+    return make(text, grammar, seed=seed, evolution=evolution, seeds=seeds)
 
 
 def _why_it_ends(proposer: AbstractProposer) -> str:
@@ -471,17 +880,18 @@ def _pass_gate(store: Store, ladder: Ladder, report: OnProgress) -> None:
 
 def _select(state: _Search) -> None:
     """Judge the finalists on the selection draws, unless that was done for this very search."""
+    state.progress("select", 1.0)
     ids = state.finalists()
     known = state.store.get("selected")
     if not ids or (known is not None and known["ids"] == ids):
         return
-    state.progress("select", 1.0)
     simplified = state.store.simplified()
     exprs = [parse(simplified[i]) for i in ids]
     data, errors = state.ladder.selection([*exprs, state.reference])
-    scores = [
-        _scored(i, "selection", e, data.families) for i, e in zip(ids, errors[:-1], strict=True)
-    ]
+    scores = []
+    for number, own in zip(ids, errors[:-1], strict=True):
+        score = stats.score(own, data.families)
+        scores.append(Scored(number, "selection", score.ood, score.id_error, own))
     reference = stats.score(errors[-1], data.families)
     with state.store.transaction():
         state.store.add_scores(scores, VERSION)
@@ -497,13 +907,6 @@ def _select(state: _Search) -> None:
                 },
             },
         )
-
-
-def _scored(
-    candidate: int, rung: str, errors: NDArray[np.float64], families: Sequence[str]
-) -> Scored:
-    score = stats.score(errors, families)
-    return Scored(candidate, rung, score.ood, score.id_error, errors)
 
 
 def _seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:
@@ -538,6 +941,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@functools.lru_cache(maxsize=65536)
+def behaviour_key(formula: str) -> str:
+    """Return a key of how a function behaves; batch statistics are a kind of their own."""
+    expr = parse(formula)
+    return "statistics" if uses_statistics(expr) else behaviour(expr).key
+
+
 def _write_config(store: Store, config: dict[str, Any]) -> None:
     """Write what was asked for people to read; the database is what counts."""
     if store.path is None:
@@ -546,13 +956,15 @@ def _write_config(store: Store, config: dict[str, Any]) -> None:
         f"{key} = {_toml(config[key])}"
         for key in ("protocol", "grammar", "task", "budget", "seed", "proposer")
     ]
-    for table in ("plan", "versions"):
+    for table in ("plan", "evolution", "versions"):
         lines += ["", f"[{table}]"]
         lines += [f"{key} = {_toml(value)}" for key, value in config[table].items()]
     (store.path / "config.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'

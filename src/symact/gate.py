@@ -7,6 +7,7 @@ larger than the difference between ReLU and GELU.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from symact import stats, zoo
 from symact.expr import Expr, const
-from symact.protocol import MINI
+from symact.protocol import MINI, Training
 from symact.score import Ladder
-from symact.score._networks import ENTROPY, pack
+from symact.score._ladder import by_family
+from symact.score._mixed import Mixed
+from symact.score._networks import ENTROPY, Data
 from symact.tasks import Task
 
 #: What the gate ranks; a constant makes the network predict the training mean.
@@ -46,18 +49,22 @@ def check_task(ladder: Ladder) -> Gate:
     """Run the brief gate: mini-training on the search draws, one seed."""
     names, exprs = _functions()
     errors = ladder.mini(exprs)
-    return _gate(ladder.task.name, names, errors, ladder.mini_data.families, "mini-training")
+    return _gate(ladder.task.name, names, errors, ladder.mini_families, "mini-training")
 
 
 def examine(task: Task, *, per_family: int = 8, seeds: int = 3) -> Gate:
     """Run the whole gate: several training seeds, on the search draws of seed 0."""
     from symact.score._mini import MiniTrainer
 
-    data = pack(task.draw("search", seed=0, per_family=per_family), MINI.points)
-    trainer = MiniTrainer(data, MINI, range(seeds), ENTROPY["gate"])
+    def trainer(data: Data, training: Training) -> MiniTrainer:
+        return MiniTrainer(data, training, range(seeds), ENTROPY["gate"])
+
+    families = by_family(task.draw("search", seed=0, per_family=per_family))
+    judge = Mixed(families, MINI, trainer)
     names, exprs = _functions()
-    errors = trainer.judge_all(exprs, threads=2)
-    return _gate(task.name, names, errors, data.families, f"{seeds} seeds")
+    with ThreadPoolExecutor() as pool:
+        errors = judge.start(pool, exprs)()
+    return _gate(task.name, names, errors, judge.families, f"{seeds} seeds")
 
 
 def _functions() -> tuple[list[str], list[Expr]]:

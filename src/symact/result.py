@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-RUNGS = ("ridge", "mini", "full", "selection")
+RUNGS = ("mini", "full", "selection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ class Result:
         path: The run directory, None for a search without ``out``.
         config: What was asked: grammar, task, budget, seed, proposer, protocol.
         counts: Candidates ``seen``, ``screened`` (came through the screen), and judged on the
-            rungs ``ridge``, ``mini``, ``full``.
+            rungs ``mini``, ``full``.
         outcomes: How many candidates met each outcome of the screen.
         rung_spearman: Rank correlation of what each rung promotes by with the next rung's OOD
             error, over the candidates that climbed (the worst are cut off, which lowers it).
         front: The finalists that none dominates in (OOD, ID, FLOPs), best OOD error first.
         reference: The reference function on the same selection draws.
-        costs: For each part of the search (``propose``, ``screen``, ``ridge``, ``mini``,
+        costs: For each part of the search (``propose``, ``screen``, ``mini``, ``refine``,
             ``simplify``, ``full``) how many ``candidates`` it took and how many ``seconds``.
         finished: Whether the budget was spent and the finalists were judged.
     """
@@ -217,10 +217,8 @@ def result_of(store: Store) -> Result:
     spearman = {}
     for lower, higher in itertools.pairwise(RUNGS):
         common = [i for i in scores[higher] if i in scores[lower]]
-        judged = [scores[lower][i] for i in common]
-        order = _promotion_order(lower, judged, store.get("ridge_families"))
         spearman[f"{lower}-{higher}"] = stats.spearman(
-            order, [scores[higher][i].ood for i in common]
+            [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
         )
     budget = parse_budget(config["budget"])
     state = store.get("state") or {"seconds": 0.0, "judged": 0}
@@ -240,18 +238,6 @@ def result_of(store: Store) -> Result:
         },
         _rows=rows,
     )
-
-
-def _promotion_order(
-    rung: str, judged: Sequence[Scored], ridge_families: list[str] | None
-) -> Sequence[float]:
-    """Return what a rung promotes by: errors inside and near after ridge, else the OOD error."""
-    if rung == "ridge" and judged and ridge_families is not None:
-        nearby: list[float] = stats.nearby_errors(
-            [scored.errors for scored in judged], ridge_families
-        ).tolist()
-        return nearby
-    return [scored.ood for scored in judged]
 
 
 def _front(

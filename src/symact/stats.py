@@ -94,26 +94,43 @@ def log_errors(errors: ArrayLike) -> FloatArray:
     return np.asarray(np.log10(np.clip(finite, BEST_ERROR, WORST_ERROR)), dtype=np.float64)
 
 
-def score(errors: ArrayLike, families: Sequence[str]) -> Score:
+def score(
+    errors: ArrayLike,
+    families: Sequence[str],
+    *,
+    reference: ArrayLike | None = None,
+    clip: float = np.inf,
+) -> Score:
     """Aggregate the errors of one function.
 
     Args:
         errors: ``[instance, size, seed, 4]``, normalised mean squared errors.
         families: The family of each instance.
+        reference: The same of a reference function.
+        clip: In OOD and ID error an instance counts as at most this many decades away from the
+            reference.
     """
     values = _checked(errors, families)
     members = _members(families)
-    ood = _ood(values)
+    ood, inside = _ood(values), _id(values)
+    if reference is not None:
+        base = _checked(reference, families)
+        ood = _near(ood, _ood(base), clip)
+        inside = _near(inside, _id(base), clip)
     per_shell = _over_networks(log_errors(values)[..., 1:])  # [instance, shell]
     near, middle, far = (_mean_over(members, per_shell[:, shell]) for shell in range(3))
     return Score(
         ood=_mean_over(members, ood),
-        id_error=_mean_over(members, _id(values)),
+        id_error=_mean_over(members, inside),
         families={name: float(ood[rows].mean()) for name, rows in members.items()},
         shells=(near, middle, far),
         instances=tuple(ood.tolist()),
         diverged=float((~np.isfinite(values)).any(axis=-1).mean()),
     )
+
+
+def _near(logs: FloatArray, base: FloatArray, clip: float) -> FloatArray:
+    return np.asarray(base + np.clip(logs - base, -clip, clip))
 
 
 def ratio(
@@ -176,23 +193,6 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
     if spread == 0.0:
         return None
     return float(np.clip((x @ y) / spread, -1.0, 1.0))
-
-
-def nearby_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
-    """Return for each function its mean log10 error in distribution and in the near shell.
-
-    What a rung without training promotes by: it says little about the far shells.
-
-    Args:
-        errors: ``[function, instance, seed, 4]``.
-        families: The family of each instance; families count equally.
-
-    Returns:
-        ``[function]``, low is best.
-    """
-    each = log_errors(errors)[:, :, :, :2].mean(axis=(2, 3))  # [function, instance]
-    means = [each[:, rows].mean(axis=1) for rows in _members(families).values()]
-    return np.asarray(np.mean(means, axis=0))
 
 
 def ood_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:

@@ -165,10 +165,10 @@ class Store:
         ]
 
     def scores(self, rung: str) -> list[Scored]:
-        """Return the scores of one rung by candidate."""
+        """Return the scores of one rung in the order in which they were measured."""
         rows = self._db.execute(
             "SELECT candidate, rung, ood, id_error, errors FROM scores WHERE rung = ? "
-            "ORDER BY candidate",
+            "ORDER BY rowid",
             (rung,),
         )
         return [Scored(r[0], r[1], r[2], r[3], _unpack(r[4])) for r in rows]
@@ -176,18 +176,19 @@ class Store:
     def progress(self) -> list[tuple[int, Scored]]:
         """Return the full trainings in their order, each with how many were judged by then.
 
-        Scores of a generation are written after one another, those of ridge first.
+        Scores of a generation are written after one another, those of mini-training first. In a
+        search without it a candidate is judged by its full training.
         """
         rows = self._db.execute(
             "SELECT candidate, rung, ood, id_error, errors FROM scores "
-            "WHERE rung IN ('ridge', 'full') ORDER BY rowid"
+            "WHERE rung IN ('mini', 'full') ORDER BY rowid"
         )
-        found, judged = [], 0
+        found, judged = [], set()
         for row in rows:
-            if row[1] == "ridge":
-                judged += 1
-            else:
-                found.append((judged, Scored(row[0], row[1], row[2], row[3], _unpack(row[4]))))
+            judged.add(row[0])
+            if row[1] == "full":
+                scored = Scored(row[0], row[1], row[2], row[3], _unpack(row[4]))
+                found.append((len(judged), scored))
         return found
 
     def simplified(self) -> dict[int, str]:
@@ -203,7 +204,7 @@ class Store:
             "seen": query(one + "candidates").fetchone()[0],
             "screened": query(one + "candidates WHERE outcome = 'passed'").fetchone()[0],
         }
-        for rung in ("ridge", "mini", "full"):
+        for rung in ("mini", "full"):
             row = query(one + "scores WHERE rung = ?", (rung,)).fetchone()
             counts[rung] = row[0]
         return counts
@@ -260,6 +261,21 @@ class Store:
         errors = np.array([_unpack(texts[key]) for key in wanted])  # [instance x seed, size, 4]
         shaped = errors.reshape(len(instances), seeds, *errors.shape[1:]).swapaxes(1, 2)
         return Judged(shaped, tuple(json.loads(texts[wanted[0]])["rates"]))
+
+
+def as_stored(errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return errors as they come back from the database: with nine digits."""
+    return from_text(to_text(errors))
+
+
+def to_text(errors: NDArray[np.float64]) -> str:
+    """Return errors as a JSON text."""
+    return _pack(errors)
+
+
+def from_text(text: str) -> NDArray[np.float64]:
+    """Return the errors of a text."""
+    return _unpack(text)
 
 
 def _pack(errors: NDArray[np.float64], **more: object) -> str:

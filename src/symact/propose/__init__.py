@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from symact.errors import SymactError, choices
 from symact.expr import Expr
 from symact.propose._base import REFUSED, AbstractProposer, Proposal, Proposer, Told
+from symact.propose._evolution import Evolution
 
 if TYPE_CHECKING:
     from symact.grammar import Grammar
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REFUSED",
     "AbstractProposer",
+    "Evolution",
     "Proposal",
     "Proposer",
     "Told",
@@ -37,19 +39,23 @@ def is_known(text: str) -> bool:
 
 
 def gp(
-    grammar: Grammar, *, seed: int, population: int = 80, seeds: Sequence[Expr] = ()
+    grammar: Grammar,
+    *,
+    seed: int,
+    evolution: Evolution | None = None,
+    seeds: Sequence[Expr] = (),
 ) -> AbstractProposer:
     """Return typed genetic programming over a grammar.
 
     Args:
         grammar: What may be proposed.
         seed: The same seed and the same answers give the same proposals.
-        population: Individuals that survive a generation.
+        evolution: Its parts and their sizes; None for the default.
         seeds: Functions to start from; those that are no sentences are left out.
     """
     from symact.propose._gp import GeneticProposer
 
-    return GeneticProposer(grammar, seed, population, tuple(seeds))
+    return GeneticProposer(grammar, seed, evolution or Evolution(), tuple(seeds))
 
 
 def random(grammar: Grammar, *, seed: int) -> AbstractProposer:
@@ -88,7 +94,7 @@ def adapt(proposer: Proposer, grammar: Grammar) -> AbstractProposer:
 
 
 def make(
-    text: str, grammar: Grammar, *, seed: int, population: int, seeds: Sequence[Expr]
+    text: str, grammar: Grammar, *, seed: int, evolution: Evolution, seeds: Sequence[Expr]
 ) -> AbstractProposer:
     """Return the proposer a user named.
 
@@ -96,7 +102,7 @@ def make(
         text: ``gp``, ``random``, ``enumerate``, ``replay:FILE`` or ``exec:COMMAND``.
         grammar: What may be proposed.
         seed: Of its random numbers, where it has any.
-        population: Of genetic programming.
+        evolution: Of genetic programming.
         seeds: What genetic programming proposes first.
 
     Raises:
@@ -108,7 +114,7 @@ def make(
     if colon and kind == "exec":
         return process(grammar, rest)
     if text == "gp":
-        return gp(grammar, seed=seed, population=population, seeds=seeds)
+        return gp(grammar, seed=seed, evolution=evolution, seeds=seeds)
     if text == "random":
         return random(grammar, seed=seed)
     if text == "enumerate":

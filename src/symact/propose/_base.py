@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ class Proposal:
         parents: The formulas it was made from.
         refused: Why it is none, "" for a candidate; ``expr`` then means nothing.
         text: Of a refused one, what was proposed.
+        tag: What its proposer wants to be reminded of when it is told; JSON values.
     """
 
     expr: Expr
@@ -30,6 +31,7 @@ class Proposal:
     parents: tuple[str, ...] = ()
     refused: str = ""
     text: str = ""
+    tag: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,27 @@ class Told:
         expr: What was proposed.
         objectives: None where it was rejected on the way.
         outcome: Of the screen: ``"passed"``, ``"duplicate"``, ``"refused"`` and so on.
+        error: What functions are chosen by, in log10, low is best; None where nobody says.
+        cases: OOD error of each task family, in log10, names sorted.
+        tag: That of the proposal; empty for what was not asked.
     """
 
     expr: Expr
     objectives: Objectives | None
     outcome: str = "passed"
+    error: float | None = None
+    cases: tuple[float, ...] = ()
+    tag: tuple[int, ...] = ()
 
     @property
     def refused(self) -> bool:
         """Whether it was no proposal at all."""
         return self.outcome == REFUSED
 
+
+#: Functions to (OOD error, ID error, what they are chosen by), in log10: measured values have luck
+#: in them, which a model of all measurements smooths.
+Estimate = Callable[[Sequence[Expr]], Sequence[tuple[float, float, float]]]
 
 #: The outcome of a proposal that is none.
 REFUSED = "refused"
@@ -84,6 +96,10 @@ class AbstractProposer(ABC):
         A budget may end within a generation: then only the first ones are told.
         """
 
+    def revalue(self, estimate: Estimate) -> None:
+        """Take what is known by now of functions it was told of, if it keeps any."""
+        return None
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to go on as if nothing had happened, as JSON values."""
@@ -95,6 +111,15 @@ class AbstractProposer(ABC):
     @property
     def finished(self) -> bool:
         """Whether nothing more will come; the search ends."""
+        return False
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether it may be asked for more than is judged, and before it was told of the last ones.
+
+        That keeps all cores busy: the next candidates are ready while the last ones train. It is
+        then told later, only of what was judged, but always in the order in which it was asked.
+        """
         return False
 
     @property

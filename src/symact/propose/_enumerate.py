@@ -47,6 +47,10 @@ class Enumerator(AbstractProposer):
             expr.size <= limits.nodes and expr.depth <= limits.depth and flops(expr) <= limits.flops
         )
 
+    @property
+    def looks_ahead(self) -> bool:
+        return True
+
     def tell(self, results: Sequence[Told]) -> None:
         """Take no notice."""
 

@@ -5,6 +5,8 @@ set of classes and is not reproducible (DEAP issue 190); and it may put a subtre
 its supertype is asked for. A new branch grows with the type its place asks for. And what DEAP takes
 from the global ``random`` module it takes from this proposer's stream, which is swapped in for the
 time of a call. And fronts are ranked by moocore, which DEAP depends on, in C.
+
+Populations live on islands, which ask in turn; :mod:`symact.propose._population` says who survives.
 """
 
 from __future__ import annotations
@@ -15,25 +17,25 @@ import random
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import accumulate
-from operator import attrgetter
 from typing import Any
 
-import numpy as np
-from deap import base, gp, tools
-from moocore import pareto_rank
+from deap import gp
 
 from symact.errors import GrammarError
 from symact.expr import Expr, parse, show
 from symact.grammar import Grammar
-from symact.propose._base import AbstractProposer, Objectives, Proposal, Told
+from symact.propose._base import AbstractProposer, Estimate, Proposal, Told
+from symact.propose._evolution import Evolution
+from symact.propose._population import ERROR, PARENTS, Individual, select
 from symact.propose._trees import Tree, Trees, rounded
 
 #: What makes a child, with its share; crossover is followed by a mutation a third of the time.
 VARIATION = {
-    "crossover": 0.35,
-    "uniform": 0.2,
-    "constants": 0.15,
+    "crossover": 0.3,
+    "uniform": 0.15,
+    "constants": 0.25,
     "replacement": 0.1,
     "insert": 0.07,
     "shrink": 0.08,
@@ -41,49 +43,14 @@ VARIATION = {
 }
 MUTATIONS = ("uniform", "constants", "replacement", "insert", "shrink")
 
-#: Share of the parents drawn by tournament on the errors alone; the rest by dominance.
-ERROR_SHARE = 0.6
-#: What a decade of ID error weighs against one of OOD error in that tournament.
-ID_WEIGHT = 0.25
-#: Share of the survivors kept for their errors alone, before cost has a say.
-ELITE_SHARE = 0.3
+#: Share of the parents that come from the quality-diversity archive, where there is one.
+ARCHIVE_SHARE = 0.15
 TRIES = 40
+#: The island of what every island gets.
+EVERYWHERE = -1
 
 _KINDS = tuple(VARIATION)
 _SHARES = tuple(accumulate(VARIATION.values()))
-_ERROR = attrgetter("error")
-
-
-class _Fitness(base.Fitness):  # type: ignore[misc]
-    weights = (-1.0, -1.0, -1.0)
-
-
-class _Individual:
-    """An expression with its fitness; its tree and its formula are made when it first has a child.
-
-    Its tree is derived anew from the expression. Thus places ask for the widest types that the
-    grammar finds, and what was restored from formulas has the same children.
-    """
-
-    __slots__ = ("_formula", "_tree", "error", "expr", "fitness")
-
-    def __init__(self, expr: Expr, objectives: Objectives) -> None:
-        self.expr = expr
-        self.fitness = _Fitness(objectives)
-        self.error = objectives[0] + ID_WEIGHT * objectives[1]
-        self._tree: Tree | None = None
-        self._formula = ""
-
-    @property
-    def formula(self) -> str:
-        self._formula = self._formula or show(self.expr)
-        return self._formula
-
-    def tree(self, trees: Trees) -> Tree:
-        if self._tree is None:
-            self._tree = trees.from_expr(self.expr)
-            assert self._tree is not None
-        return self._tree
 
 
 class _Stream:
@@ -121,6 +88,10 @@ class RandomProposer(AbstractProposer):
         self._trees = Trees(grammar)
         self._stream = _Stream(seed)
 
+    @property
+    def looks_ahead(self) -> bool:
+        return True
+
     def ask(self, count: int) -> list[Proposal]:
         with self._stream.active():
             return [Proposal(sentence(self._trees), "random") for _ in range(count)]
@@ -136,62 +107,74 @@ class RandomProposer(AbstractProposer):
 
 
 class GeneticProposer(AbstractProposer):
-    """Evolves a population under three objectives."""
+    """Evolves populations under several objectives.
+
+    Args:
+        grammar: What may be proposed.
+        seed: Of all random numbers.
+        settings: The parts of evolution.
+        seeds: What is proposed first; those that are no sentences are left out.
+    """
 
     def __init__(
-        self, grammar: Grammar, seed: int, population: int, seeds: tuple[Expr, ...]
+        self, grammar: Grammar, seed: int, settings: Evolution, seeds: tuple[Expr, ...]
     ) -> None:
         self._trees = Trees(grammar)
         self._stream = _Stream(seed)
-        self._size = population
+        self._settings = settings
         self._seeds = [expr for expr in seeds if grammar.derive(expr) is not None]
-        self._population: list[_Individual] = []
-        self._asked: set[Expr] = set()
+        self._islands: list[list[Individual]] = [[] for _ in range(settings.islands)]
+        self._archive: dict[str, Individual] = {}
+        self._turn = 0  # the island that asks next
+        self._told = 0
+
+    @property
+    def looks_ahead(self) -> bool:
+        return True
 
     def ask(self, count: int) -> list[Proposal]:
         with self._stream.active():
             proposals = [Proposal(expr, "seed") for expr in self._seeds[:count]]
             self._seeds = self._seeds[count:]
-            known = {individual.expr for individual in self._population}
+            known = {i.expr for island in self._islands for i in island}
             known.update(proposal.expr for proposal in proposals)
             while len(proposals) < count:
                 proposal = self._fresh(known)
                 known.add(proposal.expr)
                 proposals.append(proposal)
-            self._asked = known
             return proposals
 
     def _fresh(self, known: set[Expr]) -> Proposal:
-        """Return a proposal that is not known yet; after many tries, a known one."""
+        """Return a proposal that is not known yet; after many tries, a known one.
+
+        Its tag says on which island and when its oldest ancestor was made.
+        """
+        place = self._turn
+        self._turn = (self._turn + 1) % len(self._islands)
         for _ in range(TRIES):
-            proposal = self._child() if self._population else self._random()
+            proposal, born = self._child(place) if self._islands[place] else self._random()
             if proposal.expr not in known:
                 break
-        return proposal
+        return replace(proposal, tag=(place, born))
 
-    def _random(self) -> Proposal:
-        return Proposal(sentence(self._trees), "random")
+    def _random(self) -> tuple[Proposal, int]:
+        return Proposal(sentence(self._trees), "random"), self._told
 
-    def _parent(self) -> _Individual:
-        """Draw a parent; the population is sorted by error, so that a lower place wins."""
-        population, draw = self._population, random.random
-        count = len(population)
-        first, second = int(draw() * count), int(draw() * count)
-        if draw() < ERROR_SHARE:
-            return population[min(first, second, int(draw() * count))]
-        one, other = population[first], population[second]
-        return other if other.fitness.dominates(one.fitness) else one
+    def _parent(self, place: int) -> Individual:
+        if self._archive and random.random() < ARCHIVE_SHARE:
+            return list(self._archive.values())[int(random.random() * len(self._archive))]
+        return PARENTS[self._settings.selection](self._islands[place])
 
-    def _child(self) -> Proposal:
+    def _child(self, place: int) -> tuple[Proposal, int]:
         """Make a child that is within the limits; after many tries, a random sentence."""
         for _ in range(TRIES):
             kind = _KINDS[bisect(_SHARES, random.random() * _SHARES[-1], 0, len(_KINDS) - 1)]
             if kind == "random":
                 break
-            parent = self._parent()
+            parent = self._parent(place)
             tree, parents = parent.tree(self._trees).copy(), [parent]
             if kind == "crossover":
-                other = self._parent()
+                other = self._parent(place)
                 parents.append(other)
                 self._cross(tree, other.tree(self._trees))
                 if random.random() < 1 / 3:
@@ -200,7 +183,8 @@ class GeneticProposer(AbstractProposer):
                 self._mutate(tree, kind)
             made = tree.parts[0]
             if made.expr != parent.expr and self._trees.fits(made):
-                return Proposal(made.expr, kind, tuple([p.formula for p in parents]))
+                formulas = tuple([p.formula for p in parents])
+                return Proposal(made.expr, kind, formulas), min([p.born for p in parents])
         return self._random()
 
     def _cross(self, tree: Tree, other: Tree) -> None:
@@ -259,68 +243,90 @@ class GeneticProposer(AbstractProposer):
 
     def tell(self, results: Sequence[Told]) -> None:
         with self._stream.active():
-            pool = list(self._population)
-            known = {individual.expr for individual in pool}
+            arrived: list[list[Individual]] = [[] for _ in self._islands]
             for told in results:
-                usable = told.objectives is not None and all(map(math.isfinite, told.objectives))
-                if usable and told.objectives is not None and told.expr not in known:
-                    known.add(told.expr)
-                    if told.expr in self._asked or self._trees.grammar.derive(told.expr):
-                        pool.append(_Individual(told.expr, told.objectives))
-            self._population = self._survivors(pool)
-            self._asked = set()
+                if told.objectives is None or not all(map(math.isfinite, told.objectives)):
+                    continue
+                if not told.tag and self._trees.grammar.derive(told.expr) is None:
+                    continue
+                # Without a tag it is a seed, or from outside, such as a refined constant.
+                home, born = told.tag or (EVERYWHERE, self._told)
+                individual = Individual.of(told, born)
+                for place, island in enumerate(arrived):
+                    if home in (place, EVERYWHERE):
+                        island.append(individual)
+                self._keep(individual)
+            for place, new in enumerate(arrived):
+                self._settle(place, new)
+            before, self._told = self._told, self._told + len(results)
+            every = self._settings.migration_every
+            if before // every != self._told // every:
+                self._migrate()
 
-    def _survivors(self, pool: list[_Individual]) -> list[_Individual]:
-        """Keep some for their errors, the others by non-dominated sorting and crowding.
+    def _settle(self, place: int, new: Sequence[Individual]) -> None:
+        """Let some individuals compete for the places of an island."""
+        if not new:
+            return
+        pool = {individual.expr: individual for individual in (*self._islands[place], *new)}
+        size = self._settings.population // len(self._islands)
+        self._islands[place] = select(list(pool.values()), size, self._settings)
 
-        They are sorted by error.
-        """
-        pool.sort(key=_ERROR)
-        if len(pool) > self._size:
-            elite = round(ELITE_SHARE * self._size)
-            pool = pool[:elite] + sorted(survivors(pool[elite:], self._size - elite), key=_ERROR)
-        return pool
+    def _keep(self, individual: Individual) -> None:
+        """Put an individual into the archive if none of its kind is better."""
+        if not self._settings.archive:
+            return
+        holder = self._archive.get(individual.behaviour)
+        if holder is None or individual.error < holder.error:
+            self._archive[individual.behaviour] = individual
+
+    def revalue(self, estimate: Estimate) -> None:
+        individuals = {i.expr: i for island in self._islands for i in island}
+        individuals.update({i.expr: i for i in self._archive.values()})
+        if not individuals:
+            return
+        for own, (ood, inside, error) in zip(
+            individuals.values(), estimate(list(individuals)), strict=True
+        ):
+            own.revalue(ood, inside, error)
+        same = individuals  # an individual may live in several places
+        self._islands = [
+            sorted([same[i.expr] for i in island], key=ERROR) for island in self._islands
+        ]
+        self._archive = {key: same[i.expr] for key, i in self._archive.items()}
+
+    def _migrate(self) -> None:
+        """Copy the best of each island to the next one."""
+        leaving = [island[: self._settings.migrants] for island in self._islands]
+        if len(leaving) > 1:
+            for place in range(len(leaving)):
+                self._settle(place, leaving[place - 1])
 
     def state(self) -> dict[str, Any]:
         return {
             "random": self._stream.dump(),
             "seeds": [show(expr) for expr in self._seeds],
-            "population": [[i.formula, list(i.fitness.values)] for i in self._population],
+            "islands": [[i.dump() for i in island] for island in self._islands],
+            "archive": [i.dump() for i in self._archive.values()],
+            "turn": self._turn,
+            "told": self._told,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self._stream.load(state["random"])
         self._seeds = [parse(text) for text in state["seeds"]]
-        self._asked = set()
-        self._population = []
-        for text, (ood, id_error, cost) in state["population"]:
-            expr = parse(text)
-            if self._trees.grammar.derive(expr) is not None:
-                self._population.append(_Individual(expr, (ood, id_error, cost)))
-        self._population.sort(key=_ERROR)
+        known: dict[str, Individual] = {}  # one individual for all the places it has
 
+        def load(stored: list[Any]) -> Individual:
+            return known.setdefault(repr(stored), Individual.load(stored))
 
-def survivors(pool: list[Any], count: int) -> list[Any]:
-    """Select as NSGA-II does: by non-dominated front, in the last front by crowding distance.
-
-    The same as DEAP's ``selNSGA2``, which sorts in Python and computes distances of every front:
-    that takes as long as all variation. Individuals of equal fitness are in one front.
-
-    Args:
-        pool: Individuals with DEAP fitnesses, weights -1.
-        count: How many to keep, at most as many as there are.
-    """
-    if not count:
-        return []
-    ranks = pareto_rank(np.array([individual.fitness.values for individual in pool]))
-    order = np.argsort(ranks, kind="stable")
-    last = ranks[order[count - 1]]
-    chosen = [pool[i] for i in order if ranks[i] < last]
-    front = [pool[i] for i in order if ranks[i] == last]
-    if len(chosen) + len(front) > count:
-        tools.emo.assignCrowdingDist(front)
-        front.sort(key=lambda individual: individual.fitness.crowding_dist, reverse=True)
-    return chosen + front[: count - len(chosen)]
+        derive = self._trees.grammar.derive
+        self._islands = [
+            [i for i in map(load, island) if derive(i.expr) is not None]
+            for island in state["islands"]
+        ]
+        archived = [i for i in map(load, state["archive"]) if derive(i.expr) is not None]
+        self._archive = {i.behaviour: i for i in archived}
+        self._turn, self._told = state["turn"], state["told"]
 
 
 def sentence(trees: Trees) -> Expr:

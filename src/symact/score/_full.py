@@ -6,9 +6,10 @@ On the CPU each core trains stacks of its own; on a GPU larger stacks pay. See
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -84,7 +85,8 @@ class FullTrainer:
         is_cpu = self.device.type == "cpu"
         limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
         threads = torch.get_num_threads()
-        workers = threads if is_cpu else 1
+        # Not torch's own number: another thread may have set it to one for its own stack.
+        workers = (os.cpu_count() or 1) if is_cpu else 1
         if is_cpu:  # no core shall wait where there are few networks; results do not depend on it
             limit = min(limit, max(LEAST_NETWORKS, -(-len(exprs) * each // workers)))
         errors = np.full((len(exprs) * each, 4), np.nan)
@@ -117,6 +119,50 @@ class FullTrainer:
             torch.set_num_threads(threads)
         shaped: NDArray[np.float64] = errors.reshape(len(exprs), count, seeds, 4)
         return shaped / self.data.variance[None, :, None, :]
+
+    def start(
+        self, pool: Executor, exprs: Sequence[Function]
+    ) -> Callable[[], list[NDArray[np.float64]]]:
+        """Put candidates into a pool; the result waits for their errors [instance, seed, 4].
+
+        On the CPU a candidate has stacks of its own, so that its errors depend neither on its
+        neighbours nor on the number of threads. On a GPU all are one job.
+        """
+        if self.device.type != "cpu":
+            job = pool.submit(self.judge, exprs)
+            return lambda: list(job.result())
+        count, seeds = len(self.data.families), len(self.seeds)
+        rates = learning_rates(self.training)
+        cuts = np.array_split(np.arange(count * seeds), -(-count * seeds // CPU_NETWORKS))
+        for shape in {_shape(expr) for expr in exprs}:
+            self._draw(shape)
+        stop = threading.Event()
+        jobs = [
+            [pool.submit(self._train_alone, expr, cut, rates, stop) for cut in cuts]
+            for expr in exprs
+        ]
+
+        def finish() -> list[NDArray[np.float64]]:
+            try:
+                found = [np.concatenate([job.result() for job in own]) for own in jobs]
+            finally:
+                stop.set()  # after an interrupt nobody wants the rest
+            shaped = [errors.reshape(count, seeds, 4) for errors in found]
+            return [errors / self.data.variance[:, None, :] for errors in shaped]
+
+        return finish
+
+    def _train_alone(
+        self,
+        expr: Function,
+        networks: NDArray[np.int64],
+        rates: NDArray[np.float64],
+        stop: threading.Event,
+    ) -> NDArray[np.float64]:
+        torch.set_num_threads(1)  # of this thread; others train other candidates
+        return self._train_stack(
+            [expr], networks, len(self.data.families) * len(self.seeds), rates, stop
+        )
 
     def _draw(self, shape: tuple[int, int]) -> None:
         if shape not in self._weights:

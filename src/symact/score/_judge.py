@@ -35,6 +35,7 @@ class Judge:
         per_family: Test instances of a family; None for the form's.
         seeds: Training seeds; None for the form's.
         device: ``"cuda"``, ``"cpu"`` or None for the best there is.
+        split: ``"test"``; a search chooses its best function on ``"selection"``.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class Judge:
         per_family: int | None = None,
         seeds: int | None = None,
         device: str | None = None,
+        split: str = "test",
     ) -> None:
         self.task = task
+        self.split = split
         self.form = form
         self.seeds = form.seeds if seeds is None else seeds
         self.device = device
-        self.instances = task.draw("test", seed=0, per_family=per_family or form.per_family)
+        self.instances = task.draw(split, seed=0, per_family=per_family or form.per_family)
         self._trainers: dict[tuple[str, int], FullTrainer] = {}
 
     @cached_property
@@ -85,7 +88,7 @@ class Judge:
     def errors(
         self, functions: Sequence[Function], rates: Sequence[tuple[float, ...]]
     ) -> list[Errors]:
-        """Return the test errors [instance, size, seed, 4] of each function.
+        """Return the errors [instance, size, seed, 4] of each function.
 
         Args:
             functions: Expressions or modules.
@@ -96,7 +99,9 @@ class Judge:
         for size in range(len(self.form.sizes)):
             for rate in sorted({own[size] for own in rates}):
                 places = [place for place, own in enumerate(rates) if own[size] == rate]
-                trained = self._train("test", size, rate, [functions[place] for place in places])
+                trained = self._train(
+                    self.split, size, rate, [functions[place] for place in places]
+                )
                 errors[places, :, size] = trained
         return list(errors)
 

@@ -1,59 +1,106 @@
 """The rungs of one search, each with its own draws, built once and used for every candidate.
 
 Mini-training and full training see different instances of the search split: what is promoted for
-luck on one set of tasks has to prove itself on another. The reference function climbs first.
+luck on one set of tasks has to prove itself on another. All work goes into one pool of threads, one
+candidate a job or two, so that no core waits for another; a candidate's errors depend neither on
+its neighbours nor on the number of threads.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symact import stats
 from symact.errors import SymactError, choices
 from symact.expr import Expr, uses_statistics
-from symact.protocol import FULL, MINI, RIDGE_POINTS
-from symact.score._networks import ENTROPY, Data, pack
+from symact.protocol import FULL, MINI, QUICK_FORM, SELECTION_FORM, Training
+from symact.score._judge import Judge
+from symact.score._mixed import Finish, Mixed
+from symact.score._networks import Data, pack
 from symact.tasks import Instance, Task
 
 if TYPE_CHECKING:
     from symact.score._full import FullTrainer
     from symact.score._mini import MiniTrainer
-    from symact.score._ridge import RidgeJudge
+    from symact.score._tune import Tuner
 
 Errors = NDArray[np.float64]
+
+#: Constants are tuned in short trainings of few networks.
+TUNING = Training(width=16, depth=2, steps=200, points=64, learning_rate=5e-2)
+_TUNED_ON = 4
+
+
+#: How finalists can be judged.
+FINALS = {form.name: form for form in (SELECTION_FORM, QUICK_FORM)}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many instances each rung sees in a family, and what share climbs on.
+    """How many instances each rung sees in a family, what share climbs on, and which parts work.
 
     Attributes:
-        ridge_instances: Instances of a family on the ridge rung.
-        mini_instances: The same for mini-training; the first ones of the search draw.
-        full_instances: The same for full training; the ones that follow those.
-        mini_share: Share of ridge-judged candidates that is mini-trained.
+        mini_instances: Instances of a family for mini-training.
+        mini_draws: Generations take so many draws of them in turn, with other initial weights
+            too: no function lives on the luck of one draw, and a forecast averages over all.
+        full_instances: Instances of a family for full training.
+        full_draws: Candidates take so many draws of those in turn.
         full_share: Share of mini-trained candidates that is fully trained.
-        generation: Proposals of a generation.
-        population: Individuals that evolution keeps.
+        generation: Candidates trained at a time.
+        pool: Proposals for each of them; which are trained is forecast by a model of fitness that
+            learns during the run. 1 for no forecast.
+        refine_share: Share of mini-trained candidates that is refined: constants tuned inside
+            training and rounded, branches pruned.
         finalists: Candidates judged on the selection draws at the end.
         selection_instances: Instances of a family there.
+        final_form: The form they are judged in: ``"selection"``, which is nearly the protocol
+            (20 s a function on two cores), or ``"quick"``.
+        ladder: Whether mini-training decides who is fully trained; without it all are.
+        dedupe: Whether functions with the values of an earlier one are rejected.
+        tune: Whether refining tunes constants.
+        prune: Whether refining prunes branches.
+        lookahead: Whether the next candidates are prepared and trained while the last ones still
+            train. Proposals then know of all but the generation that is under way.
     """
 
-    ridge_instances: int = 4
-    mini_instances: int = 4
-    full_instances: int = 6
-    mini_share: float = 0.5
-    full_share: float = 0.03
-    generation: int = 150
-    population: int = 80
+    mini_instances: int = 8
+    mini_draws: int = 8
+    full_instances: int = 8
+    full_draws: int = 3
+    full_share: float = 0.08
+    generation: int = 16
+    pool: int = 30
+    refine_share: float = 0.01
     finalists: int = 8
-    selection_instances: int = 24
+    selection_instances: int = 8
+    final_form: str = "selection"
+    ladder: bool = True
+    dedupe: bool = True
+    tune: bool = True
+    prune: bool = True
+    lookahead: bool = True
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "final_form":
+                if value not in FINALS:
+                    raise SymactError(
+                        f"plan, final_form: unknown '{value}'; {choices(value, FINALS)}"
+                    )
+                continue
+            least = 1 if field.type == "int" else 0
+            if value < least or (field.type == "float" and value > 1):
+                expected = f"at least {least}" if field.type == "int" else "0 to 1"
+                raise SymactError(f"plan, {field.name}: expected {expected}, got {value}")
 
 
 class Ladder:
@@ -63,7 +110,7 @@ class Ladder:
         task: What to judge on.
         seed: Of the search draws.
         plan: Sizes.
-        threads: Candidates judged at once by ridge and mini-training; None for the number of cores.
+        threads: Jobs that are worked on at once; None for the number of cores.
         device: Where full training runs; None for the best there is.
     """
 
@@ -80,72 +127,148 @@ class Ladder:
         self.plan = plan
         self.seed = seed
         self.threads = threads or os.cpu_count() or 1
-        self.device = device
-        first, total = plan.mini_instances, plan.mini_instances + plan.full_instances
+        self.device = device or _best_device()
+        first = plan.mini_instances * plan.mini_draws
+        total = first + plan.full_instances * plan.full_draws
         drawn = by_family(task.draw("search", seed=seed, per_family=total))
-        self.mini_data = pack([i for family in drawn for i in family[:first]], MINI.points)
-        self.full_data = pack([i for family in drawn for i in family[first:]], FULL.points)
-        self._ridge_data = pack(
-            [i for family in drawn for i in family[: plan.ridge_instances]], RIDGE_POINTS, 64
-        )
-        self._ridge: RidgeJudge | None = None
-        self._mini: tuple[MiniTrainer, FullTrainer] | None = None
-        self._full: FullTrainer | None = None
-
-    def ridge(self, exprs: Sequence[Expr]) -> list[Errors]:
-        """Return errors [instance, 1, 4] of each candidate by random-feature regression."""
-        from symact.score._ridge import RidgeJudge
-
-        self._ridge = self._ridge or RidgeJudge(self._ridge_data, self.seed)
-        return self._ridge.judge_all(exprs, self.threads)
-
-    def ridge_order(self, errors: Sequence[Errors]) -> NDArray[np.float64]:
-        """Return what ridge-judged candidates are promoted by; low is best."""
-        return stats.nearby_errors(errors, self._ridge_data.families)
+        self._tuned_on = [i for family in drawn for i in family[:_TUNED_ON]]
+        small = [family[:first] for family in drawn]
+        large = [family[first:] for family in drawn]
+        # Mini-training is compiled for the CPU; a GPU, where there is one, takes full training.
+        self._mini = [
+            Mixed(
+                own,
+                MINI,
+                functools.partial(
+                    _Trainers, entropy=seed * 1000 + 1 + place, device="cpu", parts=1
+                ),
+            )
+            for place, own in enumerate(_dealt(small, plan.mini_instances))
+        ]
+        self._full = [
+            Mixed(
+                own,
+                FULL,
+                functools.partial(
+                    _Trainers, entropy=seed * 1000 + 501 + place, device=self.device, parts=2
+                ),
+            )
+            for place, own in enumerate(_dealt(large, plan.full_instances))
+        ]
+        self._tuner: Tuner | None = None
+        self._pool = ThreadPoolExecutor(self.threads)
 
     @property
-    def ridge_families(self) -> tuple[str, ...]:
-        return self._ridge_data.families
+    def mini_families(self) -> tuple[str, ...]:
+        """The family of each instance; the same for every draw."""
+        return self._mini[0].families
+
+    @property
+    def full_families(self) -> tuple[str, ...]:
+        """The family of each instance; the same for every draw."""
+        return self._full[0].families
+
+    def start_mini(self, exprs: Sequence[Expr], draw: int = 0) -> Finish:
+        """Start mini-training; the result waits for errors [instance, 1, 4] of each candidate.
+
+        Any number names a draw: they are taken in turn. Functions of batch statistics take the
+        same small networks through torch, because their gradient is not pointwise.
+        """
+        return self._mini[draw % len(self._mini)].start(self._pool, exprs)
+
+    def start_full(self, exprs: Sequence[Expr], draw: int = 0) -> Finish:
+        """Start full training; the result waits for errors [instance, 1, 4] of each candidate."""
+        return self._full[draw % len(self._full)].start(self._pool, exprs)
 
     def mini(self, exprs: Sequence[Expr]) -> list[Errors]:
-        """Return errors [instance, 1, 4] of each candidate by mini-training.
+        """Return errors [instance, 1, 4] of each candidate by mini-training on the first draw."""
+        return self.start_mini(exprs)()
 
-        Functions of batch statistics take the same small networks through torch, because their
-        gradient is not pointwise.
+    def start_tuning(self, expr: Expr) -> Future[Expr | None]:
+        """Start to tune the constants of a function inside training, on a few mini-training tasks.
+
+        The result is None where there is nothing to tune.
         """
-        from symact.score._full import FullTrainer
-        from symact.score._mini import MiniTrainer
+        from symact.score._tune import Tuner
 
-        if self._mini is None:
-            entropy = self.seed * 10 + 1
-            self._mini = (
-                MiniTrainer(self.mini_data, MINI, [0], entropy),
-                FullTrainer(self.mini_data, MINI, [0], entropy, self.device),
-            )
-        pointwise, stacked = self._mini
-        plain = [expr for expr in exprs if not uses_statistics(expr)]
-        results = dict(zip(plain, pointwise.judge_all(plain, self.threads), strict=True))
-        others = [expr for expr in exprs if uses_statistics(expr)]
-        if others:
-            results.update(zip(others, stacked.judge(others), strict=True))
-        return [results[expr] for expr in exprs]
-
-    def full(self, exprs: Sequence[Expr]) -> list[Errors]:
-        """Return errors [instance, 1, 4] of each candidate by full training."""
-        from symact.score._full import FullTrainer
-
-        entropy = self.seed * 10 + 2
-        self._full = self._full or FullTrainer(self.full_data, FULL, [0], entropy, self.device)
-        return list(self._full.judge(exprs)) if exprs else []
+        if self._tuner is None:
+            self._tuner = Tuner(pack(self._tuned_on, TUNING.points), TUNING, self.seed * 1000)
+        return self._pool.submit(self._tuner.tune, expr)
 
     def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Errors]]:
-        """Return the selection draws and the errors [instance, 1, 4] on them."""
-        from symact.score._full import FullTrainer
+        """Return the selection draws and the errors [instance, size, 1, 4] on them.
 
-        drawn = self.task.draw("selection", seed=0, per_family=self.plan.selection_instances)
-        data = pack(drawn, FULL.points)
-        trainer = FullTrainer(data, FULL, [0], ENTROPY["selection"], self.device)
-        return data, list(trainer.judge(exprs)) if exprs else []
+        As the protocol judges, with a learning rate for each function and size.
+        """
+        judge = Judge(
+            self.task,
+            FINALS[self.plan.final_form],
+            self.plan.selection_instances,
+            seeds=1,
+            device=self.device,
+            split="selection",
+        )
+        return judge.data, judge.errors(exprs, judge.rates(exprs)) if exprs else []
+
+    def close(self) -> None:
+        """Let the threads go; candidates that wait are not started."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+class _Trainers:
+    """Trains what is pointwise by compiled loops on the CPU, anything else and anywhere by torch.
+
+    Both are the same computation. The loops hold no lock that another thread waits for; torch is
+    imported where it is needed, since that takes seconds.
+    """
+
+    def __init__(
+        self, data: Data, training: Training, *, entropy: int, device: str | None, parts: int
+    ) -> None:
+        self._arguments = (data, training, [0], entropy)
+        self._device, self._parts = device, parts
+        self._compiled: MiniTrainer | None = None
+        self._stacked: FullTrainer | None = None
+
+    def start(self, pool: Executor, exprs: Sequence[Expr]) -> Finish:
+        is_plain = [not uses_statistics(expr) and self._device == "cpu" for expr in exprs]
+        plain = [place for place, yes in enumerate(is_plain) if yes]
+        other = [place for place, yes in enumerate(is_plain) if not yes]
+        waiting: list[tuple[list[int], Finish]] = []
+        if plain:
+            from symact.score._mini import MiniTrainer
+
+            self._compiled = self._compiled or MiniTrainer(*self._arguments)
+            own = [exprs[place] for place in plain]
+            waiting.append((plain, self._compiled.start(pool, own, self._parts)))
+        if other:
+            from symact.score._full import FullTrainer
+
+            self._stacked = self._stacked or FullTrainer(*self._arguments, self._device)
+            waiting.append((other, self._stacked.start(pool, [exprs[place] for place in other])))
+
+        def finish() -> list[Errors]:
+            found: dict[int, Errors] = {}
+            for places, wait in waiting:
+                found.update(zip(places, wait(), strict=True))
+            return [found[place] for place in range(len(exprs))]
+
+        return finish
+
+
+def _dealt(families: Sequence[Sequence[Instance]], each: int) -> Iterator[list[Sequence[Instance]]]:
+    """Cut the instances of each family into draws of equal size."""
+    for start in range(0, len(families[0]), each):
+        yield [family[start : start + each] for family in families]
+
+
+def _best_device() -> str:
+    """Return ``cuda`` where there is one; torch is asked only where a driver is."""
+    if not (shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0")):
+        return "cpu"
+    from symact.score._full import has_cuda
+
+    return "cuda" if has_cuda() else "cpu"
 
 
 def check_device(device: str | None) -> None:

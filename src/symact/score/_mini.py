@@ -1,6 +1,6 @@
 """The third rung: a whole training loop of small networks inside one numba function.
 
-Networks have two hidden layers; arrays are ``[unit, point]``, so that every inner loop runs over
+Networks have equal hidden layers; arrays are ``[unit, point]``, so that every inner loop runs over
 contiguous points. Nothing is allocated inside a step. Networks are independent and each is trained
 by one thread, so the result does not depend on the number of threads.
 """
@@ -8,8 +8,8 @@ by one thread, so the result does not depend on the number of threads.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
@@ -201,21 +201,27 @@ def adam(parameters, gradients, first, second, step, rate):
 
 
 @_compiled
-def _layers(flat, inputs, width, outputs):
-    """View a flat vector as three layers of weights and biases."""
-    a = width * inputs
-    b = a + width
-    c = b + width * width
-    d = c + width
-    e = d + outputs * width
-    return (
-        flat[:a].reshape(width, inputs),
-        flat[a:b],
-        flat[b:c].reshape(width, width),
-        flat[c:d],
-        flat[d:e].reshape(outputs, width),
-        flat[e : e + outputs],
-    )
+def _sizes(layer, depth, inputs, width, outputs):
+    """Rows and columns of a layer's weights, and where they begin in a flat vector."""
+    if layer == 0:
+        return width, inputs, 0
+    start = width * (inputs + 1) + (layer - 1) * width * (width + 1)
+    return (outputs if layer == depth else width), width, start
+
+
+@_compiled
+def _weights(flat, layer, depth, inputs, width, outputs):
+    """View the weights [out, in] of a layer; layer ``depth`` is the output."""
+    rows, columns, start = _sizes(layer, depth, inputs, width, outputs)
+    return flat[start : start + rows * columns].reshape(rows, columns)
+
+
+@_compiled
+def _biases(flat, layer, depth, inputs, width, outputs):
+    """View the biases [out] of a layer."""
+    rows, columns, start = _sizes(layer, depth, inputs, width, outputs)
+    start += rows * columns
+    return flat[start : start + rows]
 
 
 @_compiled
@@ -226,39 +232,37 @@ def _matrix(w, row, units, points):
 
 
 @_compiled
-def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, rates):
+def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, depth, rates):
     """Train one network in place; returns whether its loss stayed finite.
 
     The workspace ``w`` is free from row ``at`` on; nothing is allocated inside a step.
     """
     inputs, points = x.shape
     outputs = y.shape[0]
-    w1, b1, w2, b2, w3, b3 = _layers(parameters, inputs, width, outputs)
+    sizes = (depth, inputs, width, outputs)
     gradients = np.empty_like(parameters)
-    d1, c1, d2, c2, d3, c3 = _layers(gradients, inputs, width, outputs)
     first, second = np.zeros_like(parameters), np.zeros_like(parameters)
-    w2t, w3t = np.empty_like(w2), np.empty((width, outputs), dtype=np.float32)
-    # Both layers share the sums z and the gradients g; each keeps its values and slopes.
+    turned = np.empty((width, width), dtype=np.float32)
+    turned_out = np.empty((width, outputs), dtype=np.float32)
+    # Sums z and gradients take two rooms in turn; each layer keeps its values and slopes.
     blocks = -(-width * points // _tape.BLOCK)
-    z_row, h1_row, s1_row, h2_row, s2_row, g_row = (
-        at,
-        at + blocks,
-        at + 2 * blocks,
-        at + 3 * blocks,
-        at + 4 * blocks,
-        at + 5 * blocks,
-    )
-    z, g = _matrix(w, z_row, width, points), _matrix(w, g_row, width, points)
-    h1, s1 = _matrix(w, h1_row, width, points), _matrix(w, s1_row, width, points)
-    h2, s2 = _matrix(w, h2_row, width, points), _matrix(w, s2_row, width, points)
+    rooms = (at, at + blocks)
+    values = at + 2 * blocks  # of hidden layer i at 2 i, its slopes behind them
     out = np.empty((outputs, points), dtype=np.float32)
     scale = np.float32(2.0 / (points * outputs))
     for step in range(rates.size):
-        _affine(w1, b1, x, z)
-        _tape.apply_rows(address, code, result, w, v, t, z_row, h1_row, s1_row, blocks)
-        _affine(w2, b2, h1, z)
-        _tape.apply_rows(address, code, result, w, v, t, z_row, h2_row, s2_row, blocks)
-        _affine(w3, b3, h2, out)
+        for i in range(depth):
+            z = _matrix(w, rooms[0], width, points)
+            weights, biases = _weights(parameters, i, *sizes), _biases(parameters, i, *sizes)
+            own = values + 2 * i * blocks
+            if i == 0:
+                _affine(weights, biases, x, z)
+            else:
+                _affine(weights, biases, _matrix(w, own - 2 * blocks, width, points), z)
+            _tape.apply_rows(address, code, result, w, v, t, rooms[0], own, own + blocks, blocks)
+        last = _matrix(w, values + 2 * (depth - 1) * blocks, width, points)
+        weights = _weights(parameters, depth, *sizes)
+        _affine(weights, _biases(parameters, depth, *sizes), last, out)
         total = np.float32(0)
         for j in range(outputs):
             for p in range(points):
@@ -267,29 +271,42 @@ def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, 
                 out[j, p] = scale * residual
         if not np.isfinite(total):
             return False
-        _gradients(out, h2, d3, c3)
-        _pull_back(w3, w3t, out, s2, g)
-        _gradients(g, h1, d2, c2)
-        _pull_back(w2, w2t, g, s1, z)
-        _gradients(z, x, d1, c1)
+        _gradients(out, last, _weights(gradients, depth, *sizes), _biases(gradients, depth, *sizes))
+        g = _matrix(w, rooms[depth % 2], width, points)
+        slopes = values + (2 * (depth - 1) + 1) * blocks
+        _pull_back(weights, turned_out, out, _matrix(w, slopes, width, points), g)
+        for i in range(depth - 1, -1, -1):
+            own_weights, own_biases = _weights(gradients, i, *sizes), _biases(gradients, i, *sizes)
+            if i == 0:
+                _gradients(g, x, own_weights, own_biases)
+                continue
+            below = values + 2 * (i - 1) * blocks
+            _gradients(g, _matrix(w, below, width, points), own_weights, own_biases)
+            target = _matrix(w, rooms[i % 2], width, points)
+            slopes = _matrix(w, below + blocks, width, points)
+            _pull_back(_weights(parameters, i, *sizes), turned, g, slopes, target)
+            g = target
         _adam(parameters, gradients, first, second, step + 1, rates[step])
     return True
 
 
 @_compiled
-def _judge_network(address, code, result, v, t, w, at, x, y, parameters, width):
+def _judge_network(address, code, result, v, t, w, at, x, y, parameters, width, depth):
     """Mean squared error of one trained network on one set of points."""
     inputs, points = x.shape
     outputs = y.shape[0]
-    w1, b1, w2, b2, w3, b3 = _layers(parameters, inputs, width, outputs)
+    sizes = (depth, inputs, width, outputs)
     blocks = -(-width * points // _tape.BLOCK)
     z, h = _matrix(w, at, width, points), _matrix(w, at + blocks, width, points)
     out = np.empty((outputs, points), dtype=np.float32)
-    _affine(w1, b1, x, z)
-    _tape.apply_rows(address, code, result, w, v, t[:0], at, at + blocks, 0, blocks)
-    _affine(w2, b2, h, z)
-    _tape.apply_rows(address, code, result, w, v, t[:0], at, at + blocks, 0, blocks)
-    _affine(w3, b3, h, out)
+    for i in range(depth):
+        weights, biases = _weights(parameters, i, *sizes), _biases(parameters, i, *sizes)
+        if i == 0:
+            _affine(weights, biases, x, z)
+        else:
+            _affine(weights, biases, h, z)
+        _tape.apply_rows(address, code, result, w, v, t[:0], at, at + blocks, 0, blocks)
+    _affine(_weights(parameters, depth, *sizes), _biases(parameters, depth, *sizes), h, out)
     total = 0.0
     for j in range(outputs):
         for p in range(points):
@@ -312,6 +329,7 @@ def _train_some(
     inputs,
     parameters,
     width,
+    depth,
     rates,
     errors,
     w,
@@ -329,10 +347,10 @@ def _train_some(
     for network in range(first, last):
         instance, seed = network // seeds, network % seeds
         real = inputs[instance]
-        count = width * (real + width + 2) + y.shape[1] * (width + 1)
+        count = _sizes(depth, depth, real, width, 0)[2] + y.shape[1] * (width + 1)
         own = parameters[instance, seed, :count].copy()
         xs, ys = x[instance, :real], y[instance]
-        if _train_network(address, code, result, v, t, w, at, xs, ys, own, width, rates):
+        if _train_network(address, code, result, v, t, w, at, xs, ys, own, width, depth, rates):
             for part in range(4):
                 errors[instance, seed, part] = _judge_network(
                     address,
@@ -346,6 +364,7 @@ def _train_some(
                     y_judged[instance, part],
                     own,
                     width,
+                    depth,
                 )
 
 
@@ -353,8 +372,6 @@ class MiniTrainer:
     """Judges pointwise candidates by training a small network on every instance and seed."""
 
     def __init__(self, data: Data, training: Training, seeds: Sequence[int], entropy: int) -> None:
-        if training.depth != 2:
-            raise ValueError("mini-training has two hidden layers")
         self.data = data
         self.training = training
         self.rates = learning_rates(training)
@@ -370,27 +387,38 @@ class MiniTrainer:
 
         Threads share candidates, and where those are few the networks of each.
         """
-        instances, seeds = self.parameters.shape[:2]
-        networks = instances * seeds
-        parts = 1 if len(exprs) >= 4 * threads else min(threads, networks)
-        cuts = np.linspace(0, networks, parts + 1).astype(int)
-        errors = np.full((len(exprs), instances, seeds, 4), np.nan)
+        parts = 1 if len(exprs) >= 4 * threads else threads
         pool = ThreadPoolExecutor(threads)
         try:
-            jobs = [
-                pool.submit(self._train, expr, own, first, last)
-                for expr, own in zip(exprs, errors, strict=True)
-                for first, last in itertools.pairwise(cuts)
-            ]
-            for job in jobs:
-                job.result()
+            return self.start(pool, exprs, parts)()
         finally:
             # After an interrupt the candidates that wait are not started.
             pool.shutdown(cancel_futures=True)
-        return list(errors / self.data.variance[:, None, :])
+
+    def start(
+        self, pool: Executor, exprs: Sequence[Expr], parts: int = 1
+    ) -> Callable[[], list[NDArray[np.float64]]]:
+        """Put candidates, each in some parts, into a pool; the result waits for their errors."""
+        instances, seeds = self.parameters.shape[:2]
+        networks = instances * seeds
+        cuts = np.linspace(0, networks, min(parts, networks) + 1).astype(int)
+        errors = np.full((len(exprs), instances, seeds, 4), np.nan)
+        jobs = [
+            pool.submit(self._train, expr, own, first, last)
+            for expr, own in zip(exprs, errors, strict=True)
+            for first, last in itertools.pairwise(cuts)
+        ]
+
+        def finish() -> list[NDArray[np.float64]]:
+            for job in jobs:
+                job.result()
+            return list(errors / self.data.variance[:, None, :])
+
+        return finish
 
     def _train(self, expr: Expr, errors: NDArray[np.float64], first: int, last: int) -> None:
-        program, data, width = _tape.to_tape(expr), self.data, self.training.width
+        program, data = _tape.to_tape(expr), self.data
+        width, depth = self.training.width, self.training.depth
         rows = _tape.rows_needed(program)
         training, judged = (
             -(-width * array.shape[-1] // _tape.BLOCK) for array in (data.x, data.x_judged)
@@ -408,9 +436,12 @@ class MiniTrainer:
             data.inputs,
             self.parameters,
             width,
+            depth,
             self.rates,
             errors,
-            _tape.workspace(rows + max(6 * training, 2 * judged), np.dtype(np.float32)),
+            _tape.workspace(
+                rows + max((2 + 2 * depth) * training, 2 * judged), np.dtype(np.float32)
+            ),
             rows,
             first,
             last,

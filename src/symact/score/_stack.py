@@ -164,7 +164,10 @@ class _Modules:
         device: torch.device,
     ) -> None:
         self._layers = [function.build(networks, layer).to(device) for layer in range(depth)]
-        self.parameters = [p for module in self._layers for p in module.parameters()]
+        #: Layers may share a module; then its gradient is the sum over them.
+        self.parameters = list(
+            dict.fromkeys(p for module in self._layers for p in module.parameters())
+        )
         self._shape = (networks, units * function.outputs // function.inputs)
         self._units, self._device = units, device
         self.resize(points)
@@ -193,7 +196,8 @@ class _Modules:
             return torch.zeros_like(z)
         found = torch.autograd.grad(value, [z, *own], gradient, allow_unused=True)
         for parameter, slope in zip(own, found[1:], strict=True):
-            parameter.grad = slope
+            if slope is not None:
+                parameter.grad = slope if parameter.grad is None else parameter.grad + slope
         return torch.zeros_like(z) if found[0] is None else found[0]
 
 
@@ -283,6 +287,8 @@ class Stack:
         for step, rate in enumerate(rates):
             if stop() or (step % CHECKED_EVERY == 1 and not out.isfinite().any()):
                 return
+            for parameter in self._activations.parameters:
+                parameter.grad = None
             self._differentiate(x, y, out)
             optimiser.param_groups[0]["lr"] = float(rate)
             optimiser.step()

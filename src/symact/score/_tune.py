@@ -1,0 +1,113 @@
+"""Constants tuned inside training: literals as parameters that all networks share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from symact.expr import Expr, const, fold, show, uses_statistics, var
+from symact.lower._torch import lower
+from symact.ops import CONST
+from symact.protocol import Training
+from symact.score._full import FullTrainer
+from symact.score._function import Trainable
+from symact.score._networks import Data, learning_rates
+
+#: A literal c becomes c (1 + STEP p): one step of p changes all of them alike, by a part of their
+#: size, far less than one step changes a weight.
+STEP = 0.1
+_PREFIX = "literal"
+
+
+class _Shared(nn.Module):
+    """A function whose literals are parameters of the shape [1, 1, 1]."""
+
+    def __init__(self, expr: Expr, literals: Sequence[float]) -> None:
+        super().__init__()
+        self._expr = expr
+        self.register_buffer("start", torch.tensor(literals, dtype=torch.float32))
+        self.change = nn.Parameter(torch.zeros(len(literals), 1, 1))
+
+    @property
+    def literals(self) -> Tensor:
+        """The values, [literal, 1, 1]."""
+        start: Tensor = self.start[:, None, None]  # type: ignore[index]
+        return start * (1 + STEP * self.change)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bound = {f"{_PREFIX}{place}": value for place, value in enumerate(self.literals)}
+        return lower(self._expr, x, bound=bound)
+
+
+class Tuner:
+    """Trains the literals of functions together with the networks that use them.
+
+    Args:
+        data: Instances of one draw.
+        training: Of the networks; literals learn at the same rate.
+        entropy: Of the initial weights.
+    """
+
+    def __init__(self, data: Data, training: Training, entropy: int) -> None:
+        self._rates = learning_rates(training)
+        self._trainer = FullTrainer(data, training, [0], entropy, "cpu")
+        self._networks = np.arange(len(data.families))
+
+    def tune(self, expr: Expr) -> Expr | None:
+        """Return the function with trained literals, None where it has none or training diverged.
+
+        One set of literals serves every layer of every network, so that what they become is a
+        function and not a model.
+        """
+        literals = _literals(expr)
+        if not literals or uses_statistics(expr):
+            return None
+        torch.set_num_threads(1)
+        shared = _Shared(_with_names(expr), literals)
+        function = Trainable(show(expr), lambda networks, layer: shared)
+        self._trainer._draw((1, 1))
+        self._trainer._train_stack(
+            [function], self._networks, len(self._networks), self._rates, threading.Event()
+        )
+        found = shared.literals.detach().flatten().tolist()
+        if not np.isfinite(found).all():
+            return None
+        return with_literals(expr, found)
+
+
+def _literals(expr: Expr) -> list[float]:
+    found: list[float] = []
+
+    def visit(node: Expr, args: Sequence[None]) -> None:
+        if node.op == CONST:
+            found.append(node.number)
+
+    fold(expr, visit)
+    return list(dict.fromkeys(found))
+
+
+def _with_names(expr: Expr) -> Expr:
+    places = {value: place for place, value in enumerate(_literals(expr))}
+
+    def visit(node: Expr, args: Sequence[Expr]) -> Expr:
+        if node.op == CONST:
+            return var(f"{_PREFIX}{places[node.number]}")
+        return Expr(node.op, tuple(args), node.value)
+
+    return fold(expr, visit)
+
+
+def with_literals(expr: Expr, values: Sequence[float]) -> Expr:
+    """Return an expression with other numbers for its different literals, in their order."""
+    new = dict(zip(_literals(expr), values, strict=True))
+
+    def visit(node: Expr, args: Sequence[Expr]) -> Expr:
+        if node.op == CONST:
+            return const(new[node.number])
+        return Expr(node.op, tuple(args), node.value)
+
+    return fold(expr, visit)

@@ -1,0 +1,128 @@
+"""The rungs of a search: who learns which task in which network, and in which order."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from symact.errors import SymactError
+from symact.expr import parse
+from symact.protocol import Training
+from symact.score import Ladder, Plan
+from symact.score._ladder import by_family
+from symact.score._mini import MiniTrainer
+from symact.score._mixed import Mixed
+from symact.score._networks import Data, pack
+from symact.tasks import task
+
+SIZES = tuple(
+    Training(width=6, depth=d, steps=12, points=32, learning_rate=1e-2) for d in (1, 2, 3)
+)
+EXPRS = [parse(text) for text in ("gelu(x)", "x*tanh(2*x)", "sin(x)")]
+PLAN = Plan(mini_instances=2, mini_draws=2, full_instances=1, full_draws=2)
+
+
+@pytest.fixture(scope="module")
+def families():
+    return by_family(task("ood-suite").draw("search", seed=3, per_family=5))
+
+
+def trainer(data: Data, training: Training) -> MiniTrainer:
+    return MiniTrainer(data, training, [0], 7)
+
+
+@pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[:2], SIZES])
+def test_instances_of_a_family_take_the_sizes_in_turn_and_errors_follow_the_families(
+    families, sizes
+):
+    count = len(sizes)
+    dealt = [[i for own in families for i in own[place::count]] for place in range(count)]
+    mixed = Mixed(families, sizes, trainer)
+    assert mixed.families == tuple(i.family for own in dealt for i in own)
+    with ThreadPoolExecutor(2) as pool:
+        found = mixed.start(pool, EXPRS)()
+    for expr, errors in zip(EXPRS, found, strict=True):
+        parts = [
+            trainer(pack(own, size.points), size).judge(expr)
+            for own, size in zip(dealt, sizes, strict=True)
+        ]
+        np.testing.assert_array_equal(errors, np.concatenate(parts))
+
+
+def test_a_size_that_no_instance_is_left_for_trains_nothing(families):
+    few = [own[:1] for own in families]
+    mixed = Mixed(few, SIZES, trainer)
+    assert mixed.families == tuple(own[0].family for own in families)
+    with ThreadPoolExecutor(1) as pool:
+        (errors,) = mixed.start(pool, EXPRS[:1])()
+    assert errors.shape == (len(families), 1, 4)
+
+
+@dataclass
+class Recorder:
+    """A trainer that computes nothing and remembers what it is for."""
+
+    data: Data
+    training: Training
+    started: list[int] = field(default_factory=list)
+
+    def start(self, pool, exprs):
+        self.started.append(len(exprs))
+        return lambda: [np.zeros((len(self.data.families), 1, 4)) for _ in exprs]
+
+
+def test_all_sizes_are_under_way_before_any_is_waited_for(families):
+    made: list[Recorder] = []
+
+    def make(data: Data, training: Training) -> Recorder:
+        made.append(Recorder(data, training))
+        return made[-1]
+
+    with ThreadPoolExecutor(1) as pool:
+        finish = Mixed(families, SIZES, make).start(pool, EXPRS)
+        assert [one.started for one in made] == [[3]] * 3
+        assert [errors.shape for errors in finish()] == [(5 * len(families), 1, 4)] * 3
+    assert [one.training for one in made] == list(SIZES)
+
+
+STATISTICS = parse("x - mean(x)")
+
+
+def test_a_ladder_answers_in_order_whatever_the_threads_and_the_kinds_of_functions():
+    """Mini-training of batch statistics goes through torch, that of the others does not."""
+    asked = [EXPRS[0], STATISTICS, EXPRS[1]]
+    found = []
+    for threads in (1, 3):
+        own = Ladder(task("polynomial"), 1, PLAN, threads=threads, device="cpu")
+        try:
+            full, mini = own.start_full(EXPRS[:2]), own.start_mini(asked)  # at the same time
+            found.append((mini(), full()))
+            assert own.mini_families == ("polynomial",) * 2
+            assert own.full_families == ("polynomial",)
+            assert own.mini([]) == own.start_full([])() == []
+            np.testing.assert_array_equal(own.mini(asked[::2]), found[-1][0][::2])
+        finally:
+            own.close()
+    (mini, full), others = found
+    assert np.isfinite(mini).all()
+    np.testing.assert_array_equal(mini, others[0])
+    np.testing.assert_array_equal(full, others[1])
+    assert not np.isclose(full[0], full[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mini_instances": 0}, "mini_instances: expected at least 1, got 0"),
+        ({"full_share": 1.5}, "full_share: expected 0 to 1, got 1.5"),
+        ({"refine_share": -0.1}, "refine_share: expected 0 to 1, got -0.1"),
+        ({"generation": 0}, "generation: expected at least 1, got 0"),
+        ({"finalists": 0}, "finalists: expected at least 1, got 0"),
+    ],
+)
+def test_what_makes_no_plan_is_refused_in_one_line(changes, message):
+    with pytest.raises(SymactError, match=f"^plan, {message}$"):
+        Plan(**changes)
