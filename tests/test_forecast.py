@@ -1,0 +1,75 @@
+"""The model of fitness: it learns from values, the same from the same data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from symact import stats
+from symact.expr import Expr, parse
+from symact.grammar import Grammar
+from symact.propose import random
+from symact.score import Forecast, apart, features, screen
+
+
+def functions(count: int) -> list[Expr]:
+    proposals = random(Grammar.load("pointwise"), seed=4).ask(3 * count)
+    return [p.expr for p in proposals if screen(p.expr).outcome == "passed"][:count]
+
+
+def truth(expr: Expr) -> tuple[float, float]:
+    """Errors that depend on the values alone."""
+    seen = features(expr)
+    return float(np.tanh(seen[20] - seen[30])), float(np.tanh(seen[25]))
+
+
+def taught(exprs: list[Expr], corrected: int = 0) -> Forecast:
+    forecast = Forecast()
+    for number, expr in enumerate(exprs):
+        forecast.add(number, expr, truth(expr))
+    for number in range(corrected):
+        ood, inside = truth(exprs[number])
+        forecast.correct(number, (ood + 0.2, inside))
+    return forecast
+
+
+def test_it_ranks_functions_that_it_never_saw():
+    exprs = functions(220)
+    forecast = taught(exprs[:150])
+    assert not forecast.is_ready
+    assert forecast.is_due
+    forecast.fit()
+    assert forecast.is_ready
+    assert not forecast.is_due
+    found, deviation = forecast.predict(exprs[150:])
+    expected = np.array([truth(expr) for expr in exprs[150:]])
+    assert stats.spearman(found[:, 0], expected[:, 0]) > 0.6
+    assert (deviation >= 0).all()
+
+
+def test_a_fit_to_the_first_data_is_that_of_a_model_that_saw_no_more():
+    exprs = functions(160)
+    early, late = taught(exprs[:120], 20), taught(exprs, 40)
+    early.fit()
+    late.fit(early.fitted)
+    np.testing.assert_array_equal(early.predict(exprs)[0], late.predict(exprs)[0])
+
+
+def test_full_training_corrects_what_mini_training_says():
+    exprs = functions(120)
+    plain, corrected = taught(exprs), taught(exprs, 60)
+    plain.fit()
+    corrected.fit()
+    shift = corrected.of(range(60)) - plain.of(range(60))
+    assert 0.1 < shift[:, 0].mean() < 0.3
+    assert abs(shift[:, 1].mean()) < 0.05
+
+
+def test_what_is_chosen_together_is_promising_and_not_nearly_the_same():
+    exprs = functions(150)
+    forecast = taught(exprs)
+    forecast.fit()
+    copies = [parse(f"{0.5 + 1e-6 * k}*tanh(x)") for k in range(5)]
+    chosen = forecast.choose([*copies, *exprs], 20)
+    assert len(set(chosen)) == len(chosen) == 20
+    assert sum(place < 5 for place in chosen) <= 1
+    assert apart([features(expr) for expr in copies]) == [0]
