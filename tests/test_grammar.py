@@ -340,6 +340,14 @@ def test_a_file_loads_by_its_path(tmp_path):
             "key 'constants.parameters': the second number must be larger",
         ),
         (
+            '[constants]\ndistribution = "log-uniform"\nparameters = [0.0, 1.0]',
+            "key 'constants.parameters': the first number must be above 0 (log-uniform)",
+        ),
+        (
+            '[constants]\ndistribution = "log-uniform"\nparameters = [2.0, 1.0]',
+            "key 'constants.parameters': the second number must be larger",
+        ),
+        (
             '[constants]\ndistribution = "choice"\nparameters = []',
             "key 'constants.parameters': expected numbers",
         ),

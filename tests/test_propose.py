@@ -31,7 +31,7 @@ from symact.lower import evaluate
 from symact.propose import AbstractProposer, Evolution, Proposal, Told, gp, random
 from symact.propose._evolution import DIVERSITIES, SELECTIONS
 from symact.propose._population import survivors
-from symact.propose._trees import Tree, Trees
+from symact.propose._trees import Tree, Trees, draw_constant
 
 NAMES = grammar_names()
 SEEDS = tuple(map(parse, ("relu(x)", "gelu(x)", "x*tanh(softplus(x))", "x + sin(x)**2")))
@@ -170,6 +170,59 @@ def test_a_changed_tree_knows_what_all_its_branches_make(name, seed):
         global_random.setstate(outer)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**63))
+def test_a_wrapped_branch_is_a_typed_branch_with_one_more_literal(name, seed):
+    made = trees(name)
+    grown = [made.from_expr(p.expr) for p in random(grammar(name), seed=seed).ask(8)]
+    outer = global_random.getstate()
+    try:
+        global_random.seed(seed)
+        for tree in grown:
+            place = global_random.randrange(len(tree))
+            old = tree[tree.searchSubtree(place)]
+            new = made.wrapped(old, tree.asked(place))
+            if new is None:
+                continue
+            assert len(new) == len(old) + 2
+            assert old in (new[1:-1], new[2:])
+            tree.put(place, new, made.parts(new))
+            assert_parts_are_right(name, tree)
+            grammar(name).check(tree.parts[0].expr)
+    finally:
+        global_random.setstate(outer)
+
+
+def test_wrapping_scales_shifts_and_cuts_off():
+    made = trees("pointwise")
+    branch = list(made.from_expr(parse("silu(x)")))
+    outer = global_random.getstate()
+    try:
+        global_random.seed(0)
+        wrapped = [made.parts(made.wrapped(branch, made.pset.ret))[0].expr for _ in range(200)]
+    finally:
+        global_random.setstate(outer)
+    assert {expr.op for expr in wrapped} == {"add", "sub", "mul", "min", "max"}
+
+
+def test_literals_drawn_by_their_size_spread_over_it():
+    custom = Grammar.parse(
+        '[constants]\ndistribution = "log-uniform"\nparameters = [0.1, 10.0]\n[productions]\nmul=1'
+    )
+    outer = global_random.getstate()
+    try:
+        global_random.seed(0)
+        drawn = np.array([draw_constant(custom.constants, "Const") for _ in range(2000)])
+        positive = [draw_constant(custom.constants, "PositiveConst") for _ in range(200)]
+    finally:
+        global_random.setstate(outer)
+    assert min(positive) > 0
+    assert np.all((np.abs(drawn) >= 0.1) & (np.abs(drawn) <= 10.0))
+    assert np.mean(np.abs(drawn) < 1.0) == pytest.approx(0.5, abs=0.05)
+    assert np.mean(drawn < 0) == pytest.approx(0.5, abs=0.05)
+
+
 @pytest.mark.parametrize("parents", ['["Real", "Unit"]', '["Signed", "NonNegative"]', '["Unit"]'])
 def test_supertypes_may_stand_in_any_order(parents):
     custom = Grammar.parse(
@@ -183,6 +236,8 @@ def test_supertypes_may_stand_in_any_order(parents):
     [
         'distribution = "choice"\nparameters = [2.0]',
         'distribution = "uniform"\nparameters = [-0.0001, 0.0001]',
+        'distribution = "log-uniform"\nparameters = [1e-7, 0.0001]',
+        'distribution = "log-uniform"\nparameters = [0.001, 1000000000.0]',
         "parameters = [0.0, 0.0001]",
         "parameters = [0.0, 1000000000.0]",
     ],
@@ -200,7 +255,7 @@ def test_what_is_no_sentence_has_no_tree():
 def test_all_kinds_of_variation_happen():
     asked = generations(evolver(population=30), 12, 50)
     origins = {proposal.origin for proposals in asked for proposal in proposals}
-    kinds = {"crossover", "uniform", "constants", "replacement", "insert", "shrink"}
+    kinds = {"crossover", "uniform", "constants", "wrap", "replacement", "insert", "shrink"}
     assert origins == {"seed", "random"} | kinds
 
 

@@ -73,7 +73,7 @@ BARREN_GENERATIONS = 20
 #: So many of the best of a rung are looked at anew, beside their forecasts, to choose from.
 SHORTLIST = 128
 #: Candidates that are fully trained on every draw at the end, for each finalist.
-SEMIFINALISTS = 3
+SEMIFINALISTS = 2
 #: Share of a generation that is trained whatever was forecast of it.
 EXPLORED = 0.1
 #: What became of a proposal that came through the screen and was not chosen.
@@ -470,7 +470,10 @@ class _Search:
         passed = [one for one in opened if one.outcome == Outcome.PASSED]
         if passed:
             exprs = [one.proposal.expr for one in passed]
-            best = self.forecast.choose(exprs, count - round(EXPLORED * count))
+            # The first of its proposer's marks is the island: each has its share, so that they
+            # stay apart.
+            islands = [one.proposal.tag[0] if one.proposal.tag else -1 for one in passed]
+            best = self.forecast.choose(exprs, count - round(EXPLORED * count), islands)
             others = [place for place in range(len(passed)) if place not in set(best)]
             kept = {*best, *others[: count - len(best)]}
             chosen = [one for place, one in enumerate(passed) if place in kept]
@@ -792,15 +795,22 @@ class _Search:
         known: dict[str, list[float]] = self.store.get("repeated") or {}
         new = [number for number in numbers if str(number) not in known]
         draws = range(self.plan.full_draws)
-        waiting = [
-            [self.ladder.start_full([parse(self.formulas[number])], draw) for draw in draws]
+        # On one of the draws each was trained already.
+        trained = {s.candidate: s.errors for s in self.store.scores("full")}
+        own = {c.id: self._draw("full", c.id, c.generation) for c in self.store.candidates()}
+        waiting = {
+            (number, draw): self.ladder.start_full([parse(self.formulas[number])], draw)
             for number in new
-        ]
+            for draw in draws
+            if draw != own[number] % self.plan.full_draws
+        }
         base = self._bases["full"]
-        for number, waits in zip(new, waiting, strict=True):
-            above = [
-                base.above(wait()[0], draw)[0] for draw, wait in zip(draws, waits, strict=True)
-            ]
+        for number in new:
+            above = []
+            for draw in draws:
+                wait = waiting.get((number, draw))
+                errors = trained[number] if wait is None else wait()[0]
+                above.append(base.above(errors, draw)[0])
             means = np.mean(above, axis=0) + np.array(base.reference)
             known[str(number)] = [float(value) for value in means]
         if new:

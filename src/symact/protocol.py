@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 VERSION = "1.0"
-LADDER = "3"
+LADDER = "4"
 
 SPLITS = ("search", "selection", "test")
 SHELLS = ("near", "middle", "far")
@@ -52,8 +52,8 @@ MINI = tuple(
     Training(width=24, depth=depth, steps=400, points=64, learning_rate=5e-2) for depth in (2, 3)
 )
 FULL = tuple(
-    Training(width=32, depth=depth, steps=1000, points=TRAIN_POINTS, learning_rate=3e-2)
-    for depth in (2, 3)
+    Training(width=width, depth=depth, steps=1000, points=128, learning_rate=3e-2)
+    for width, depth in ((32, 2), (64, 3))
 )
 #: On both rungs an instance counts by its error over the reference's, at most a factor of ten
 #: either way: no function shall live on a few tasks that it happens to solve.

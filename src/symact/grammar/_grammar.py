@@ -55,8 +55,9 @@ class Constants:
     """How numeric literals are drawn.
 
     Attributes:
-        distribution: ``normal``, ``uniform`` or ``choice``.
-        parameters: Mean and deviation, low and high, or the values to choose from.
+        distribution: ``normal``, ``uniform``, ``log-uniform`` or ``choice``.
+        parameters: Mean and deviation; low and high; the smallest and the largest size, of either
+            sign; or the values to choose from.
         digits: Significant digits that a literal is rounded to.
     """
 

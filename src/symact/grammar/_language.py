@@ -213,7 +213,7 @@ def default_constants(constants: Constants | None) -> tuple[float, ...]:
     """Return the literals of an enumeration of a grammar that draws them like this.
 
     A grammar that chooses from a list brings that list. From a range :data:`DEFAULT_CONSTANTS` are
-    taken: those within it if it is uniform, within three deviations of the mean if it is normal.
+    taken: those within it (by size if it is log-uniform), or within three deviations of the mean.
     """
     if constants is None:
         return ()
@@ -222,6 +222,8 @@ def default_constants(constants: Constants | None) -> tuple[float, ...]:
     low, high = constants.parameters
     if constants.distribution == "normal":
         low, high = low - 3 * high, low + 3 * high
+    if constants.distribution == "log-uniform":
+        return tuple(value for value in DEFAULT_CONSTANTS if low <= abs(value) <= high)
     return tuple(value for value in DEFAULT_CONSTANTS if low <= value <= high)
 
 

@@ -28,7 +28,7 @@ _KEYS = (
     "seeds",
     "constraints",
 )
-_DISTRIBUTIONS = ("normal", "uniform", "choice")
+_DISTRIBUTIONS = ("normal", "uniform", "log-uniform", "choice")
 _CONSTANT_TYPES = ("Const", "PositiveConst")
 #: The largest parameter of a distribution is within these; below, every draw would round to 0.
 _CONSTANT_RANGE = (1e-4, 1e9)
@@ -161,7 +161,9 @@ class Reader:
         numbers = isinstance(parameters, list) and all(map(_is_number, parameters))
         if not numbers or not parameters or (kind != "choice" and len(parameters) != 2):
             self.fail(where, f"expected {'numbers' if kind == 'choice' else 'two numbers'}")
-        if kind != "choice" and parameters[1] <= (parameters[0] if kind == "uniform" else 0):
+        if kind == "log-uniform" and parameters[0] <= 0:
+            self.fail(where, "the first number must be above 0 (log-uniform)")
+        if kind != "choice" and parameters[1] <= (0 if kind == "normal" else parameters[0]):
             self.fail(where, "the second number must be larger (uniform) or above 0 (normal)")
         low, high = _CONSTANT_RANGE
         if not low <= max(map(abs, parameters)) <= high:

@@ -33,15 +33,20 @@ from symact.propose._trees import Tree, Trees, rounded
 
 #: What makes a child, with its share; crossover is followed by a mutation a third of the time.
 VARIATION = {
-    "crossover": 0.3,
-    "uniform": 0.15,
-    "constants": 0.25,
-    "replacement": 0.1,
-    "insert": 0.07,
+    "crossover": 0.27,
+    "uniform": 0.13,
+    "constants": 0.22,
+    "wrap": 0.12,
+    "replacement": 0.08,
+    "insert": 0.05,
     "shrink": 0.08,
     "random": 0.05,
 }
-MUTATIONS = ("uniform", "constants", "replacement", "insert", "shrink")
+MUTATIONS = ("uniform", "constants", "wrap", "replacement", "insert", "shrink")
+#: How far literals are scaled, as a logarithm, and how often all of a function are at once.
+STEPS, ALL_SHARE = (0.1, 0.3, 0.8), 0.3
+#: Share of wrapping that is around the whole function: its scale is that of what a layer passes on.
+WHOLE_SHARE = 0.4
 
 #: Share of the parents that come from the quality-diversity archive, where there is one.
 ARCHIVE_SHARE = 0.15
@@ -205,6 +210,8 @@ class GeneticProposer(AbstractProposer):
         try:
             if kind == "uniform":
                 self._replace_branch(tree)
+            elif kind == "wrap":
+                self._wrap(tree)
             elif kind == "replacement":
                 gp.mutNodeReplacement(tree, self._trees.pset)
             elif kind == "insert":
@@ -227,19 +234,30 @@ class GeneticProposer(AbstractProposer):
         branch = self._trees.grow(random.randint(1, 4), tree.asked(place))
         tree.put(place, branch, self._trees.parts(branch))
 
+    def _wrap(self, tree: Tree) -> None:
+        """Scale, shift or cut off a branch: put a primitive and a literal around it."""
+        place = 0 if random.random() < WHOLE_SHARE else random.randrange(len(tree))
+        old = tree[tree.searchSubtree(place)]
+        new = self._trees.wrapped(old, tree.asked(place), shifts=place > 0)
+        if new is not None:
+            tree.put(place, new, self._trees.parts(new))
+
     def _perturb(self, tree: Tree) -> None:
-        """Scale one literal a little, or draw it anew; without literals, grow a branch."""
+        """Scale literals, or draw them anew; one of them or all. Without any, grow a branch."""
         places = [i for i, node in enumerate(tree) if isinstance(type(node), gp.MetaEphemeral)]
         spec = self._trees.grammar.constants
         if not places or spec is None:
             self._replace_branch(tree)
             return
-        place = random.choice(places)
-        new = type(tree[place])()
-        if spec.distribution != "choice" and random.random() < 0.8:
-            scaled = tree[place].value * math.exp(random.gauss(0.0, 0.4))
-            new.value = rounded(scaled, spec.digits) or new.value
-        tree[place] = new
+        if random.random() >= ALL_SHARE:
+            places = [random.choice(places)]
+        step = random.choice(STEPS)
+        for place in places:
+            new = type(tree[place])()
+            if spec.distribution != "choice" and random.random() < 0.8:
+                scaled = tree[place].value * math.exp(random.gauss(0.0, step))
+                new.value = rounded(scaled, spec.digits) or new.value
+            tree[place] = new
 
     def tell(self, results: Sequence[Told]) -> None:
         with self._stream.active():

@@ -31,6 +31,10 @@ from symact.ops import CONST
 
 #: The chance that a growing branch ends early where a leaf fits.
 LEAF_CHANCE = 0.15
+#: How far from doing nothing a literal is that scales (as a logarithm) or shifts a branch.
+WRAP_STEP = 0.5
+#: The chance that a literal drawn by its size is negative.
+NEGATIVE_CHANCE = 0.5
 
 
 class Part:
@@ -133,6 +137,7 @@ class Trees:
             cls: self._options_of(name, smallest) for name, cls in self._classes.items()
         }
         self._pools: dict[tuple[Any, int], tuple[list[Any], list[Any], list[float]]] = {}
+        self._wraps: dict[tuple[Any, Any, bool], tuple[list[Any], list[float]]] = {}
         classes = self._classes.values()
         #: For each type all that are below it, itself included.
         self.below = {
@@ -197,6 +202,51 @@ class Trees:
             shares = list(accumulate(share for _, share in inner))
             found = leaves, [node for node, _ in inner], shares
             self._pools[wanted, height] = found
+        return found
+
+    def wrapped(
+        self, branch: Sequence[Any], asked: Any, *, shifts: bool = True
+    ) -> list[Any] | None:
+        """Put a primitive and a literal around a branch: scaled, shifted, cut off.
+
+        Args:
+            branch: A prefix list.
+            asked: The type of its place.
+            shifts: Whether sums may do it; around a whole function they do what biases do.
+
+        Returns:
+            The new prefix list, None where no primitive of the grammar fits.
+        """
+        inner, shares = self._around(branch[0].ret, asked, shifts)
+        if not inner:
+            return None
+        node, place = inner[bisect(shares, random.random() * shares[-1], 0, len(inner) - 1)]
+        literal = self._leaves[node.args[1 - place].__name__]()
+        step = random.gauss(0.0, WRAP_STEP)
+        near = {"mul": math.exp(step), "add": step, "sub": step}.get(node.name.split()[0])
+        if near is not None and self.grammar.constants.distribution != "choice":
+            sign = 1.0 if node.args[1 - place].__name__ == "Const" else math.copysign(1.0, near)
+            literal.value = rounded(sign * near, self.grammar.constants.digits) or literal.value
+        return [node, literal, *branch] if place else [node, *branch, literal]
+
+    def _around(self, own: Any, asked: Any, shifts: bool) -> tuple[list[Any], list[float]]:
+        """Return primitives of a literal and a branch, with its place, and sums of their weights.
+
+        Where several take the branch the narrowest may stand beside wider ones: all are right.
+        """
+        found = self._wraps.get((own, asked, shifts))
+        if found is None:
+            literals = {self._classes[name] for name in self._constant_types()}
+            fitting = [
+                ((node, place), weight)
+                for node, weight, _ in self._options[asked]
+                if len(getattr(node, "args", ())) == 2
+                and (shifts or node.name.split()[0] not in ("add", "sub"))
+                for place in range(2)
+                if node.args[1 - place] in literals and issubclass(own, node.args[place])
+            ]
+            found = [fit for fit, _ in fitting], list(accumulate(w for _, w in fitting))
+            self._wraps[own, asked, shifts] = found
         return found
 
     def parts(self, branch: Sequence[Any], exprs: Sequence[Expr] = ()) -> list[Part]:
@@ -288,6 +338,9 @@ def draw_constant(spec: Constants, kind: str) -> float:
             value = random.choice(spec.parameters)
         elif spec.distribution == "uniform":
             value = random.uniform(*spec.parameters)
+        elif spec.distribution == "log-uniform":
+            value = math.exp(random.uniform(*map(math.log, spec.parameters)))
+            value = -value if random.random() < NEGATIVE_CHANCE else value
         else:
             value = random.gauss(*spec.parameters)
         value = rounded(abs(value) if kind == "PositiveConst" else value, spec.digits)

@@ -7,6 +7,7 @@ one that is trained.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,10 +20,9 @@ from symact.lower import evaluate_with_slopes
 Floats = NDArray[np.float64]
 
 #: Where functions are compared: densely where pre-activations are, sparsely far out.
-_SIDE = np.geomspace(6, 20, 6)
-_GRID: Floats = np.concatenate([-_SIDE[::-1], np.linspace(-5, 5, 41), _SIDE])
+_GRID: Floats = np.sinh(np.linspace(-3.4, 3.4, 61))
 #: Differences count less far out, where few pre-activations are.
-_WEIGHT: Floats = 1 / (1 + np.abs(_GRID) / 2)
+_WEIGHT: Floats = np.exp(-np.abs(_GRID) / 4)
 
 #: Errors beyond this many decades from the reference are all the same: bad.
 _LIMIT = 1.0
@@ -31,17 +31,17 @@ LEAST = 96
 #: Of more, the best and the latest are learned from: cost grows with the square, at least.
 _MOST = 2400
 #: A new fit when the data have grown by this part.
-_GROWTH = 1.08
+_GROWTH = 1.03
 
-_TREES, _LEAF = 120, 2
-#: Length scale of the Gaussian process as a part of the median distance, and its noise.
-_LENGTH, _NOISE = 0.2, 0.1
+#: The Gaussian process: its length scale, the variances of signal and noise as parts of what is
+#: learned.
+_LENGTH, _SIGNAL, _NOISE = 1.4, 10.0, 0.1
 #: Before so many were fully trained mini-training is not corrected; noise of the correction.
 LEAST_CORRECTED = 12
 _CORRECTION_NOISE = 1.0
 #: Standard deviations that an uncertain forecast gains, and how far apart, in length scales, what
 #: is trained together has to be.
-CURIOSITY, APART = 0.7, 0.1
+CURIOSITY, APART = 0.2, 0.2
 
 
 def features(expr: Expr) -> Floats:
@@ -56,10 +56,8 @@ def features(expr: Expr) -> Floats:
 class Forecast:
     """What the rungs would say of a function, learned from what they said of others.
 
-    Mini-training is forecast by a Gaussian process and extremely randomised trees, averaged; what
-    full training adds to it by a second process over what both rungs have judged. In a run of 641
-    candidates, learning from the first 427, the Spearman correlation of forecast and mini-training
-    was 0.87 (process) and 0.90 (trees) over the rest (docs/search.md).
+    Mini-training is forecast by a Gaussian process; what full training adds to it by a second one
+    over what both rungs have judged. docs/search.md has what they were measured to be worth.
 
     A fit depends on the data alone, in their order, so that a resumed search forecasts the same.
     """
@@ -72,9 +70,7 @@ class Forecast:
         self._rows: dict[int, int] = {}  # of a candidate
         self.fitted = (0, 0)
         self._process: Any = None
-        self._trees: Any = None
         self._correction: Any = None
-        self._scale = 1.0
 
     def add(self, candidate: int, expr: Expr, above: tuple[float, float]) -> None:
         """Learn what mini-training says: OOD and ID error in decades above the reference's."""
@@ -101,27 +97,22 @@ class Forecast:
 
     def fit(self, counts: tuple[int, int] | None = None) -> None:
         """Fit to the first so many results of mini-training and of full training, None for all."""
-        from sklearn.ensemble import ExtraTreesRegressor
         from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
         from threadpoolctl import threadpool_limits
 
         self.fitted = (len(self._seen), len(self._corrected)) if counts is None else counts
         rows = self._chosen(self.fitted[0])
         x = np.array([self._seen[row] for row in rows])
         y = np.array([self._above[row] for row in rows])
-        sample = x[:: max(1, len(x) // 300)]
-        squares = ((sample[:, None] - sample[None]) ** 2).sum(axis=-1)
-        median = float(np.sqrt(np.median(squares[squares > 0]))) if (squares > 0).any() else 1.0
-        self._scale = _LENGTH * median
-        kernel = RBF(self._scale, "fixed") + WhiteKernel(_NOISE, "fixed")
+        kernel = ConstantKernel(_SIGNAL, "fixed") * RBF(_LENGTH, "fixed")
+        kernel += WhiteKernel(_NOISE, "fixed")
         process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
-        trees = ExtraTreesRegressor(_TREES, min_samples_leaf=_LEAF, random_state=0, n_jobs=1)
         with threadpool_limits(1):  # the cores are training; and results shall not depend on them
-            self._process, self._trees = process.fit(x, y), trees.fit(x, y)
+            self._process = process.fit(x, y)
             few = self._corrected[: self.fitted[1]]
             if len(few) >= LEAST_CORRECTED:
-                kernel = RBF(self._scale, "fixed") + WhiteKernel(_CORRECTION_NOISE, "fixed")
+                kernel = RBF(_LENGTH, "fixed") + WhiteKernel(_CORRECTION_NOISE, "fixed")
                 self._correction = GaussianProcessRegressor(
                     kernel, optimizer=None, normalize_y=True
                 ).fit(
@@ -156,27 +147,36 @@ class Forecast:
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1):
-            smooth, deviation = self._process.predict(x, return_std=True)
-            mean = (smooth + self._trees.predict(x)) / 2
+            mean, deviation = self._process.predict(x, return_std=True)
             if self._correction is not None:
                 mean = mean + self._correction.predict(x)
         return np.asarray(mean), np.asarray(deviation)
 
-    def choose(self, exprs: Sequence[Expr], count: int) -> list[int]:
+    def choose(self, exprs: Sequence[Expr], count: int, groups: Sequence[int] = ()) -> list[int]:
         """Return the places of the most promising, no two of them nearly the same function.
 
         Promising is a low forecast, or an uncertain one: its lower bound counts
         (``CURIOSITY`` standard deviations).
+
+        Args:
+            exprs: To choose from.
+            count: How many, at most.
+            groups: The group of each; all groups get equal shares of what is chosen.
         """
         x = np.array([features(expr) for expr in exprs])
         mean, deviation = self._forecast(x)
         low = mean - CURIOSITY * deviation
         order = np.argsort(low[:, 0] + np.maximum(0.0, low[:, 1]), kind="stable")
+        groups = groups or [0] * len(exprs)
+        share = -(-count // len(set(groups)))
+        taken: Counter[int] = Counter()
         chosen: list[int] = []
         nearest = np.full(len(x), np.inf)
         for place in map(int, order):
-            if nearest[place] > (APART * self._scale) ** 2:
+            group = groups[place]
+            if nearest[place] > (APART * _LENGTH) ** 2 and taken[group] < share:
                 chosen.append(place)
+                taken[group] += 1
                 nearest = np.minimum(nearest, ((x - x[place]) ** 2).sum(axis=1))
                 if len(chosen) == count:
                     break

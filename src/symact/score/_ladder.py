@@ -75,11 +75,11 @@ class Plan:
     mini_draws: int = 8
     full_instances: int = 8
     full_draws: int = 3
-    full_share: float = 0.08
+    full_share: float = 0.03
     generation: int = 16
-    pool: int = 30
+    pool: int = 48
     refine_share: float = 0.01
-    finalists: int = 8
+    finalists: int = 6
     selection_instances: int = 8
     final_form: str = "selection"
     ladder: bool = True

@@ -1,0 +1,77 @@
+"""``python benchmarks/search``: run, judge, report. Each step goes on where it was.
+
+python benchmarks/search run      # methods x seeds, hours
+python benchmarks/search judge    # what they found, on the test draws
+python benchmarks/search report   # tables and figures from results/ alone, seconds
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from judging import SEEDS, Judgements, judge_curves, judge_finals, records
+from methods import ABLATIONS, BY_NAME, METHODS, Method
+from report import report
+from runs import run
+
+from symact.errors import SymactError, choices
+from symact.score import Plan
+
+HERE = Path(__file__).resolve().parent
+
+
+#: For a look at whether all works: minutes, and figures that mean nothing.
+QUICK = {"mini_instances": 1, "mini_draws": 1, "full_instances": 1, "full_draws": 1}
+QUICK_PLAN = Plan(**QUICK, finalists=1, selection_instances=1, final_form="quick")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks/search", description=__doc__.split("\n")[0])
+    parser.add_argument("step", choices=("run", "judge", "report"))
+    parser.add_argument("--methods", default="main", help="names, 'main', or 'ablations'")
+    parser.add_argument("--seeds", type=int, default=5, help="search seeds 0 to N-1")
+    parser.add_argument("--budget", default="8m", help="of one search; judging finalists on top")
+    parser.add_argument("--finalists", type=int, default=6)
+    parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
+    parser.add_argument("--part", default="all", choices=("finals", "curves", "all"))
+    parser.add_argument("--quick", action="store_true", help="tiny draws, to see that it works")
+    parser.add_argument("--runs", type=Path, default=Path("runs/search-benchmark"))
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    given = parser.parse_args()
+    groups = {"main": METHODS, "ablations": ABLATIONS}
+    few = 1 if given.quick else None
+    try:
+        methods = groups.get(given.methods) or [_method(name) for name in given.methods.split(",")]
+        kept = given.results / "runs"
+        if given.step == "run":
+            plan = Plan(finalists=given.finalists, final_form=given.final_form)
+            plan = QUICK_PLAN if given.quick else plan
+            run(methods, range(given.seeds), given.budget, plan, given.runs, kept, _say)
+        names = [method.name for method in methods]
+        runs = [own for own in records(kept) if own["method"] in names]
+        if given.step == "judge" and given.part != "curves":
+            known = Judgements(given.results / "finals.json", "full", few or SEEDS, few)
+            judge_finals(runs, known, _say)
+        if given.step == "judge" and given.part != "finals":
+            known = Judgements(given.results / "curves.json", "quick", few, few)
+            judge_curves(runs, known, _say)
+        if given.step == "report":
+            report(given.results)
+    except SymactError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def _method(name: str) -> Method:
+    if name not in BY_NAME:
+        raise SymactError(f"unknown method '{name}'; {choices(name, BY_NAME)}")
+    return BY_NAME[name]
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+"""Tables and figures from the files in ``results/`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from judging import BATCH, CLASSICS, PUBLISHED, Judgements, records
+from methods import ABLATIONS, METHODS
+from runs import CHEAP
+
+from symact import stats
+from symact.cost import flops
+from symact.expr import parse
+from symact.figures._style import COLOURS, GREY, INK, LABEL_SIZE, error_axis, save, styled
+from symact.protocol import REFERENCE
+
+#: The goal that the issue tracker set before the search was made: the ratio to the best published
+#: function, the upper end of its interval, and the ratio at a cheap function's cost.
+GOAL, GOAL_HIGH, GOAL_CHEAP = 0.50, 0.60, 0.60
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A function in the final table."""
+
+    label: str
+    kind: str
+    name: str
+    formula: str
+
+
+def report(results: Path) -> None:
+    """Write ``report.md`` and the figures beside the results."""
+    runs = records(results / "runs")
+    parts = ["# Benchmark of the search", "", *_runs_table(runs)]
+    finals = results / "finals.json"
+    if finals.exists():
+        known = Judgements(finals, "full")
+        parts += ["", *_finals(runs, known)]
+    curves = results / "curves.json"
+    if curves.exists():
+        quick = Judgements(curves, "quick")
+        parts += ["", *_reaching(runs, quick)]
+        for suffix in ("png", "svg"):
+            _draw_curves(runs, quick, results / f"curves.{suffix}")
+    parts += ["", *_ablations(runs)]
+    (results / "report.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    rule = [":---" if place == 0 else "---:" for place in range(len(head))]
+    lines = [head, rule, *rows]
+    return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+
+
+def _of(runs: Sequence[Record], methods: Iterable[str]) -> list[Record]:
+    return [own for name in methods for own in runs if own["method"] == name]
+
+
+def _runs_table(runs: Sequence[Record]) -> list[str]:
+    head = ("run", "search s", "in all s", "mini", "full", "mini-full", "chosen", "FLOPs")
+    rows = []
+    for own in _of(runs, [m.name for m in METHODS]):
+        agreement = own["rung_spearman"].get("mini-full")
+        rows.append(
+            (
+                f"{own['method']} {own['seed']}",
+                f"{own['seconds']:.0f}",
+                f"{own['seconds_in_all']:.0f}",
+                own["counts"]["mini"],
+                own["counts"]["full"],
+                "-" if agreement is None else f"{agreement:.2f}",
+                f"`{own['best']['formula']}`",
+                own["best"]["flops"],
+            )
+        )
+    return ["## Runs", "", *_table(head, rows)]
+
+
+def _finals(runs: Sequence[Record], known: Judgements) -> list[str]:
+    families = known.families
+    lines = [
+        Line(f"{own['method']} {own['seed']}{mark}", own["method"], f, f)
+        for own in _of(runs, [m.name for m in METHODS])
+        for mark, key in (("", "best"), (" (cheap)", "frugal"))
+        if own[key] is not None and (f := own[key]["formula"]) in known
+    ]
+    for name in (*PUBLISHED, *BATCH, *CLASSICS):
+        if name in known:
+            formula = known.document["functions"][name]["formula"]
+            lines.append(Line(name, "known", name, formula))
+    gelu = known.errors(REFERENCE)
+    rival = min(PUBLISHED, key=lambda name: stats.score(known.errors(name), families).ood)
+    against = known.errors(rival)
+    logs = stats.ood_errors(against, families)
+    tested = [line for line in lines if line.name != rival]
+    p = dict(
+        zip(
+            [line.label for line in tested],
+            stats.holm(
+                [
+                    stats.wilcoxon(stats.ood_errors(known.errors(t.name), families), logs)
+                    for t in tested
+                ]
+            ),
+            strict=True,
+        )
+    )
+    base = stats.score(gelu, families)
+    rows = []
+    for line in lines:
+        errors = known.errors(line.name)
+        score = stats.score(errors, families)
+        ours = stats.ratio(errors, gelu, families)
+        other = stats.ratio(errors, against, families)
+        rows.append(
+            (
+                line.label,
+                _interval(ours),
+                _interval(other),
+                "-" if line.label not in p else _p(p[line.label]),
+                f"{stats.id_ratio(errors, gelu, families).ratio:.2f}",
+                *(
+                    f"{stats.plain(own - base.families[family]):.2f}"
+                    for family, own in score.families.items()
+                ),
+                flops(parse(line.formula)),
+            )
+        )
+    tasks, seeds = len(families), known.seeds
+    head = ("function", "of GELU", f"of {rival}", "p", "ID of GELU", *sorted(set(families)))
+    return [
+        f"## On the test draws: {tasks} tasks x {seeds} training seeds x "
+        f"{len(known.form.sizes)} sizes of network",
+        "",
+        "Ratios of geometric-mean OOD errors with 95% intervals of a paired bootstrap over tasks; "
+        f"p of Wilcoxon's test against {rival}, Holm's correction over the column; ID error and "
+        "the families relative to GELU.",
+        "",
+        *_table((*head, "FLOPs"), rows),
+        "",
+        *_goals(runs, known, rival),
+    ]
+
+
+def _goals(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]:
+    """Say for each run of the search which goals its functions meet."""
+    families, gelu, against = known.families, known.errors(REFERENCE), known.errors(rival)
+    rows = []
+    for own in _of(runs, ["symact"]):
+        if own["best"]["formula"] not in known:
+            continue
+        errors = known.errors(own["best"]["formula"])
+        ratio = stats.ratio(errors, against, families)
+        inside = stats.id_ratio(errors, gelu, families).ratio
+        wins = [_wins(errors, known.errors(name), families) for name in PUBLISHED]
+        batch = [stats.ratio(errors, known.errors(n), families).ratio for n in BATCH if n in known]
+        cheap = own["frugal"]
+        cheap_ratio = (
+            stats.ratio(known.errors(cheap["formula"]), against, families).ratio
+            if cheap is not None and cheap["formula"] in known
+            else None
+        )
+        is_cheap = own["best"]["flops"] <= CHEAP
+        if is_cheap:
+            cheap_ratio = min(cheap_ratio or ratio.ratio, ratio.ratio)
+        rows.append(
+            (
+                f"symact {own['seed']}",
+                _mark(ratio.ratio, ratio.ratio <= GOAL),
+                _mark(ratio.high, ratio.high < GOAL_HIGH),
+                _mark(inside, inside <= 1.0),
+                "-" if cheap_ratio is None else _mark(cheap_ratio, cheap_ratio <= GOAL_CHEAP),
+                ", ".join(f"{count}/3" for count in wins),
+                "-" if not batch else _mark(batch[0], batch[0] < 1.0),
+            )
+        )
+    head = (
+        "run",
+        f"of {rival}, at most {GOAL}",
+        f"upper end, below {GOAL_HIGH}",
+        "ID of GELU, at most 1",
+        f"with {CHEAP} FLOPs, at most {GOAL_CHEAP}",
+        "families won against " + ", ".join(PUBLISHED),
+        f"of {BATCH[0]}, below 1",
+    )
+    return ["### Goals", "", *_table(head, rows)]
+
+
+def _wins(errors: Any, against: Any, families: Sequence[str]) -> int:
+    own, other = (stats.score(e, families).families for e in (errors, against))
+    return sum(own[name] < other[name] for name in own)
+
+
+def _mark(value: float, met: bool) -> str:
+    return f"{value:.2f} {'met' if met else 'not met'}"
+
+
+def _interval(own: stats.Interval) -> str:
+    return f"{own.ratio:.2f} [{own.low:.2f}, {own.high:.2f}]"
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 1e-3 else f"{p:.2g}"
+
+
+# Progress.
+def _progress(own: Record, quick: Judgements) -> tuple[list[int], list[float]]:
+    """Return full trainings spent and log10 test error of what was the best so far then."""
+    steps = [step for step in own["incumbents"] if step["formula"] in quick]
+    logs = [stats.score(quick.errors(s["formula"]), quick.families).ood for s in steps]
+    return [step["full"] for step in steps], logs
+
+
+def _reaching(runs: Sequence[Record], quick: Judgements) -> list[str]:
+    """Count the full trainings until the best so far has the test error of what is published."""
+    goals = {name: stats.score(quick.errors(name), quick.families).ood for name in PUBLISHED}
+    head = ("run", "full trainings in all", *goals)
+    rows = []
+    for own in _of(runs, [m.name for m in METHODS]):
+        spent, logs = _progress(own, quick)
+        reached = [
+            next((n for n, log in zip(spent, logs, strict=True) if log <= goal), None)
+            for goal in goals.values()
+        ]
+        label = f"{own['method']} {own['seed']}"
+        rows.append((label, own["counts"]["full"], *("-" if r is None else r for r in reached)))
+    return [
+        "## Full trainings until the test error of a published function",
+        "",
+        "Of what full training on search draws called the best so far; quick form of the protocol.",
+        "",
+        *_table(head, rows),
+    ]
+
+
+def _draw_curves(runs: Sequence[Record], quick: Judgements, path: Path) -> None:
+    base = stats.score(quick.errors(REFERENCE), quick.families).ood
+    with styled((7.2, 3.4)) as figure:
+        panels = [figure.add_axes((x, 0.14, 0.33, 0.78)) for x in (0.075, 0.475)]
+        lowest, highest = 0.9, 1.1
+        for axes, unit in zip(panels, ("full", "seconds"), strict=True):
+            for place, method in enumerate(METHODS):
+                own = _of(runs, [method.name])
+                lines = [_steps(run, quick, unit, base) for run in own]
+                lines = [line for line in lines if len(line[0])]
+                if not lines:
+                    continue
+                colour = COLOURS[place % len(COLOURS)]
+                grid, low, middle, high = _band(lines)
+                axes.fill_between(grid, low, high, step="post", color=colour, alpha=0.15, lw=0)
+                axes.step(grid, middle, where="post", color=colour, lw=1.5, label=method.name)
+                lowest, highest = min(lowest, low.min()), max(highest, np.nanmax(high))
+        for axes, unit in zip(panels, ("full trainings", "seconds of search"), strict=True):
+            for name, dash in zip(PUBLISHED, ("--", ":", "-."), strict=True):
+                ratio = stats.plain(stats.score(quick.errors(name), quick.families).ood - base)
+                axes.axhline(ratio, color=GREY, lw=0.8, ls=dash, label=name)
+            axes.axhline(1.0, color=INK, lw=0.8, label="GELU")
+            axes.set_xscale("log")
+            axes.set_xlabel(unit)
+            error_axis(axes, lowest / 1.1, min(highest, 5.0) * 1.1)
+        panels[0].set_ylabel("test OOD error of the best so far, relative to GELU")
+        panels[1].legend(
+            loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=LABEL_SIZE
+        )
+        save(figure, path)
+
+
+def _steps(
+    own: Record, quick: Judgements, unit: str, base: float
+) -> tuple[list[float], list[float], float]:
+    """Return where the best so far changed, its ratio to GELU, and where the run ended."""
+    spent, logs = _progress(own, quick)
+    ratios = [stats.plain(log - base) for log in logs]
+    if unit == "full":
+        return list(map(float, spent)), ratios, float(own["counts"]["full"])
+    at = [next((s for s, _, full in own["timeline"] if full >= n), own["seconds"]) for n in spent]
+    return [max(1.0, float(second)) for second in at], ratios, float(own["seconds"])
+
+
+def _band(lines: Sequence[tuple[list[float], list[float], float]]) -> tuple[Any, Any, Any, Any]:
+    """Return a grid with the lowest, the median and the highest line, while all have begun."""
+    start = max(line[0][0] for line in lines)
+    end = min(line[2] for line in lines)
+    inner = {x for line in lines for x in line[0] if start < x < end}
+    grid = np.array(sorted({start, *inner, max(end, start)}))
+    values = np.array(
+        [np.asarray(ys)[np.searchsorted(xs, grid, side="right") - 1] for xs, ys, _ in lines]
+    )
+    return grid, values.min(axis=0), np.median(values, axis=0), values.max(axis=0)
+
+
+# Ablations.
+def _ablations(runs: Sequence[Record]) -> list[str]:
+    rows = []
+    whole = {own["seed"]: own for own in _of(runs, ["whole"])}
+    for method in ABLATIONS:
+        own = _of(runs, [method.name])
+        if not own:
+            continue
+        ratios = np.log10([run["best"]["ood"] / run["reference"]["ood"] for run in own])
+        paired = [
+            np.log10(run["best"]["ood"] / whole[run["seed"]]["best"]["ood"])
+            for run in own
+            if run["seed"] in whole
+        ]
+        rows.append(
+            (
+                method.name,
+                method.says,
+                len(own),
+                f"{10 ** ratios.mean():.2f} ({10 ** ratios.min():.2f} to {10 ** ratios.max():.2f})",
+                _effect(paired),
+                f"{np.mean([run['counts']['mini'] / run['seconds'] for run in own]):.2f}",
+            )
+        )
+    if not rows:
+        return []
+    head = ("without", "what", "seeds", "chosen, of GELU", "of the whole", "mini-trained a second")
+    return ["## Ablations", "", *_table(head, rows)]
+
+
+def _effect(paired: Sequence[float]) -> str:
+    """Return the geometric mean of paired ratios with a 95% interval by Student's t."""
+    if len(paired) < 2 or not any(paired):
+        return "-"
+    from scipy import stats as scipy_stats
+
+    mean = float(np.mean(paired))
+    reach = float(scipy_stats.t.ppf(0.975, len(paired) - 1) * scipy_stats.sem(paired))
+    return f"{10**mean:.2f} [{10 ** (mean - reach):.2f}, {10 ** (mean + reach):.2f}]"

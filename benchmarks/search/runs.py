@@ -1,0 +1,162 @@
+"""Runs of every method, each into a directory of its own, and what the repository keeps of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from methods import Method
+
+from symact import engine, stats
+from symact.bench import machine
+from symact.cost import flops
+from symact.engine import Progress
+from symact.expr import parse
+from symact.protocol import ID_LIMIT, LADDER, VERSION
+from symact.result import Found, Result, merit
+from symact.score import Plan
+from symact.store import open_run
+
+#: A cheap function costs at most this: twice GELU's FLOPs.
+CHEAP = 28
+
+Say = Callable[[str], None]
+
+
+def run(
+    methods: Sequence[Method],
+    seeds: Sequence[int],
+    budget: str,
+    plan: Plan,
+    folder: Path,
+    kept: Path,
+    say: Say,
+) -> None:
+    """Run what was not run yet, seed by seed, so that methods can be compared at any time.
+
+    Args:
+        methods: Ways to search.
+        seeds: Of each.
+        budget: As ``symact search`` takes it.
+        plan: What all have in common.
+        folder: Of the run directories.
+        kept: Of the records, one JSON file a run.
+        say: Takes a line of progress.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        for method in methods:
+            record = kept / f"{method.name}-{seed}.json"
+            if record.exists():
+                continue
+            say(f"{method.name}, seed {seed}, {budget}")
+            path = _free(folder / f"{method.name}-{seed}")
+            document = _run(method, seed, budget, plan, path)
+            record.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            say(f"  {document['best']['formula']}")
+
+
+def _free(path: Path) -> Path:
+    """Put a run that was cut short aside: its wall time would not count."""
+    number = 0
+    aside = path
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.cut-{number}")
+    if aside != path:
+        path.rename(aside)
+    return path
+
+
+def _run(method: Method, seed: int, budget: str, plan: Plan, path: Path) -> dict[str, Any]:
+    timeline: list[tuple[float, int, int]] = []
+    ended = 0.0
+
+    def note(progress: Progress) -> None:
+        nonlocal ended
+        ended = time.monotonic() if progress.phase == "search" else ended
+        counts = progress.counts
+        if progress.phase == "search":
+            timeline.append((round(progress.seconds, 1), counts["mini"], counts["full"]))
+
+    started = time.monotonic()
+    arguments = method.arguments(seed, plan)
+    result = engine.search(budget=budget, out=path, on_progress=note, **arguments)
+    document = {
+        "method": method.name,
+        "seed": seed,
+        "budget": budget,
+        "protocol": VERSION,
+        "ladder": LADDER,
+        "seconds": timeline[-1][0],
+        "seconds_in_all": round(time.monotonic() - started, 1),
+        "seconds_of_finals": round(time.monotonic() - ended, 1),
+        "counts": result.counts,
+        "rung_spearman": result.rung_spearman,
+        "costs": result.costs,
+        "timeline": timeline,
+        "incumbents": incumbents(path),
+        "plan": result.config["plan"],
+        "evolution": result.config["evolution"],
+        "machine": machine(),
+    }
+    return {**document, **_found(result)}
+
+
+def _found(result: Result) -> dict[str, Any]:
+    cheap = [own for own in result.front if own.flops <= CHEAP]
+    reference = result.reference
+    assert reference is not None
+    allowed = [own for own in cheap if own.id_error <= ID_LIMIT * reference.id_error]
+    frugal = min(allowed or cheap, key=lambda own: own.ood, default=None)
+    return {
+        "best": _row(result.best),
+        "frugal": None if frugal is None else _row(frugal),
+        "front": [_row(own) for own in result.front],
+        "reference": _row(reference),
+    }
+
+
+def _row(found: Found) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "formula": found.formula,
+        "ood": found.ood,
+        "id_error": found.id_error,
+        "flops": found.flops,
+        "families": found.families,
+    }
+
+
+def incumbents(path: Path) -> list[dict[str, Any]]:
+    """Return each function that full training called the best so far, and when.
+
+    ``full`` counts the full trainings spent until then, that one included.
+    """
+    store = open_run(path)
+    try:
+        reference = store.get("references")["full"]
+        formulas = {c.id: c.formula for c in store.candidates()}
+        fulls = store.scores("full")
+    finally:
+        store.close()
+    found: list[dict[str, Any]] = []
+    lowest = float("inf")
+    for place, scored in enumerate(fulls, start=1):
+        above = merit((scored.ood, scored.id_error), reference) - reference[0]
+        if above < lowest:
+            lowest = above
+            formula = formulas[scored.candidate]
+            found.append(
+                {
+                    "full": place,
+                    "ratio": stats.plain(above),
+                    "formula": formula,
+                    "flops": flops(parse(formula)),
+                }
+            )
+    return found
