@@ -355,11 +355,12 @@ def test_a_run_without_configuration_is_refused(finished, tmp_path):
         load(tmp_path / "run")
 
 
-def test_a_run_of_another_protocol_is_not_continued(finished, tmp_path):
+@pytest.mark.parametrize("key", ["protocol", "ladder"])
+def test_a_run_of_another_protocol_or_ladder_is_not_continued(finished, tmp_path, key):
     shutil.copytree(finished[0], tmp_path / "run")
     with closing(open_run(tmp_path / "run")) as store, store.transaction():
-        store.put("config", {**store.get("config"), "protocol": "0.0"})
-    with pytest.raises(StoreError, match=r"protocol 0\.0"):
+        store.put("config", {**store.get("config"), key: "0.0"})
+    with pytest.raises(StoreError, match=rf"{key} 0\.0"):
         resume(tmp_path / "run")
 
 

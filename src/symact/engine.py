@@ -37,7 +37,7 @@ from symact.propose import (
     adapt,
     make,
 )
-from symact.protocol import ANCHORS, CLIP, ID_LIMIT, REFERENCE, VERSION
+from symact.protocol import ANCHORS, CLIP, ID_LIMIT, LADDER, REFERENCE, VERSION
 from symact.refine import variants
 from symact.result import Result, config_of, merit, non_dominated, result_of
 from symact.score import (
@@ -155,6 +155,7 @@ def search(
     store = in_memory() if out is None else create(out)
     config = {
         "protocol": VERSION,
+        "ladder": LADDER,
         "grammar": chosen.name,
         "grammar_text": chosen.text,
         "task": target.name,
@@ -202,6 +203,12 @@ def resume(
     if config["protocol"] != VERSION:
         raise StoreError(
             f"{path}: judged by protocol {config['protocol']}, this symact has {VERSION}; "
+            "its scores cannot be continued"
+        )
+    ladder = config.get("ladder", "of an earlier symact")
+    if ladder != LADDER:
+        raise StoreError(
+            f"{path}: trained by ladder {ladder}, this symact has {LADDER}; "
             "its scores cannot be continued"
         )
     if proposer is None and config["proposer"].startswith("python:"):
@@ -964,7 +971,7 @@ def _write_config(store: Store, config: dict[str, Any]) -> None:
         return
     lines = [
         f"{key} = {_toml(config[key])}"
-        for key in ("protocol", "grammar", "task", "budget", "seed", "proposer")
+        for key in ("protocol", "ladder", "grammar", "task", "budget", "seed", "proposer")
     ]
     for table in ("plan", "evolution", "versions"):
         lines += ["", f"[{table}]"]

@@ -1,0 +1,91 @@
+"""The benchmark of the search, end to end, with the least draws there are."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from symact.expr import show
+from symact.grammar import Grammar
+from symact.propose import Told
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "benchmarks" / "search"
+
+
+@pytest.fixture
+def plain_gp(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    yield importlib.import_module("plain_gp")
+    sys.modules.pop("plain_gp", None)
+
+
+def call(folder: Path, *words: str) -> str:
+    command = [sys.executable, str(SCRIPTS), *words, "--results", str(folder / "results")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_runs_are_made_judged_and_reported_once(tmp_path):
+    first = call(
+        tmp_path, "run", "--quick", "--methods", "plain-gp", "--seeds", "1", "--budget", "8"
+    )
+    assert "plain-gp, seed 0" in first
+    record = tmp_path / "results" / "runs" / "plain-gp-0.json"
+    kept = record.read_text()
+    own = json.loads(kept)
+    assert own["counts"]["full"] == 8
+    assert own["counts"]["mini"] == 0
+    ratios = [step["ratio"] for step in own["incumbents"]]
+    assert ratios == sorted(ratios, reverse=True)
+    assert call(tmp_path, "run", "--quick", "--methods", "plain-gp", "--seeds", "1") == ""
+    assert record.read_text() == kept
+
+    said = call(tmp_path, "judge", "--quick", "--part", "curves", "--methods", "plain-gp")
+    assert own["incumbents"][-1]["formula"] in said
+    assert call(tmp_path, "judge", "--quick", "--part", "curves", "--methods", "plain-gp") == ""
+    call(tmp_path, "report")
+    report = (tmp_path / "results" / "report.md").read_text()
+    assert own["best"]["formula"] in report
+    assert "| plain-gp 0 | 8 |" in report
+    for name in ("curves.svg", "curves.png"):
+        assert (tmp_path / "results" / name).stat().st_size > 5000
+
+
+def test_an_unknown_method_is_named(tmp_path):
+    command = [sys.executable, str(SCRIPTS), "run", "--methods", "randm"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: unknown method 'randm'; did you mean 'random'?\n"
+
+
+def test_plain_gp_improves_what_it_is_told(plain_gp):
+    """Its fitness here is the size of a formula: after a while all are as small as can be."""
+    proposer = plain_gp.PlainGP(Grammar.load("pointwise"), 3)
+    sizes = []
+    try:
+        for _ in range(6):
+            asked = proposer.ask(100)
+            sizes.append(sum(p.expr.size for p in asked) / len(asked))
+            proposer.tell([Told(p.expr, (0.0, 0.0, 1.0), error=p.expr.size) for p in asked])
+    finally:
+        proposer.close()
+    assert sizes[-1] < sizes[0] / 2
+
+
+def test_plain_gp_never_asks_for_a_function_twice_and_ends_when_it_is_closed(plain_gp):
+    proposer = plain_gp.PlainGP(Grammar.load("pointwise"), 5)
+    seen: list[str] = []
+    for _ in range(5):
+        asked = proposer.ask(7)
+        assert 1 <= len(asked) <= 7
+        seen += [show(p.expr) for p in asked]
+        proposer.tell([Told(p.expr, None, "duplicate") for p in asked])
+    proposer.close()
+    assert len(seen) == len(set(seen))
+    assert not proposer._thread.is_alive()
