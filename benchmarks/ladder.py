@@ -53,8 +53,9 @@ class Judged:
 
 
 def measure(bench: Bench) -> None:
-    count, judged, per_family = (8, 40, 2) if bench.quick else (64, 500, 8)
-    plan = Plan(mini_instances=4, full_instances=2) if bench.quick else Plan()
+    count, judged, per_family = (6, 24, 1) if bench.quick else (64, 500, 8)
+    small = Plan(mini_instances=2, mini_draws=2, full_instances=1, full_draws=1)
+    plan = small if bench.quick else Plan()
     found = _searched(judged, plan)
     frame = found.to_frame()
     trained = frame[frame["mini_ood"].notna()].sort_values("mini_ood")

@@ -19,7 +19,7 @@ from symact.errors import StoreError, SymactError
 from symact.grammar import Grammar
 from symact.propose import Evolution, Told, make
 from symact.propose import _process as process_module
-from symact.protocol import ID_LIMIT
+from symact.protocol import RUNG_ID_LIMIT
 from symact.score import Plan
 from symact.store import open_run
 
@@ -318,7 +318,7 @@ def test_curves_stand_side_by_side(tmp_path):
     store = open_run(first.path)
     reference = store.get("references")["full"]
     store.close()
-    excess = (table.full_id / (ID_LIMIT * 10 ** reference[1])).clip(lower=1)
+    excess = (table.full_id / (RUNG_ID_LIMIT * 10 ** reference[1])).clip(lower=1)
     assert found[0].ratio[-1] == pytest.approx((table.full_ood * excess).min() / 10 ** reference[0])
     assert "replay" in to_text(found)
     lines = (tmp_path / "out" / "curves.csv").read_text().splitlines()

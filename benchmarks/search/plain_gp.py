@@ -4,7 +4,8 @@ DEAP's own crossover, mutation, selection and loop over the same typed primitive
 fitness and without ladder, forecast, islands or archive. Only branches are grown by our own code,
 because DEAP's generators fail where a type has primitives and no terminal. The loop runs in a
 thread of its own; its ``map`` hands what is to be evaluated to the search and waits for what full
-training says.
+training says. Two runs of one seed differ: DEAP's crossover draws a type from a set of classes, whose
+order is another in every process (DEAP issue 190).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from symact.propose import (
     adapt,
     make,
 )
-from symact.protocol import ANCHORS, CLIP, ID_LIMIT, LADDER, REFERENCE, VERSION
+from symact.protocol import ANCHORS, CLIP, LADDER, REFERENCE, VERSION
 from symact.refine import variants
 from symact.result import Result, config_of, merit, non_dominated, result_of
 from symact.score import (
@@ -276,6 +276,14 @@ class _Generation:
     def passed(self) -> list[_Opened]:
         return [one for one in self.opened if one.outcome == Outcome.PASSED]
 
+    def cut(self, room: int | None) -> _Generation:
+        """Leave out what a budget, which a resumed run may have anew, has no room for."""
+        passed = self.passed
+        if room is None or len(passed) <= room:
+            return self
+        opened = self.opened[: self.opened.index(passed[room])]
+        return _Generation(opened, lambda: self.trained()[:room])
+
 
 @dataclass(frozen=True, slots=True)
 class _Base:
@@ -435,7 +443,7 @@ class _Search:
             room: How many candidates may still be judged, None for any number.
         """
         started = time.monotonic()
-        current = self.under_way or self._open(room, self.generation)
+        current = (self.under_way or self._open(room, self.generation)).cut(room)
         self.under_way = None
         room = None if room is None else room - len(current.passed)
         looks_ahead = self.plan.lookahead and self.proposer.looks_ahead
@@ -674,7 +682,7 @@ class _Search:
     def _forecast_merits(self, numbers: Sequence[int]) -> NDArray[np.float64]:
         """Return merits above the reference's, in log10."""
         above = self.forecast.of(numbers)
-        return np.asarray(above[:, 0] + np.maximum(0.0, above[:, 1] - np.log10(ID_LIMIT)))
+        return stats.merit(above[:, 0], above[:, 1])
 
     def _refine(self, count: int, room: int | None) -> tuple[list[Candidate], list[Scored]]:
         """Mini-train variants of the best that were not refined yet: tuned, rounded, pruned."""

@@ -164,7 +164,7 @@ def config_of(store: Store) -> dict[str, Any]:
 
 
 def merit(score: Sequence[float], reference: Sequence[float]) -> float:
-    """Return what functions are chosen by: OOD error plus what the ID error exceeds its limit by.
+    """Return what functions are chosen by on the rungs: :func:`symact.stats.merit`.
 
     Args:
         score: OOD and ID error in log10.
@@ -173,8 +173,8 @@ def merit(score: Sequence[float], reference: Sequence[float]) -> float:
     Returns:
         In log10; lower is better.
     """
-    excess = score[1] - reference[1] - float(np.log10(ID_LIMIT))
-    return score[0] + max(0.0, excess)
+    ood, inside = score[0] - reference[0], score[1] - reference[1]
+    return reference[0] + float(stats.merit(ood, inside))
 
 
 def non_dominated(points: Sequence[tuple[float, ...]]) -> list[bool]:

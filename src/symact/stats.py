@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from symact.protocol import BEST_ERROR, WORST_ERROR
+from symact.protocol import BEST_ERROR, RUNG_ID_LIMIT, WORST_ERROR
 
 FloatArray = NDArray[np.float64]
 
@@ -92,6 +92,20 @@ def log_errors(errors: ArrayLike) -> FloatArray:
     values = np.asarray(errors, dtype=np.float64)
     finite = np.where(np.isfinite(values), values, WORST_ERROR)
     return np.asarray(np.log10(np.clip(finite, BEST_ERROR, WORST_ERROR)), dtype=np.float64)
+
+
+def merit(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
+    """Return what a search chooses by: OOD error plus what the ID error exceeds its limit by.
+
+    Args:
+        ood: Above the reference's, log10.
+        id_error: The same; it may be ``RUNG_ID_LIMIT`` times the reference's.
+
+    Returns:
+        Above the reference's OOD error, log10; lower is better.
+    """
+    excess = np.asarray(id_error, dtype=np.float64) - np.log10(RUNG_ID_LIMIT)
+    return np.asarray(np.asarray(ood, dtype=np.float64) + np.maximum(0.0, excess))
 
 
 def score(

@@ -64,9 +64,8 @@ def curves(runs: Sequence[Progress], path: Path) -> None:
         error_axis(axes, min(values.min(), 0.95) / 1.1, max(values.max(), 1.05) * 1.1)
         axes.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         axes.set_xscale("log")
-        axes.set_xlim(
-            max(1, min(run.judged[0] for run in runs)), max(run.judged[-1] for run in runs)
-        )
+        first = max(1, min(run.judged[0] for run in runs))
+        axes.set_xlim(first, max(first + 1, *(run.judged[-1] for run in runs)))
         axes.set_xlabel("judged candidates")
         axes.set_ylabel("best OOD error so far, relative to GELU (search draws)")
         axes.grid(axis="y", color="#ececec", linewidth=0.6)

@@ -222,11 +222,14 @@ class Trees:
             return None
         node, place = inner[bisect(shares, random.random() * shares[-1], 0, len(inner) - 1)]
         literal = self._leaves[node.args[1 - place].__name__]()
+        spec = self.grammar.constants
+        assert spec is not None, "there is no primitive of a literal without literals"
         step = random.gauss(0.0, WRAP_STEP)
         near = {"mul": math.exp(step), "add": step, "sub": step}.get(node.name.split()[0])
-        if near is not None and self.grammar.constants.distribution != "choice":
-            sign = 1.0 if node.args[1 - place].__name__ == "Const" else math.copysign(1.0, near)
-            literal.value = rounded(sign * near, self.grammar.constants.digits) or literal.value
+        if near is not None and spec.distribution != "choice":
+            if node.args[1 - place].__name__ == "PositiveConst":
+                near = abs(near)
+            literal.value = rounded(near, spec.digits) or literal.value
         return [node, literal, *branch] if place else [node, *branch, literal]
 
     def _around(self, own: Any, asked: Any, shifts: bool) -> tuple[list[Any], list[float]]:

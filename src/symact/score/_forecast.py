@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from symact import stats
 from symact.expr import Expr
 from symact.lower import evaluate_with_slopes
 
@@ -125,7 +126,7 @@ class Forecast:
         if count <= _MOST:
             return list(range(count))
         latest = range(count - _MOST // 2, count)
-        merits = [o + max(0.0, i) for o, i in self._above[: latest.start]]
+        merits = stats.merit(*np.array(self._above[: latest.start]).T)
         best = np.argsort(merits, kind="stable")[: _MOST // 2]
         return sorted({*map(int, best), *latest})
 
@@ -166,7 +167,7 @@ class Forecast:
         x = np.array([features(expr) for expr in exprs])
         mean, deviation = self._forecast(x)
         low = mean - CURIOSITY * deviation
-        order = np.argsort(low[:, 0] + np.maximum(0.0, low[:, 1]), kind="stable")
+        order = np.argsort(stats.merit(low[:, 0], low[:, 1]), kind="stable")
         groups = groups or [0] * len(exprs)
         share = -(-count // len(set(groups)))
         taken: Counter[int] = Counter()
