@@ -252,7 +252,7 @@ def test_seeds_that_are_neither_names_nor_formulas_are_refused_before_anything_i
 def test_random_search_is_a_proposer_like_any_other():
     result = run(proposer="random", budget=20, plan=BRIEF)
     assert result.counts["mini"] == 20
-    assert set(result.to_frame()["origin"]) - REFINED == {"random"}
+    assert set(result.to_frame()["origin"]) - REFINED == {"seed", "random"}
 
 
 def test_a_task_of_arrays_can_be_searched_and_resumed_with_the_task_given_again(tmp_path):

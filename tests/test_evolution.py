@@ -254,3 +254,13 @@ def test_islands_ask_in_turn_and_what_has_no_island_comes_to_all_of_them():
     asked = proposer.ask(90)
     for island in range(3):
         assert set(parents_of([p for p in asked if p.tag[0] == island])) == {"tanh(x)"}
+
+
+def test_a_stored_individual_keeps_its_cases_as_measured_when_it_was_valued_anew():
+    told = Told(parse("silu(x)"), (-1.0, -2.0, 16.0), error=-1.0, cases=(-1.5, -0.5))
+    individual = Individual.of(told, 7)
+    individual.revalue(-0.9, -1.8, -0.9)
+    again = Individual.load(json.loads(json.dumps(individual.dump())))
+    assert again.cases == individual.cases == (-1.5, -0.5, -2.0)
+    assert again.fitness.values == individual.fitness.values == (-0.9, -1.8, 16.0)
+    assert (again.error, again.born) == (-0.9, 7)

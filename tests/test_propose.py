@@ -327,6 +327,19 @@ def test_what_was_rejected_does_not_enter_a_population_that_others_are_in():
     assert parents <= accepted
 
 
+def test_the_random_baseline_begins_with_the_same_seeds_and_goes_on_after_a_restart():
+    seeds = (parse("silu(x)"), parse("log(x)"), parse("tanh(x)"))
+    first = random(grammar("pointwise"), seed=4, seeds=seeds)
+    asked = first.ask(1)
+    second = random(grammar("pointwise"), seed=0)
+    second.restore(first.state())
+    assert [p.expr for p in asked] == [seeds[0]]
+    rest = second.ask(4)
+    assert [(p.expr, p.origin) for p in rest] == [(p.expr, p.origin) for p in first.ask(4)]
+    assert rest[0].expr == seeds[2]
+    assert [p.origin for p in rest] == ["seed", "random", "random", "random"]
+
+
 def test_the_random_baseline_learns_nothing():
     quiet, told = random(grammar("pointwise"), seed=5), random(grammar("pointwise"), seed=5)
     for _ in range(3):

@@ -26,26 +26,28 @@ def plain_gp(monkeypatch):
     sys.modules.pop("plain_gp", None)
 
 
-def call(folder: Path, *words: str) -> str:
+def call(folder: Path, *words: str, fails: bool = False) -> str:
     command = [sys.executable, str(SCRIPTS), *words, "--results", str(folder / "results")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert (done.returncode != 0) == fails, done.stderr
+    return done.stderr if fails else done.stdout
 
 
 def test_runs_are_made_judged_and_reported_once(tmp_path):
     first = call(
         tmp_path, "run", "--quick", "--methods", "plain-gp", "--seeds", "1", "--budget", "8"
     )
-    assert "plain-gp, seed 0" in first
-    record = tmp_path / "results" / "runs" / "plain-gp-0.json"
+    assert "plain-gp, seed 1" in first
+    record = tmp_path / "results" / "runs" / "plain-gp-1.json"
     kept = record.read_text()
     own = json.loads(kept)
     assert own["counts"]["full"] == 8
     assert own["counts"]["mini"] == 0
     ratios = [step["ratio"] for step in own["incumbents"]]
     assert ratios == sorted(ratios, reverse=True)
-    assert call(tmp_path, "run", "--quick", "--methods", "plain-gp", "--seeds", "1") == ""
+    again = ("run", "--quick", "--methods", "plain-gp", "--seeds", "1", "--budget")
+    assert call(tmp_path, *again, "8") == ""
+    assert "its budget is 8, asked is 9" in call(tmp_path, *again, "9", fails=True)
     assert record.read_text() == kept
 
     said = call(tmp_path, "judge", "--quick", "--part", "curves", "--methods", "plain-gp")
@@ -54,7 +56,7 @@ def test_runs_are_made_judged_and_reported_once(tmp_path):
     call(tmp_path, "report")
     report = (tmp_path / "results" / "report.md").read_text()
     assert own["best"]["formula"] in report
-    assert "| plain-gp 0 | 8 |" in report
+    assert "| plain-gp 1 | 8 |" in report
     for name in ("curves.svg", "curves.png"):
         assert (tmp_path / "results" / name).stat().st_size > 5000
 

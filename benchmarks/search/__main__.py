@@ -31,15 +31,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/search", description=__doc__.split("\n")[0])
     parser.add_argument("step", choices=("run", "judge", "report"))
     parser.add_argument("--methods", default="main", help="names, 'main', or 'ablations'")
-    parser.add_argument("--seeds", type=int, default=5, help="search seeds 0 to N-1")
+    parser.add_argument("--seeds", default="10-14", help="search seeds, such as 10-14")
     parser.add_argument("--budget", default="8m", help="of one search; judging finalists on top")
-    parser.add_argument("--finalists", type=int, default=6)
+    parser.add_argument("--finalists", type=int, default=Plan().finalists)
     parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
     parser.add_argument("--part", default="all", choices=("finals", "curves", "all"))
     parser.add_argument("--quick", action="store_true", help="tiny draws, to see that it works")
-    parser.add_argument("--runs", type=Path, default=Path("runs/search-benchmark"))
-    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--runs", type=Path, help="for run directories")
+    parser.add_argument("--results", type=Path, help="for what is kept")
     given = parser.parse_args()
+    given.runs = given.runs or Path(f"runs/search-benchmark{'-quick' * given.quick}")
+    given.results = given.results or (given.runs if given.quick else HERE) / "results"
     groups = {"main": METHODS, "ablations": ABLATIONS}
     few = 1 if given.quick else None
     try:
@@ -48,7 +50,7 @@ def main() -> None:
         if given.step == "run":
             plan = Plan(finalists=given.finalists, final_form=given.final_form)
             plan = QUICK_PLAN if given.quick else plan
-            run(methods, range(given.seeds), given.budget, plan, given.runs, kept, _say)
+            run(methods, _seeds(given.seeds), given.budget, plan, given.runs, kept, _say)
         names = [method.name for method in methods]
         runs = [own for own in records(kept) if own["method"] in names]
         if given.step == "judge" and given.part != "curves":
@@ -67,6 +69,13 @@ def _method(name: str) -> Method:
     if name not in BY_NAME:
         raise SymactError(f"unknown method '{name}'; {choices(name, BY_NAME)}")
     return BY_NAME[name]
+
+
+def _seeds(text: str) -> range:
+    first, _, last = text.partition("-")
+    if not first.isdigit() or not (last or first).isdigit():
+        raise SymactError(f"--seeds {text}: expected such as 10-14")
+    return range(int(first), int(last or first) + 1)
 
 
 def _say(line: str) -> None:

@@ -8,15 +8,16 @@ by the protocol's quick form: one size of network.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runs import replacing
 
 from symact import zoo
 from symact.entrants import of_zoo
+from symact.errors import SymactError
 from symact.expr import parse, show
 from symact.protocol import FORMS, REFERENCE
 from symact.score._judge import Judge
@@ -45,7 +46,8 @@ class Judgements:
         self, file: Path, form: str, seeds: int | None = None, per_family: int | None = None
     ) -> None:
         self.file, self.form, self.per_family = file, FORMS[form], per_family
-        self.seeds = self.form.seeds if seeds is None else seeds
+        stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        self.seeds = stored.get("seeds", self.form.seeds if seeds is None else seeds)
         self._judge: Judge | None = None
         self.document: dict[str, Any] = {
             "protocol": self.form.version,
@@ -57,10 +59,9 @@ class Judgements:
             "families": [],
             "functions": {},
         }
-        if file.exists():
-            self.document = json.loads(file.read_text(encoding="utf-8"))
-            self.seeds = self.document["seeds"]
-        assert self.document["protocol"] == self.form.version, "judged by another protocol"
+        self.document |= stored
+        if self.document["protocol"] != self.form.version or seeds not in (None, self.seeds):
+            raise SymactError(f"{file}: judged by another protocol or with other seeds")
 
     @property
     def families(self) -> list[str]:
@@ -83,7 +84,10 @@ class Judgements:
             return
         judge = self._judge or Judge(task(TASK), self.form, self.per_family, self.seeds)
         self._judge = judge
-        self.document["instances"] = [instance.name for instance in judge.instances]
+        instances = [instance.name for instance in judge.instances]
+        if self.document["instances"] not in ([], instances):
+            raise SymactError(f"{self.file}: judged on other instances")
+        self.document["instances"] = instances
         self.document["families"] = [instance.family for instance in judge.instances]
         for place, name in enumerate(todo, start=1):
             say(f"{self.form.name} {place}/{len(todo)}: {name}")
@@ -105,19 +109,12 @@ class Judgements:
             for name, own in self.document["functions"].items()
         ]
         text = json.dumps(head)[:-1] + ',\n "functions": {\n' + ",\n".join(lines) + "\n }}\n"
-        with _replacing(self.file) as new:
+        with replacing(self.file) as new:
             new.write_text(text, encoding="utf-8")
 
 
 def _short(value: float) -> float | None:
     return float(f"{value:.4g}") if np.isfinite(value) else None
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    new = file.with_suffix(".new")
-    yield new
-    new.replace(file)
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from plain_gp import PlainGP
+from plain_gp import LAMBDA, PlainGP
 
+from symact.engine import seed_exprs
 from symact.grammar import Grammar
 from symact.propose import Evolution, Proposer
 from symact.score import Plan
@@ -24,6 +25,7 @@ class Method:
         proposer: A name that ``symact search`` knows, or what makes an object.
         plan: What differs from the plan of all.
         evolution: What differs from the default.
+        seeded: Whether it begins with the seeds of the grammar.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Method:
     proposer: str | Callable[[Grammar, int], Proposer] = "gp"
     plan: dict[str, Any] = field(default_factory=dict)
     evolution: dict[str, Any] = field(default_factory=dict)
+    seeded: bool = True
 
     def arguments(self, seed: int, plan: Plan) -> dict[str, Any]:
         """Return what :func:`symact.search` takes.
@@ -40,29 +43,46 @@ class Method:
             seed: Of the run.
             plan: What all methods have in common.
         """
-        own = self.proposer
+        own, grammar = self.proposer, Grammar.load(self.grammar)
+        if not self.seeded:
+            grammar = replace(grammar, seeds=())
         return {
-            "grammar": self.grammar,
-            "proposer": own if isinstance(own, str) else own(Grammar.load(self.grammar), seed),
+            "grammar": grammar,
+            "proposer": own if isinstance(own, str) else own(grammar, seed),
             "plan": replace(plan, **self.plan),
             "evolution": Evolution(**self.evolution),
             "seed": seed,
         }
 
 
+def _plain_gp(grammar: Grammar, seed: int) -> Proposer:
+    return PlainGP(grammar, seed, seed_exprs(grammar))
+
+
 #: Nothing but full training tells these baselines what is good.
-_DIRECT = {"ladder": False, "pool": 1, "lookahead": False}
+_DIRECT = {"ladder": False}
 
 METHODS = (
     Method("symact", "this search"),
-    Method("random", "random sentences, all fully trained", proposer="random", plan=_DIRECT),
-    Method("plain-gp", "DEAP's eaMuPlusLambda, all fully trained", proposer=PlainGP, plan=_DIRECT),
+    Method(
+        "random",
+        "the seeds, then random sentences, all fully trained",
+        proposer="random",
+        plan=_DIRECT,
+    ),
+    Method(
+        "plain-gp",
+        "DEAP's eaMuPlusLambda, all fully trained",
+        proposer=_plain_gp,
+        plan=_DIRECT | {"generation": LAMBDA},
+    ),
     Method("swish", "this search, grammar of Ramachandran et al. 2017", grammar="swish"),
 )
 
 #: Shorter runs than those above, to be compared with each other: the whole, then without a part.
 ABLATIONS = (
     Method("whole", "everything"),
+    Method("no-seeds", "nothing to begin with", seeded=False),
     Method("no-evolution", "random proposals, the rest as it is", proposer="random"),
     Method("no-forecast", "no model of fitness", plan={"pool": 1}),
     Method("one-island", "one population", evolution={"islands": 1}),

@@ -4,8 +4,8 @@ DEAP's own crossover, mutation, selection and loop over the same typed primitive
 fitness and without ladder, forecast, islands or archive. Only branches are grown by our own code,
 because DEAP's generators fail where a type has primitives and no terminal. The loop runs in a
 thread of its own; its ``map`` hands what is to be evaluated to the search and waits for what full
-training says. Two runs of one seed differ: DEAP's crossover draws a type from a set of classes, whose
-order is another in every process (DEAP issue 190).
+training says. Two runs of one seed differ: DEAP's crossover draws a type from a set of classes,
+whose order is another in every process (DEAP issue 190).
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from symact.propose import Proposal, Told
 from symact.propose._trees import Trees
 from symact.score import Outcome, screen
 
-#: As in DEAP's symbolic regression example and its documentation of the algorithm.
-MU, LAMBDA, CROSSOVER, MUTATION, TOURNAMENT = 20, 20, 0.5, 0.4, 3
+#: A small population, since a run has some 200 evaluations; crossover as in DEAP's example of
+#: symbolic regression, and the rest mutation but for a tenth that is copied.
+MU, LAMBDA, CROSSOVER, MUTATION = 20, 20, 0.5, 0.4
+#: After so many generations without a new function the search is told that there is none.
+EMPTY = 50
 #: Heights of what it begins with, and of new branches.
 FIRST, BRANCH = (2, 5), (1, 3)
 #: Of what the screen rejects: worse than anything that was trained.
@@ -52,16 +55,20 @@ class PlainGP:
     Args:
         grammar: Whose primitive set and limits hold.
         seed: Of all its random numbers.
+        seeds: The first individuals of the population.
     """
 
-    def __init__(self, grammar: Grammar, seed: int) -> None:
+    def __init__(self, grammar: Grammar, seed: int, seeds: Sequence[Expr] = ()) -> None:
         self._trees = Trees(grammar)
+        self._seeds = [tree for expr in seeds if (tree := self._trees.from_expr(expr)) is not None]
         self._stream = random.Random(seed)
         self._asked: queue.Queue[Any] = queue.Queue()
         self._answered: queue.Queue[Any] = queue.Queue()
         self._known: dict[str, float] = {}  # by fingerprint: a function has one fitness
         self._waiting: list[tuple[Expr, str]] = []
-        self._answers: dict[str, float] = {}
+        self._empty = 0
+        self._ended = threading.Event()
+        self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def ask(self, count: int) -> list[Proposal]:
@@ -80,7 +87,8 @@ class PlainGP:
             self._answered.put(None)
 
     def close(self) -> None:
-        self._answered.put(_Ended())
+        self._ended.set()
+        self._answered.put(None)
         if self._thread is not None:
             self._thread.join()
 
@@ -88,10 +96,12 @@ class PlainGP:
         if self._thread is None:
             self._thread = threading.Thread(target=self._evolve, daemon=True)
             self._thread.start()
-        asked = self._asked.get()
-        if isinstance(asked, BaseException):
-            raise asked
-        return list(asked)
+        if self._failure is None:
+            asked = self._asked.get()
+            if not isinstance(asked, BaseException):
+                return list(asked)
+            self._failure = asked
+        raise self._failure
 
     def _evolve(self) -> None:
         # DEAP draws from the global stream, which nothing else in such a search reads.
@@ -99,7 +109,7 @@ class PlainGP:
         try:
             toolbox = self._toolbox()
             algorithms.eaMuPlusLambda(
-                toolbox.population(n=MU), toolbox, MU, LAMBDA, CROSSOVER, MUTATION,
+                self._population(toolbox), toolbox, MU, LAMBDA, CROSSOVER, MUTATION,
                 ngen=10**9, verbose=False,
             )  # fmt: skip
         except _Ended:
@@ -111,11 +121,10 @@ class PlainGP:
         pset = self._trees.pset
         toolbox = base.Toolbox()
         toolbox.register("individual", self._individual)
-        toolbox.register("population", tools.initRepeat, list, toolbox.individual)
         toolbox.register("branch", self._branch)
         toolbox.register("mate", gp.cxOnePoint)
-        toolbox.register("mutate", gp.mutUniform, expr=toolbox.branch, pset=pset)
-        toolbox.register("select", tools.selTournament, tournsize=TOURNAMENT)
+        toolbox.register("mutate", self._mutate, branch=toolbox.branch, pset=pset)
+        toolbox.register("select", tools.selBest)
         toolbox.register("clone", lambda tree: _copy(tree))
         toolbox.register("evaluate", lambda tree: (self._known[self._key(tree)],))
         toolbox.register("map", self._map)
@@ -126,6 +135,17 @@ class PlainGP:
 
     def _branch(self, pset: Any, type_: Any) -> list[Any]:
         return self._trees.grow(random.randint(*BRANCH), type_)
+
+    def _mutate(self, tree: _Tree, branch: Any, pset: Any) -> tuple[_Tree]:
+        """Draw a literal anew or grow a new branch, by DEAP's own mutations."""
+        is_literal = any(isinstance(type(node), gp.MetaEphemeral) for node in tree)
+        if is_literal and random.random() < 0.5:
+            return gp.mutEphemeral(tree, "one")
+        return gp.mutUniform(tree, branch, pset)
+
+    def _population(self, toolbox: base.Toolbox) -> list[_Tree]:
+        seeded = [_Tree(tree) for tree in self._seeds[:MU]]
+        return seeded + [toolbox.individual() for _ in range(MU - len(seeded))]
 
     def _individual(self) -> _Tree:
         while True:
@@ -147,6 +167,8 @@ class PlainGP:
 
     def _map(self, evaluate: Callable[[Any], Any], trees: Iterable[Any]) -> list[Any]:
         """Have the search evaluate what is new, then return all fitnesses."""
+        if self._ended.is_set():
+            raise _Ended
         trees = list(trees)
         new: dict[str, Expr] = {}
         for tree in trees:
@@ -156,9 +178,12 @@ class PlainGP:
         for key in [key for key in new if key.startswith("rejected")]:
             self._known[key] = WORST
             del new[key]
-        if new:
+        self._empty = 0 if new else self._empty + 1
+        if new or self._empty >= EMPTY:
+            self._empty = 0
             self._asked.put([(expr, key) for key, expr in new.items()])
-            if isinstance(self._answered.get(), _Ended):
+            self._answered.get()
+            if self._ended.is_set():
                 raise _Ended
         return [evaluate(tree) for tree in trees]
 

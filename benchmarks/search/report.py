@@ -18,8 +18,8 @@ from symact.expr import parse
 from symact.figures._style import COLOURS, GREY, INK, LABEL_SIZE, error_axis, save, styled
 from symact.protocol import REFERENCE
 
-#: The goal that the issue tracker set before the search was made: the ratio to the best published
-#: function, the upper end of its interval, and the ratio at a cheap function's cost.
+#: What was aimed at before the search was made: the ratio to the best published function, the upper
+#: end of its interval, and the ratio at a cheap function's cost.
 GOAL, GOAL_HIGH, GOAL_CHEAP = 0.50, 0.60, 0.60
 Record = dict[str, Any]
 
@@ -29,7 +29,6 @@ class Line:
     """A function in the final table."""
 
     label: str
-    kind: str
     name: str
     formula: str
 
@@ -46,7 +45,7 @@ def report(results: Path) -> None:
     if curves.exists():
         quick = Judgements(curves, "quick")
         parts += ["", *_reaching(runs, quick)]
-        for suffix in ("png", "svg"):
+        for suffix in ("png", "svg") if REFERENCE in quick else ():
             _draw_curves(runs, quick, results / f"curves.{suffix}")
     parts += ["", *_ablations(runs)]
     (results / "report.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
@@ -83,9 +82,12 @@ def _runs_table(runs: Sequence[Record]) -> list[str]:
 
 
 def _finals(runs: Sequence[Record], known: Judgements) -> list[str]:
+    missing = [name for name in (REFERENCE, *PUBLISHED) if name not in known]
+    if missing:
+        return ["## On the test draws", "", f"Not judged yet: {', '.join(missing)}."]
     families = known.families
     lines = [
-        Line(f"{own['method']} {own['seed']}{mark}", own["method"], f, f)
+        Line(f"{own['method']} {own['seed']}{mark}", f, f)
         for own in _of(runs, [m.name for m in METHODS])
         for mark, key in (("", "best"), (" (cheap)", "frugal"))
         if own[key] is not None and (f := own[key]["formula"]) in known
@@ -93,24 +95,14 @@ def _finals(runs: Sequence[Record], known: Judgements) -> list[str]:
     for name in (*PUBLISHED, *BATCH, *CLASSICS):
         if name in known:
             formula = known.document["functions"][name]["formula"]
-            lines.append(Line(name, "known", name, formula))
+            lines.append(Line(name, name, formula))
     gelu = known.errors(REFERENCE)
     rival = min(PUBLISHED, key=lambda name: stats.score(known.errors(name), families).ood)
     against = known.errors(rival)
     logs = stats.ood_errors(against, families)
-    tested = [line for line in lines if line.name != rival]
-    p = dict(
-        zip(
-            [line.label for line in tested],
-            stats.holm(
-                [
-                    stats.wilcoxon(stats.ood_errors(known.errors(t.name), families), logs)
-                    for t in tested
-                ]
-            ),
-            strict=True,
-        )
-    )
+    tested = [name for name in dict.fromkeys(line.name for line in lines) if name != rival]
+    values = [stats.wilcoxon(stats.ood_errors(known.errors(n), families), logs) for n in tested]
+    p = dict(zip(tested, stats.holm(values), strict=True))
     base = stats.score(gelu, families)
     rows = []
     for line in lines:
@@ -123,7 +115,7 @@ def _finals(runs: Sequence[Record], known: Judgements) -> list[str]:
                 line.label,
                 _interval(ours),
                 _interval(other),
-                "-" if line.label not in p else _p(p[line.label]),
+                "-" if line.name not in p else _p(p[line.name]),
                 f"{stats.id_ratio(errors, gelu, families).ratio:.2f}",
                 *(
                     f"{stats.plain(own - base.families[family]):.2f}"
@@ -139,13 +131,53 @@ def _finals(runs: Sequence[Record], known: Judgements) -> list[str]:
         f"{len(known.form.sizes)} sizes of network",
         "",
         "Ratios of geometric-mean OOD errors with 95% intervals of a paired bootstrap over tasks; "
-        f"p of Wilcoxon's test against {rival}, Holm's correction over the column; ID error and "
-        "the families relative to GELU.",
+        f"p of Wilcoxon's test against {rival}, Holm's correction over the different functions; ID "
+        "error and the families relative to GELU. *Cheap* is the best of those that cost at most "
+        f"twice GELU's {CHEAP // 2} FLOPs, where the run has one.",
         "",
         *_table((*head, "FLOPs"), rows),
         "",
+        *_methods(runs, known, rival),
+        "",
         *_goals(runs, known, rival),
     ]
+
+
+def _methods(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]:
+    """Compare methods by what they chose, geometric means over seeds, on the same test draws."""
+    families = known.families
+    chosen = {
+        method.name: {
+            own["seed"]: known.errors(own["best"]["formula"])
+            for own in _of(runs, [method.name])
+            if own["best"]["formula"] in known
+        }
+        for method in METHODS
+    }
+    rows = []
+    for name, own in chosen.items():
+        if not own:
+            continue
+        both = [seed for seed in own if seed in chosen["symact"]]
+        cells = [name, len(own)]
+        for other in (known.errors(REFERENCE), known.errors(rival)):
+            each = [stats.ratio(errors, other, families).ratio for errors in own.values()]
+            whole = stats.ratio(_joined(own.values()), other, families)
+            cells.append(f"{_interval(whole)}, {min(each):.2f} to {max(each):.2f}")
+        if name == "symact" or not both:
+            cells.append("-")
+        else:
+            mine = _joined(chosen["symact"][seed] for seed in both)
+            theirs = _joined(own[seed] for seed in both)
+            cells.append(_interval(stats.ratio(mine, theirs, families)))
+        rows.append(cells)
+    head = ("method", "seeds", "of GELU, least to most", f"of {rival}", "symact over it")
+    return ["### What methods chose, over search seeds", "", *_table(head, rows)]
+
+
+def _joined(errors: Iterable[Any]) -> Any:
+    """Put runs beside sizes of network, so that logarithms are averaged over both."""
+    return np.concatenate(list(errors), axis=1)
 
 
 def _goals(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]:
@@ -158,6 +190,7 @@ def _goals(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]:
         errors = known.errors(own["best"]["formula"])
         ratio = stats.ratio(errors, against, families)
         inside = stats.id_ratio(errors, gelu, families).ratio
+        number = len(set(families))
         wins = [_wins(errors, known.errors(name), families) for name in PUBLISHED]
         batch = [stats.ratio(errors, known.errors(n), families).ratio for n in BATCH if n in known]
         cheap = own["frugal"]
@@ -166,9 +199,6 @@ def _goals(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]:
             if cheap is not None and cheap["formula"] in known
             else None
         )
-        is_cheap = own["best"]["flops"] <= CHEAP
-        if is_cheap:
-            cheap_ratio = min(cheap_ratio or ratio.ratio, ratio.ratio)
         rows.append(
             (
                 f"symact {own['seed']}",
@@ -176,7 +206,7 @@ def _goals(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]:
                 _mark(ratio.high, ratio.high < GOAL_HIGH),
                 _mark(inside, inside <= 1.0),
                 "-" if cheap_ratio is None else _mark(cheap_ratio, cheap_ratio <= GOAL_CHEAP),
-                ", ".join(f"{count}/3" for count in wins),
+                ", ".join(f"{count}/{number}" for count in wins),
                 "-" if not batch else _mark(batch[0], batch[0] < 1.0),
             )
         )
@@ -211,14 +241,21 @@ def _p(p: float) -> str:
 
 # Progress.
 def _progress(own: Record, quick: Judgements) -> tuple[list[int], list[float]]:
-    """Return full trainings spent and log10 test error of what was the best so far then."""
-    steps = [step for step in own["incumbents"] if step["formula"] in quick]
+    """Return full trainings spent and log10 test error of what was the best so far then.
+
+    Nothing for a run of which some is not judged yet.
+    """
+    steps = own["incumbents"]
+    if not all(step["formula"] in quick for step in steps):
+        return [], []
     logs = [stats.score(quick.errors(s["formula"]), quick.families).ood for s in steps]
     return [step["full"] for step in steps], logs
 
 
 def _reaching(runs: Sequence[Record], quick: Judgements) -> list[str]:
     """Count the full trainings until the best so far has the test error of what is published."""
+    if not all(name in quick for name in (REFERENCE, *PUBLISHED)):
+        return ["## Progress", "", "Not judged yet."]
     goals = {name: stats.score(quick.errors(name), quick.families).ood for name in PUBLISHED}
     head = ("run", "full trainings in all", *goals)
     rows = []
@@ -233,7 +270,9 @@ def _reaching(runs: Sequence[Record], quick: Judgements) -> list[str]:
     return [
         "## Full trainings until the test error of a published function",
         "",
-        "Of what full training on search draws called the best so far; quick form of the protocol.",
+        "Of what full training on search draws called the best so far; quick form of the protocol. "
+        "The search spends mini-trainings beside them (some eight in the time of one); the curves "
+        "over seconds count all.",
         "",
         *_table(head, rows),
     ]
@@ -322,7 +361,11 @@ def _ablations(runs: Sequence[Record]) -> list[str]:
     if not rows:
         return []
     head = ("without", "what", "seeds", "chosen, of GELU", "of the whole", "mini-trained a second")
-    return ["## Ablations", "", *_table(head, rows)]
+    note = (
+        "Shorter runs. What each chose, as judged where it was chosen: on the selection draws, "
+        "which flatters all alike. The last but one column is paired by seed, with a t interval."
+    )
+    return ["## Ablations", "", note, "", *_table(head, rows)]
 
 
 def _effect(paired: Sequence[float]) -> str:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from methods import Method
 
-from symact import engine, stats
+from symact import engine, stats, zoo
 from symact.bench import machine
 from symact.cost import flops
 from symact.engine import Progress
+from symact.errors import SymactError
 from symact.expr import parse
-from symact.protocol import ID_LIMIT, LADDER, VERSION
+from symact.protocol import ID_LIMIT, LADDER, REFERENCE, VERSION
 from symact.result import Found, Result, merit
 from symact.score import Plan
 from symact.store import open_run
 
-#: A cheap function costs at most this: twice GELU's FLOPs.
-CHEAP = 28
+#: A cheap function costs at most twice what GELU does.
+CHEAP = 2 * flops(zoo.find(REFERENCE).expr)
+#: What two records have to have in common to be compared.
+COMMON = ("budget", "protocol", "ladder", "finals")
 
 Say = Callable[[str], None]
 
@@ -37,6 +43,8 @@ def run(
 ) -> None:
     """Run what was not run yet, seed by seed, so that methods can be compared at any time.
 
+    Each run is a process of its own: none profits from what another has loaded or remembered.
+
     Args:
         methods: Ways to search.
         seeds: Of each.
@@ -45,6 +53,9 @@ def run(
         folder: Of the run directories.
         kept: Of the records, one JSON file a run.
         say: Takes a line of progress.
+
+    Raises:
+        SymactError: A record is there that was made in another way.
     """
     kept.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,12 +63,39 @@ def run(
         for method in methods:
             record = kept / f"{method.name}-{seed}.json"
             if record.exists():
+                _check(record, _common(budget, plan))
                 continue
             say(f"{method.name}, seed {seed}, {budget}")
             path = _free(folder / f"{method.name}-{seed}")
-            document = _run(method, seed, budget, plan, path)
-            record.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            spawn = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, mp_context=spawn) as alone:
+                document = alone.submit(_run, method, seed, budget, plan, path).result()
+            with replacing(record) as new:
+                new.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
             say(f"  {document['best']['formula']}")
+
+
+def _common(budget: str, plan: Plan) -> dict[str, Any]:
+    finals = [plan.finalists, plan.selection_instances, plan.final_form]
+    return {"budget": budget, "protocol": VERSION, "ladder": LADDER, "finals": finals}
+
+
+def _check(record: Path, wanted: dict[str, Any]) -> None:
+    stored = json.loads(record.read_text(encoding="utf-8"))
+    for key in COMMON:
+        if stored[key] != wanted[key]:
+            raise SymactError(
+                f"{record}: its {key} is {stored[key]}, asked is {wanted[key]}; "
+                "choose other --results, or the same"
+            )
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Yield a file that takes the place of another when all is written."""
+    new = file.with_suffix(".new")
+    yield new
+    new.replace(file)
 
 
 def _free(path: Path) -> Path:
@@ -89,9 +127,7 @@ def _run(method: Method, seed: int, budget: str, plan: Plan, path: Path) -> dict
     document = {
         "method": method.name,
         "seed": seed,
-        "budget": budget,
-        "protocol": VERSION,
-        "ladder": LADDER,
+        **_common(budget, plan),
         "seconds": timeline[-1][0],
         "seconds_in_all": round(time.monotonic() - started, 1),
         "seconds_of_finals": round(time.monotonic() - ended, 1),

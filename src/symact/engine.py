@@ -78,6 +78,8 @@ SEMIFINALISTS = 2
 EXPLORED = 0.1
 #: What became of a proposal that came through the screen and was not chosen.
 PASSED_OVER = "passed over"
+#: How far apart, in a list of proposals, those begin that generations take whatever is forecast.
+_STRIDE = 7919
 _EXHAUSTED = "the grammar brings nothing new any more; the search ends here"
 
 
@@ -278,11 +280,10 @@ class _Generation:
 
     def cut(self, room: int | None) -> _Generation:
         """Leave out what a budget, which a resumed run may have anew, has no room for."""
-        passed = self.passed
-        if room is None or len(passed) <= room:
+        places = [p for p, one in enumerate(self.opened) if one.outcome == Outcome.PASSED]
+        if room is None or len(places) <= room:
             return self
-        opened = self.opened[: self.opened.index(passed[room])]
-        return _Generation(opened, lambda: self.trained()[:room])
+        return _Generation(self.opened[: places[room]], lambda: self.trained()[:room])
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,7 +490,9 @@ class _Search:
             # stay apart.
             islands = [one.proposal.tag[0] if one.proposal.tag else -1 for one in passed]
             best = self.forecast.choose(exprs, count - round(EXPLORED * count), islands)
-            others = [place for place in range(len(passed)) if place not in set(best)]
+            # From another place of the list each time, so that every island has its turn.
+            start = self.generation * _STRIDE % len(passed)
+            others = [p for p in (*range(start, len(passed)), *range(start)) if p not in best]
             kept = {*best, *others[: count - len(best)]}
             chosen = [one for place, one in enumerate(passed) if place in kept]
         else:
@@ -523,8 +526,6 @@ class _Search:
             scores += refined
             promoted, simplified = self._promote(len(passed) + len(refined))
             scores += promoted
-        else:
-            simplified = self._simplify([c.id for c in passed])
         with self._timed("propose", 0):
             self._tell(current.opened, candidates, extra, [s.candidate for s in scores])
         if self.plan.pool > 1 and self.plan.ladder and self.forecast.is_due:
@@ -725,6 +726,15 @@ class _Search:
             self.store.add_scores(scores, VERSION)
             self.store.add_simplified(simplified)
 
+    def simplified(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Return simplified formulas; what was not simplified on its way up is now."""
+        known = self.store.simplified()
+        new = self._simplify([number for number in numbers if number not in known])
+        if new:
+            with self.store.transaction():
+                self.store.add_simplified(new)
+        return known | new
+
     def _simplify(self, ids: Sequence[int]) -> dict[int, str]:
         with self._timed("simplify", len(ids)):
             return {
@@ -880,7 +890,7 @@ def _run(
 
 
 def _proposer(text: str, grammar: Grammar, seed: int, evolution: Evolution) -> AbstractProposer:
-    seeds = _seed_exprs(grammar)
+    seeds = seed_exprs(grammar)
     return make(text, grammar, seed=seed, evolution=evolution, seeds=seeds)
 
 
@@ -910,7 +920,7 @@ def _select(state: _Search) -> None:
     known = state.store.get("selected")
     if not ids or (known is not None and known["ids"] == ids):
         return
-    simplified = state.store.simplified()
+    simplified = state.simplified(ids)
     exprs = [parse(simplified[i]) for i in ids]
     data, errors = state.ladder.selection([*exprs, state.reference])
     scores = []
@@ -934,7 +944,7 @@ def _select(state: _Search) -> None:
         )
 
 
-def _seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:
+def seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:
     """Return a grammar's seeds, names of the zoo or formulas.
 
     Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 VERSION = "1.0"
-LADDER = "4"
+LADDER = "5"
 
 SPLITS = ("search", "selection", "test")
 SHELLS = ("near", "middle", "far")

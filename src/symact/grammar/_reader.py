@@ -164,7 +164,9 @@ class Reader:
         if kind == "log-uniform" and parameters[0] <= 0:
             self.fail(where, "the first number must be above 0 (log-uniform)")
         if kind != "choice" and parameters[1] <= (0 if kind == "normal" else parameters[0]):
-            self.fail(where, "the second number must be larger (uniform) or above 0 (normal)")
+            self.fail(
+                where, "the second number must be larger (log-uniform, uniform) or above 0 (normal)"
+            )
         low, high = _CONSTANT_RANGE
         if not low <= max(map(abs, parameters)) <= high:
             self.fail(where, f"the largest must have a size from {low:g} to {high:g}")

@@ -58,11 +58,11 @@ def gp(
     return GeneticProposer(grammar, seed, evolution or Evolution(), tuple(seeds))
 
 
-def random(grammar: Grammar, *, seed: int) -> AbstractProposer:
-    """Return the baseline: independent random sentences of a grammar."""
+def random(grammar: Grammar, *, seed: int, seeds: Sequence[Expr] = ()) -> AbstractProposer:
+    """Return the baseline: independent random sentences of a grammar, after what all begin with."""
     from symact.propose._gp import RandomProposer
 
-    return RandomProposer(grammar, seed)
+    return RandomProposer(grammar, seed, tuple(seeds))
 
 
 def enumerate_all(grammar: Grammar) -> AbstractProposer:
@@ -103,7 +103,7 @@ def make(
         grammar: What may be proposed.
         seed: Of its random numbers, where it has any.
         evolution: Of genetic programming.
-        seeds: What genetic programming proposes first.
+        seeds: What genetic programming and the random baseline propose first.
 
     Raises:
         SymactError: No such proposer, file or command.
@@ -116,7 +116,7 @@ def make(
     if text == "gp":
         return gp(grammar, seed=seed, evolution=evolution, seeds=seeds)
     if text == "random":
-        return random(grammar, seed=seed)
+        return random(grammar, seed=seed, seeds=seeds)
     if text == "enumerate":
         return enumerate_all(grammar)
     raise SymactError(f"unknown proposer '{text}'; {choices(text, PROPOSERS)}")

@@ -87,28 +87,33 @@ class _Stream:
 
 
 class RandomProposer(AbstractProposer):
-    """Independent random sentences; learns nothing."""
+    """Independent random sentences, after the seeds; learns nothing."""
 
-    def __init__(self, grammar: Grammar, seed: int) -> None:
+    def __init__(self, grammar: Grammar, seed: int, seeds: tuple[Expr, ...] = ()) -> None:
         self._trees = Trees(grammar)
         self._stream = _Stream(seed)
+        self._seeds = sentences_of(grammar, seeds)
 
     @property
     def looks_ahead(self) -> bool:
         return True
 
     def ask(self, count: int) -> list[Proposal]:
+        first = [Proposal(expr, "seed") for expr in self._seeds[:count]]
+        self._seeds = self._seeds[count:]
         with self._stream.active():
-            return [Proposal(sentence(self._trees), "random") for _ in range(count)]
+            missing = range(count - len(first))
+            return first + [Proposal(sentence(self._trees), "random") for _ in missing]
 
     def tell(self, results: Sequence[Told]) -> None:
         """Take no notice."""
 
     def state(self) -> dict[str, Any]:
-        return {"random": self._stream.dump()}
+        return {"random": self._stream.dump(), "seeds": [show(expr) for expr in self._seeds]}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._stream.load(state["random"])
+        self._seeds = [parse(text) for text in state["seeds"]]
 
 
 class GeneticProposer(AbstractProposer):
@@ -127,7 +132,7 @@ class GeneticProposer(AbstractProposer):
         self._trees = Trees(grammar)
         self._stream = _Stream(seed)
         self._settings = settings
-        self._seeds = [expr for expr in seeds if grammar.derive(expr) is not None]
+        self._seeds = sentences_of(grammar, seeds)
         self._islands: list[list[Individual]] = [[] for _ in range(settings.islands)]
         self._archive: dict[str, Individual] = {}
         self._turn = 0  # the island that asks next
@@ -345,6 +350,11 @@ class GeneticProposer(AbstractProposer):
         archived = [i for i in map(load, state["archive"]) if derive(i.expr) is not None]
         self._archive = {i.behaviour: i for i in archived}
         self._turn, self._told = state["turn"], state["told"]
+
+
+def sentences_of(grammar: Grammar, exprs: Sequence[Expr]) -> list[Expr]:
+    """Return those that a grammar can make."""
+    return [expr for expr in exprs if grammar.derive(expr) is not None]
 
 
 def sentence(trees: Trees) -> Expr:

@@ -64,14 +64,15 @@ class Individual:
         self.expr = expr
         self.fitness = _Fitness(objectives)
         self.error = objectives[0] + ID_WEIGHT * objectives[1] if error is None else error
-        self.cases = (*cases, objectives[1]) if cases else objectives[:2]
+        self.cases = tuple(cases) or objectives[:2]
         self.born = born
         self._tree: Tree | None = None
 
     @classmethod
     def of(cls, told: Told, born: int) -> Individual:
         assert told.objectives is not None
-        return cls(told.expr, told.objectives, told.error, told.cases, born)
+        cases = (*told.cases, told.objectives[1]) if told.cases else ()
+        return cls(told.expr, told.objectives, told.error, cases, born)
 
     @cached_property
     def formula(self) -> str:
@@ -106,12 +107,12 @@ class Individual:
     def dump(self) -> list[Any]:
         """Return JSON values that :meth:`load` makes an equal individual from."""
         values = list(self.fitness.values)
-        return [self.formula, values, self.error, list(self.cases[:-1]), self.born]
+        return [self.formula, values, self.error, list(self.cases), self.born]
 
     @classmethod
     def load(cls, stored: Sequence[Any]) -> Individual:
         formula, values, error, cases, born = stored
-        return cls(parse(formula), tuple(values), error, cases, born)
+        return cls(parse(formula), tuple(values), error, tuple(cases), born)
 
 
 def parent_by_tournament(population: Sequence[Individual]) -> Individual:

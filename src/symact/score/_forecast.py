@@ -40,9 +40,9 @@ _LENGTH, _SIGNAL, _NOISE = 1.4, 10.0, 0.1
 #: Before so many were fully trained mini-training is not corrected; noise of the correction.
 LEAST_CORRECTED = 12
 _CORRECTION_NOISE = 1.0
-#: Standard deviations that an uncertain forecast gains, and how far apart, in length scales, what
-#: is trained together has to be.
-CURIOSITY, APART = 0.2, 0.2
+#: Standard deviations that an uncertain forecast gains, and how far apart what is trained together
+#: has to be.
+CURIOSITY, APART = 0.2, 0.28
 
 
 def features(expr: Expr) -> Floats:
@@ -173,18 +173,19 @@ class Forecast:
         taken: Counter[int] = Counter()
         chosen: list[int] = []
         nearest = np.full(len(x), np.inf)
-        for place in map(int, order):
-            group = groups[place]
-            if nearest[place] > (APART * _LENGTH) ** 2 and taken[group] < share:
-                chosen.append(place)
-                taken[group] += 1
-                nearest = np.minimum(nearest, ((x - x[place]) ** 2).sum(axis=1))
+        # A group that has not enough that is new leaves its share to the others.
+        for limit in (share, count):
+            for place in map(int, order):
                 if len(chosen) == count:
-                    break
+                    return chosen
+                if nearest[place] > APART**2 and taken[groups[place]] < limit:
+                    chosen.append(place)
+                    taken[groups[place]] += 1
+                    nearest = np.minimum(nearest, ((x - x[place]) ** 2).sum(axis=1))
         return chosen
 
 
-def apart(seen: Sequence[Floats], distance: float = 0.15) -> list[int]:
+def apart(seen: Sequence[Floats], distance: float = APART) -> list[int]:
     """Return the places of functions that are not nearly the same as an earlier one.
 
     Args:

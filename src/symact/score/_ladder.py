@@ -140,7 +140,7 @@ class Ladder:
                 own,
                 MINI,
                 functools.partial(
-                    _Trainers, entropy=seed * 1000 + 1 + place, device="cpu", parts=1
+                    _Trainers, entropy=_entropy(seed) + 1 + place, device="cpu", parts=1
                 ),
             )
             for place, own in enumerate(_dealt(small, plan.mini_instances))
@@ -150,7 +150,7 @@ class Ladder:
                 own,
                 FULL,
                 functools.partial(
-                    _Trainers, entropy=seed * 1000 + 501 + place, device=self.device, parts=2
+                    _Trainers, entropy=_entropy(seed) + 501 + place, device=self.device, parts=2
                 ),
             )
             for place, own in enumerate(_dealt(large, plan.full_instances))
@@ -192,7 +192,7 @@ class Ladder:
         from symact.score._tune import Tuner
 
         if self._tuner is None:
-            self._tuner = Tuner(pack(self._tuned_on, TUNING.points), TUNING, self.seed * 1000)
+            self._tuner = Tuner(pack(self._tuned_on, TUNING.points), TUNING, _entropy(self.seed))
         return self._pool.submit(self._tuner.tune, expr)
 
     def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Errors]]:
@@ -254,6 +254,11 @@ class _Trainers:
             return [found[place] for place in range(len(exprs))]
 
         return finish
+
+
+def _entropy(seed: int) -> int:
+    """Return what a seed's initial weights begin at, beyond what the judge's have."""
+    return 1000 * (seed + 1)
 
 
 def _dealt(families: Sequence[Sequence[Instance]], each: int) -> Iterator[list[Sequence[Instance]]]:

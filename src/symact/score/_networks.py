@@ -19,8 +19,7 @@ from symact.tasks import Instance
 
 Floats = NDArray[np.float32]
 
-#: Separates the initial weights of one use from another's; the rungs of a search take ten times
-#: their seed plus 1 or 2.
+#: Separates the initial weights of one use from another's; the rungs of a search begin at 1,000.
 ENTROPY = {"selection": 4, "test": 5, "gate": 6, "tuning": 7}
 
 
