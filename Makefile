@@ -10,13 +10,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # build with CUDA. On a machine with a GPU install that one into .venv yourself.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: help setup search comparison test lint clean
+.PHONY: help setup search comparison figures test lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make setup   make .venv with symact and all it needs'
 	@echo 'make search  search activation functions (BUDGET=$(BUDGET) SEED=$(SEED) OUT=$(OUT))'
 	@echo 'make comparison  judge found, published and classic functions by the whole protocol'
+	@echo 'make figures    tables and figures of the benchmark of the search (docs/benchmark)'
 	@echo 'make test    run the tests'
 	@echo 'make lint    formatter, linter, types, layers'
 	@echo 'make clean   remove .venv and caches; runs stay'
@@ -46,6 +47,10 @@ COMPARED := ReLU GELU SiLU QuickGELU tanh Mish sin Snake PReLU SwiGLU GELUSine \
     GELU-Sinc-Perturbation GMTU Turbulent
 comparison: .venv/.runtime
 	$(BIN)/symact compare docs/comparison/found.jsonl $(COMPARED) --out runs/comparison
+
+# Tables and figures of the benchmark of the search, from docs/benchmark/*.json.
+figures: .venv/.runtime
+	$(BIN)/python benchmarks/search report
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 -q

@@ -2,7 +2,7 @@
 
 python benchmarks/search run      # methods x seeds, hours
 python benchmarks/search judge    # what they found, on the test draws
-python benchmarks/search report   # tables and figures from results/ alone, seconds
+python benchmarks/search report   # tables and figures from what is kept alone, seconds
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from runs import run
 from symact.errors import SymactError, choices
 from symact.score import Plan
 
-HERE = Path(__file__).resolve().parent
+#: What the repository keeps: one record a run, errors on test draws, tables and figures.
+KEPT = Path(__file__).resolve().parents[2] / "docs" / "benchmark"
 
 
 #: For a look at whether all works: minutes, and figures that mean nothing.
@@ -32,8 +33,8 @@ def main() -> None:
     parser.add_argument("step", choices=("run", "judge", "report"))
     parser.add_argument("--methods", default="main", help="names, 'main', or 'ablations'")
     parser.add_argument("--seeds", default="10-14", help="search seeds, such as 10-14")
-    parser.add_argument("--budget", default="8m", help="of one search; judging finalists on top")
-    parser.add_argument("--finalists", type=int, default=Plan().finalists)
+    parser.add_argument("--budget", default="5m", help="of one search; judging finalists on top")
+    parser.add_argument("--finalists", type=int, default=6)
     parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
     parser.add_argument("--part", default="all", choices=("finals", "curves", "all"))
     parser.add_argument("--quick", action="store_true", help="tiny draws, to see that it works")
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="for what is kept")
     given = parser.parse_args()
     given.runs = given.runs or Path(f"runs/search-benchmark{'-quick' * given.quick}")
-    given.results = given.results or (given.runs if given.quick else HERE) / "results"
+    given.results = given.results or (given.runs / "results" if given.quick else KEPT)
     groups = {"main": METHODS, "ablations": ABLATIONS}
     few = 1 if given.quick else None
     try:

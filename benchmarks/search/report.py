@@ -1,4 +1,4 @@
-"""Tables and figures from the files in ``results/`` alone."""
+"""Tables and figures from what the runs and the judge have left, and nothing else."""
 
 from __future__ import annotations
 
