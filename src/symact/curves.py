@@ -31,7 +31,7 @@ class BestSoFar:
         task: What it searched on.
         judged: Candidates judged when a better one was found, and at the end.
         ratio: The best OOD error until then over the reference's; a function whose ID error is
-            over its limit counts by as much more (:func:`symact.result.merit`).
+            over the limit of the rungs counts by as much more (:func:`symact.stats.merit`).
         formula: Of that candidate, as it was proposed.
     """
 

@@ -44,10 +44,11 @@ class Training:
     learning_rate: float
 
 
-#: The two rungs of a search. Instances of a family take the networks of a rung in turn: two depths
+#: The two rungs of a search. Instances of a family take the networks of a rung in turn: two sizes
 #: for the price of one, so that ``x**2``, which solves polynomials with two layers and diverges
-#: with three, is seen for what it is. Many instances in short trainings at a large rate rank as
-#: the whole protocol does for the least cost (docs/search.md).
+#: with three, is seen for what it is. Mini-training: many instances in short trainings at a large
+#: rate rank as the whole protocol does for the least cost. Full training: a wide deep network
+#: breaks what bends too early, which no small one shows (docs/search.md).
 MINI = tuple(
     Training(width=24, depth=depth, steps=400, points=64, learning_rate=5e-2) for depth in (2, 3)
 )
