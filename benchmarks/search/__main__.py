@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--finalists", type=int, default=6)
     parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
     parser.add_argument("--part", default="all", choices=("finals", "curves", "all"))
+    parser.add_argument("--training-seeds", type=int, default=SEEDS, help="for the finals")
     parser.add_argument("--quick", action="store_true", help="tiny draws, to see that it works")
     parser.add_argument("--runs", type=Path, help="for run directories")
     parser.add_argument("--results", type=Path, help="for what is kept")
@@ -55,7 +56,9 @@ def main() -> None:
         names = [method.name for method in methods]
         runs = [own for own in records(kept) if own["method"] in names]
         if given.step == "judge" and given.part != "curves":
-            known = Judgements(given.results / "finals.json", "full", few or SEEDS, few)
+            known = Judgements(
+                given.results / "finals.json", "full", few or given.training_seeds, few
+            )
             judge_finals(runs, known, _say)
         if given.step == "judge" and given.part != "finals":
             known = Judgements(given.results / "curves.json", "quick", few, few)

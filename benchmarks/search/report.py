@@ -15,7 +15,9 @@ from runs import CHEAP
 from symact import stats
 from symact.cost import flops
 from symact.expr import parse
+from symact.figures import Curve, functions
 from symact.figures._style import COLOURS, GREY, INK, LABEL_SIZE, error_axis, save, styled
+from symact.lower import evaluate_with_slopes
 from symact.protocol import REFERENCE
 
 #: What was aimed at before the search was made: the ratio to the best published function, the upper
@@ -37,6 +39,9 @@ def report(results: Path) -> None:
     """Write ``report.md`` and the figures beside the results."""
     runs = records(results / "runs")
     parts = ["# Benchmark of the search", "", *_runs_table(runs)]
+    chosen = _of(runs, ["symact"])
+    for suffix in ("png", "svg") if chosen else ():
+        _draw_chosen(chosen, results / f"chosen.{suffix}")
     finals = results / "finals.json"
     if finals.exists():
         known = Judgements(finals, "full")
@@ -49,6 +54,19 @@ def report(results: Path) -> None:
             _draw_curves(runs, quick, results / f"curves.{suffix}")
     parts += ["", *_ablations(runs)]
     (results / "report.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def _draw_chosen(runs: Sequence[Record], path: Path) -> None:
+    """Draw what each search chose, mirrored where that makes it grow to the right."""
+    x = np.linspace(-10, 10, 801)
+    curves = []
+    for own in runs:
+        expr = parse(own["best"]["formula"])
+        value, slope = evaluate_with_slopes(expr, x)
+        if abs(value[0]) > abs(value[-1]):
+            value, slope = value[::-1], -slope[::-1]
+        curves.append(Curve(f"seed {own['seed']}", x, value, slope))
+    functions(curves, path)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
