@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from symact.expr import Expr
+from symact.expr import Expr, uses_statistics
 from symact.lower import evaluate_with_slopes
 
 Floats = NDArray[np.float64]
@@ -125,3 +125,8 @@ def _is_smooth(slopes: Floats) -> bool:
     around = np.maximum(np.roll(change, 2), np.roll(change, -2))
     jumps = (change > _KINK * steepest) | ((change > 0.01 * steepest) & (change > 20 * around))
     return not bool(jumps[2:-2].any())
+
+
+def kind(expr: Expr) -> str:
+    """Return the key of a behaviour; functions of batch statistics are a kind of their own."""
+    return "statistics" if uses_statistics(expr) else behaviour(expr).key

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import stats, zoo
-from symact.behaviour import behaviour
+from symact.behaviour import kind
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
-from symact.expr import Expr, parse, show, uses_statistics
+from symact.expr import Expr, parse, show
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
 from symact.propose import (
@@ -978,9 +978,8 @@ def _versions() -> dict[str, str]:
 
 @functools.lru_cache(maxsize=65536)
 def behaviour_key(formula: str) -> str:
-    """Return a key of how a function behaves; batch statistics are a kind of their own."""
-    expr = parse(formula)
-    return "statistics" if uses_statistics(expr) else behaviour(expr).key
+    """Return :func:`symact.behaviour.kind`, remembered."""
+    return kind(parse(formula))
 
 
 def _write_config(store: Store, config: dict[str, Any]) -> None:

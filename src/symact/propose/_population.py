@@ -13,8 +13,8 @@ from deap import base, tools
 from moocore import pareto_rank
 from numpy.typing import NDArray
 
-from symact.behaviour import behaviour
-from symact.expr import Expr, parse, show, uses_statistics
+from symact.behaviour import kind
+from symact.expr import Expr, parse, show
 from symact.lower import evaluate
 from symact.propose._base import Objectives, Told
 from symact.propose._evolution import Evolution
@@ -87,7 +87,7 @@ class Individual:
     @cached_property
     def behaviour(self) -> str:
         """The key of its behaviour; functions of batch statistics are a kind of their own."""
-        return "statistics" if uses_statistics(self.expr) else behaviour(self.expr).key
+        return kind(self.expr)
 
     @cached_property
     def signature(self) -> NDArray[np.float64]:
