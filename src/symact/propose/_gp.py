@@ -29,6 +29,7 @@ from symact.grammar import Grammar
 from symact.propose._base import AbstractProposer, Estimate, Proposal, Told
 from symact.propose._evolution import Evolution
 from symact.propose._population import ERROR, PARENTS, Individual, select
+from symact.propose._reshape import reshape
 from symact.propose._trees import Tree, Trees, rounded
 
 #: What makes a child, with its share; crossover is followed by a mutation a third of the time.
@@ -37,12 +38,13 @@ VARIATION = {
     "uniform": 0.13,
     "constants": 0.22,
     "wrap": 0.12,
+    "reshape": 0.12,
     "replacement": 0.08,
     "insert": 0.05,
     "shrink": 0.08,
     "random": 0.05,
 }
-MUTATIONS = ("uniform", "constants", "wrap", "replacement", "insert", "shrink")
+MUTATIONS = ("uniform", "constants", "wrap", "reshape", "replacement", "insert", "shrink")
 #: How far literals are scaled, as a logarithm, and how often all of a function are at once.
 STEPS, ALL_SHARE = (0.1, 0.3, 0.8), 0.3
 #: Share of wrapping that is around the whole function: its scale is that of what a layer passes on.
@@ -217,6 +219,8 @@ class GeneticProposer(AbstractProposer):
                 self._replace_branch(tree)
             elif kind == "wrap":
                 self._wrap(tree)
+            elif kind == "reshape":
+                self._reshape(tree)
             elif kind == "replacement":
                 gp.mutNodeReplacement(tree, self._trees.pset)
             elif kind == "insert":
@@ -246,6 +250,19 @@ class GeneticProposer(AbstractProposer):
         new = self._trees.wrapped(old, tree.asked(place), shifts=place > 0)
         if new is not None:
             tree.put(place, new, self._trees.parts(new))
+
+    def _reshape(self, tree: Tree) -> None:
+        """Change the whole function where training hardly notices, if that makes a sentence."""
+        spec = self._trees.grammar.constants
+        if spec is None or spec.distribution == "choice":
+            return
+        made = reshape(tree.parts[0].expr, spec.digits)
+        limits = self._trees.grammar.limits
+        if made.size > limits.nodes or made.depth > limits.depth:
+            return
+        new = self._trees.from_expr(made)
+        if new is not None:
+            tree.put(0, new, new.parts)
 
     def _perturb(self, tree: Tree) -> None:
         """Scale literals, or draw them anew; one of them or all. Without any, grow a branch."""
