@@ -30,7 +30,9 @@ from symact.grammar import HOLES, Grammar, grammar_names
 from symact.lower import evaluate
 from symact.propose import AbstractProposer, Evolution, Proposal, Told, gp, random
 from symact.propose._evolution import DIVERSITIES, SELECTIONS
+from symact.propose._gp import VARIATION
 from symact.propose._population import survivors
+from symact.propose._reshape import reshape
 from symact.propose._trees import Tree, Trees, draw_constant
 
 NAMES = grammar_names()
@@ -206,6 +208,43 @@ def test_wrapping_scales_shifts_and_cuts_off():
     assert {expr.op for expr in wrapped} == {"add", "sub", "mul", "min", "max"}
 
 
+def reshaped(expr, count=200):
+    outer = global_random.getstate()
+    try:
+        global_random.seed(0)
+        return [reshape(expr, digits=2) for _ in range(count)]
+    finally:
+        global_random.setstate(outer)
+
+
+def test_reshaping_keeps_the_middle_or_the_slope_there():
+    near, far = np.linspace(-0.5, 0.5, 21), np.array([-60.0, 60.0])
+    expr = parse("silu(x - 0.3)")
+    kept_values = kept_slope = 0
+    for new in reshaped(expr):
+        assert not np.allclose(evaluate(new, far), evaluate(expr, far))
+        # What is bent is the same up to its knee; what is dilated has the same slope far out, where
+        # the function is a line, up to the rounding of two literals.
+        kept_values += np.allclose(evaluate(new, near), evaluate(expr, near))
+        rise = np.diff(evaluate(new, np.array([50.0, 60.0])))[0]
+        kept_slope += rise == pytest.approx(10.0, rel=0.12)
+    assert kept_values > 60
+    assert kept_slope > 60
+
+
+def test_reshaping_can_make_what_rises_fall_again():
+    ends = [evaluate(new, np.array([10.0, 60.0])) for new in reshaped(parse("silu(x)"))]
+    assert 10 < sum(last < first for first, last in ends) < 190
+
+
+def test_reshaping_can_be_switched_off():
+    for switch in (True, False):
+        evolution = Evolution(population=30, islands=1, reshape=switch)
+        proposer = gp(grammar("pointwise"), seed=0, evolution=evolution, seeds=())
+        origins = {p.origin for own in generations(proposer, 6, 50) for p in own}
+        assert ("reshape" in origins) is switch
+
+
 def test_literals_drawn_by_their_size_spread_over_it():
     custom = Grammar.parse(
         '[constants]\ndistribution = "log-uniform"\nparameters = [0.1, 10.0]\n[productions]\nmul=1'
@@ -255,7 +294,7 @@ def test_what_is_no_sentence_has_no_tree():
 def test_all_kinds_of_variation_happen():
     asked = generations(evolver(population=30), 12, 50)
     origins = {proposal.origin for proposals in asked for proposal in proposals}
-    kinds = {"crossover", "uniform", "constants", "wrap", "replacement", "insert", "shrink"}
+    kinds = {kind for kind in VARIATION if kind != "random"}
     assert origins == {"seed", "random"} | kinds
 
 

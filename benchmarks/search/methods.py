@@ -91,6 +91,7 @@ ABLATIONS = (
     Method("novelty", "novelty instead of age", evolution={"diversity": "novelty"}),
     Method("no-diversity", "neither age nor novelty", evolution={"diversity": "none"}),
     Method("no-archive", "no quality-diversity archive", evolution={"archive": False}),
+    Method("no-reshaping", "no changes of whole functions", evolution={"reshape": False}),
     Method("no-dedupe", "equal functions are trained again", plan={"dedupe": False}),
     Method("no-tuning", "constants are not tuned in training", plan={"tune": False}),
     Method("no-pruning", "branches are not pruned", plan={"prune": False}),

@@ -29,6 +29,8 @@ class Evolution:
             K. Stanley, Evol. Comput. 19, 2011); or ``"none"``.
         archive: Whether parents also come from a quality-diversity archive, which holds the best
             function of every behaviour (J.-B. Mouret and J. Clune, arXiv 1504.04909).
+        reshape: Whether a mutation changes whole functions where training hardly notices: wider,
+            bent beyond a knee, echoed further out.
     """
 
     population: int = 96
@@ -38,6 +40,7 @@ class Evolution:
     selection: str = "nsga2"
     diversity: str = "age"
     archive: bool = True
+    reshape: bool = True
 
     def __post_init__(self) -> None:
         for name, known in (("selection", SELECTIONS), ("diversity", DIVERSITIES)):

@@ -254,7 +254,7 @@ class GeneticProposer(AbstractProposer):
     def _reshape(self, tree: Tree) -> None:
         """Change the whole function where training hardly notices, if that makes a sentence."""
         spec = self._trees.grammar.constants
-        if spec is None or spec.distribution == "choice":
+        if not self._settings.reshape or spec is None or spec.distribution == "choice":
             return
         made = reshape(tree.parts[0].expr, spec.digits)
         limits = self._trees.grammar.limits

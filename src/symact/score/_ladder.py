@@ -75,7 +75,7 @@ class Plan:
     mini_draws: int = 8
     full_instances: int = 8
     full_draws: int = 3
-    full_share: float = 0.03
+    full_share: float = 0.06
     generation: int = 16
     pool: int = 48
     refine_share: float = 0.01
