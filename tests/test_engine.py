@@ -14,9 +14,11 @@ import torch
 import symact
 from symact.engine import Progress, resume, search
 from symact.errors import BudgetError, GrammarError, StoreError, SymactError, TaskError
+from symact.expr import show
 from symact.grammar import Grammar
 from symact.lower import evaluate
 from symact.propose import Evolution
+from symact.propose._gp import GeneticProposer
 from symact.protocol import ID_LIMIT
 from symact.result import load
 from symact.score import Plan
@@ -119,6 +121,28 @@ def test_progress_rises_to_the_end_and_counts_what_is_stored(tmp_path):
     trained = result.to_frame().dropna(subset="full_ood")
     assert reports[-1].best in set(trained["formula"])
     assert reports[-1].ratio > 0
+
+
+def test_what_is_refined_or_promoted_stays_on_its_island(tmp_path, monkeypatch):
+    told, tell = [], GeneticProposer.tell
+    monkeypatch.setattr(
+        GeneticProposer, "tell", lambda self, results: (told.append(results), tell(self, results))
+    )
+    run(tmp_path / "run", plan=BRIEF)
+    with closing(open_run(tmp_path / "run")) as store:
+        rows = {candidate.id: candidate for candidate in store.candidates()}
+        trained = [scored.candidate for scored in store.scores("full")]
+    tags = {row.formula: row.tag for row in rows.values()}
+    refined = [row for row in rows.values() if row.origin in REFINED]
+    assert refined
+    for row in refined:
+        assert row.tag == tags[row.parents[0]]
+    assert {row.tag != () for row in rows.values()} == {True, False}  # seeds belong everywhere
+    again = {show(t.expr): t.tag for t in told[-1]} | {show(t.expr): t.tag for t in told[-2]}
+    known = [rows[number] for number in trained if rows[number].formula in again]
+    assert known
+    for row in known:
+        assert again[row.formula] == row.tag
 
 
 def test_a_larger_budget_extends_a_finished_run(tmp_path):

@@ -256,6 +256,15 @@ def test_islands_ask_in_turn_and_what_has_no_island_comes_to_all_of_them():
         assert set(parents_of([p for p in asked if p.tag[0] == island])) == {"tanh(x)"}
 
 
+def test_what_is_told_again_in_a_shorter_form_is_the_same_individual():
+    evolution = Evolution(population=12, islands=1, archive=False)
+    proposer = gp(GRAMMAR, seed=0, evolution=evolution)
+    proposer.tell(
+        [scored("2*(1.5*tanh(x))", 1.0, tag=(0, 0)), scored("3*tanh(x)", 0.5, tag=(0, 0))]
+    )
+    assert set(parents_of(proposer.ask(40))) == {"3*tanh(x)"}
+
+
 def test_a_stored_individual_keeps_its_cases_as_measured_when_it_was_valued_anew():
     told = Told(parse("silu(x)"), (-1.0, -2.0, 16.0), error=-1.0, cases=(-1.5, -0.5))
     individual = Individual.of(told, 7)

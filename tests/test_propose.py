@@ -34,6 +34,7 @@ from symact.propose._gp import VARIATION
 from symact.propose._population import survivors
 from symact.propose._reshape import reshape
 from symact.propose._trees import Tree, Trees, draw_constant
+from symact.simplify import simplify
 
 NAMES = grammar_names()
 SEEDS = tuple(map(parse, ("relu(x)", "gelu(x)", "x*tanh(softplus(x))", "x + sin(x)**2")))
@@ -56,6 +57,11 @@ def evolver(
     """Genetic programming in one population."""
     evolution = Evolution(population=population, islands=1)
     return gp(grammar(name), seed=seed, evolution=evolution, seeds=seeds)
+
+
+def both_forms(expr: Expr) -> tuple[str, str]:
+    """What a parent that was told may be called: as it was proposed, or shorter."""
+    return show(expr), show(simplify(expr, seconds=0))
 
 
 def generations(proposer: AbstractProposer, count: int = 4, each: int = 25) -> list[list[Proposal]]:
@@ -220,14 +226,15 @@ def reshaped(expr, count=200):
 def test_reshaping_keeps_the_middle_or_the_slope_there():
     near, far = np.linspace(-0.5, 0.5, 21), np.array([-60.0, 60.0])
     expr = parse("silu(x - 0.3)")
-    kept_values = kept_slope = 0
+    changed = kept_values = kept_slope = 0
     for new in reshaped(expr):
-        assert not np.allclose(evaluate(new, far), evaluate(expr, far))
+        changed += not np.allclose(evaluate(new, far), evaluate(expr, far))
         # What is bent is the same up to its knee; what is dilated has the same slope far out, where
         # the function is a line, up to the rounding of two literals.
         kept_values += np.allclose(evaluate(new, near), evaluate(expr, near))
         rise = np.diff(evaluate(new, np.array([50.0, 60.0])))[0]
         kept_slope += rise == pytest.approx(10.0, rel=0.12)
+    assert changed > 180  # a width may be rounded to 1
     assert kept_values > 60
     assert kept_slope > 60
 
@@ -309,7 +316,8 @@ def test_parents_are_candidates_that_were_told():
                 proposal.origin, 1
             )
         proposer.tell([Told(p.expr, verdict(p.expr)) for p in proposals])
-        told |= {show(p.expr) for p in proposals if verdict(p.expr) is not None}
+        passed = [p.expr for p in proposals if verdict(p.expr) is not None]
+        told |= {form for expr in passed for form in both_forms(expr)}
 
 
 @pytest.mark.parametrize("each", [1, 3, 30])
@@ -360,7 +368,7 @@ def test_what_was_rejected_does_not_enter_a_population_that_others_are_in():
     scores = [*REJECTED, *[(float(i), 0.0, 1.0) for i in range(3)]]
     told = [Told(p.expr, scores[i % len(scores)]) for i, p in enumerate(proposals)]
     proposer.tell(told)
-    accepted = {show(t.expr) for t in told if t.objectives not in REJECTED}
+    accepted = {form for t in told if t.objectives not in REJECTED for form in both_forms(t.expr)}
     parents = {parent for p in proposer.ask(200) for parent in p.parents}
     assert parents
     assert parents <= accepted

@@ -10,6 +10,7 @@ import pytest
 
 from symact.errors import StoreError
 from symact.store import (
+    SCHEMA_VERSION,
     Candidate,
     Scored,
     as_stored,
@@ -239,10 +240,22 @@ def test_the_database_of_another_program_is_left_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_run_of_an_earlier_schema_is_brought_up_to_this_one(tmp_path):
+    with closing(create(tmp_path)) as store, store.transaction():
+        store.add_candidates([candidate(1)])
+    with closing(sqlite3.connect(tmp_path / "run.db")) as earlier, earlier:
+        earlier.execute("ALTER TABLE candidates DROP COLUMN tag")
+        earlier.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+    for _ in range(2):
+        with closing(open_run(tmp_path)) as store:
+            assert store.candidates() == [candidate(1)]
+            assert store.get("schema") == SCHEMA_VERSION
+
+
 def test_a_run_of_another_schema_is_refused(store):
     with store.transaction():
         store.put("schema", 99)
-    with pytest.raises(StoreError, match="schema 99, this symact reads 1"):
+    with pytest.raises(StoreError, match="schema 99, this symact reads 2"):
         open_run(store.path)
 
 

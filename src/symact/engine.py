@@ -264,6 +264,7 @@ class _Opened:
             outcome=self.outcome,
             flops=self.flops,
             nodes=self.nodes,
+            tag=self.proposal.tag,
         )
 
 
@@ -399,6 +400,7 @@ class _Search:
         self.seen = {c.fingerprint for c in known if c.outcome == Outcome.PASSED}
         self.formulas = {c.id: c.formula for c in known}
         self.flops = {c.id: c.flops for c in known}
+        self.tags = {c.id: c.tag for c in known}
         born = {c.id: c.generation for c in known}
         # The first screening on a machine compiles; that time belongs to no budget.
         screen(zoo.find(REFERENCE).expr)
@@ -547,6 +549,7 @@ class _Search:
         self.next_id += 1
         self.formulas[candidate.id] = candidate.formula
         self.flops[candidate.id] = candidate.flops
+        self.tags[candidate.id] = candidate.tag
         return candidate
 
     @contextmanager
@@ -692,12 +695,10 @@ class _Search:
         proposals: list[Proposal] = []
         for number in chosen:
             expr = parse(self.formulas[number])
-            proposals += variants(
-                expr,
-                self.ladder.start_tuning(expr).result() if self.plan.tune else None,
-                self.grammar,
-                prune=self.plan.prune,
-            )
+            tuned = self.ladder.start_tuning(expr).result() if self.plan.tune else None
+            made = variants(expr, tuned, self.grammar, prune=self.plan.prune)
+            # They belong where the candidate does.
+            proposals += [replace(proposal, tag=self.tags[number]) for proposal in made]
         opened = self._admitted(self._screen(proposals, room))
         trained = self._train(opened, self.generation)
         candidates = [self._number(one) for one in opened]
@@ -750,7 +751,7 @@ class _Search:
         judged: Sequence[int],
     ) -> None:
         told = [
-            self._told(one.proposal.expr, candidate, tag=one.proposal.tag)
+            self._told(one.proposal.expr, candidate)
             for one, candidate in zip(opened, candidates, strict=True)
         ]
         told += [self._told(parse(c.formula), c) for c in extra]
@@ -763,15 +764,10 @@ class _Search:
         ]
         self.proposer.tell(told)
 
-    def _told(
-        self,
-        expr: Expr,
-        candidate: Candidate | None,
-        number: int = 0,
-        tag: tuple[int, ...] = (),
-    ) -> Told:
+    def _told(self, expr: Expr, candidate: Candidate | None, number: int = 0) -> Told:
         outcome = candidate.outcome if candidate is not None else Outcome.PASSED.value
         number = candidate.id if candidate is not None else number
+        tag = self.tags[number]
         score = self.mini.get(number) or self.full.get(number)
         if score is None:
             return Told(expr, None, outcome, tag=tag)

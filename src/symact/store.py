@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from symact.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: What makes the next schema of an earlier one; nothing of a run is lost.
+_MIGRATIONS = {1: "ALTER TABLE candidates ADD COLUMN tag TEXT NOT NULL DEFAULT '[]'"}
 
 #: How every SQLite database begins; anything else is not opened, so that it stays as it is.
 _MAGIC = b"SQLite format 3\0"
@@ -36,7 +38,8 @@ CREATE TABLE candidates (
     generation INTEGER NOT NULL,
     outcome TEXT NOT NULL,
     flops INTEGER NOT NULL,
-    nodes INTEGER NOT NULL
+    nodes INTEGER NOT NULL,
+    tag TEXT NOT NULL
 );
 CREATE INDEX candidates_fingerprint ON candidates (fingerprint);
 CREATE TABLE scores (
@@ -62,7 +65,10 @@ CREATE TABLE judged (
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One proposal as it is stored; ``id`` counts from 1 in the order of proposal."""
+    """One proposal as it is stored.
+
+    ``id`` counts from 1 in the order of proposal; ``tag`` is what its proposer is reminded of.
+    """
 
     id: int
     formula: str
@@ -73,6 +79,7 @@ class Candidate:
     outcome: str
     flops: int
     nodes: int
+    tag: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -144,10 +151,11 @@ class Store:
                 c.outcome,
                 c.flops,
                 c.nodes,
+                json.dumps(c.tag),
             )
             for c in candidates
         )
-        self._db.executemany("INSERT INTO candidates VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        self._db.executemany("INSERT INTO candidates VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
 
     def add_scores(self, scores: Iterable[Scored], protocol: str) -> None:
         rows = ((s.candidate, s.rung, s.ood, s.id_error, _pack(s.errors), protocol) for s in scores)
@@ -160,8 +168,19 @@ class Store:
         """Return every proposal in order."""
         rows = self._db.execute("SELECT * FROM candidates ORDER BY id")
         return [
-            Candidate(r[0], r[1], r[2], r[3], tuple(json.loads(r[4])), r[5], r[6], r[7], r[8])
-            for r in rows
+            Candidate(
+                id=row[0],
+                formula=row[1],
+                fingerprint=row[2],
+                origin=row[3],
+                parents=tuple(json.loads(row[4])),
+                generation=row[5],
+                outcome=row[6],
+                flops=row[7],
+                nodes=row[8],
+                tag=tuple(json.loads(row[9])),
+            )
+            for row in rows
         ]
 
     def scores(self, rung: str) -> list[Scored]:
@@ -358,11 +377,25 @@ def _open(file: Path, folder: Path) -> Store:
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as reader:
             version = Store(reader, folder).get("schema")
-        if version != SCHEMA_VERSION:
+        if version not in (SCHEMA_VERSION, *_MIGRATIONS):
             raise StoreError(f"{file}: schema {version}, this symact reads {SCHEMA_VERSION}")
-        return Store(_connect(file), folder)
+        store = Store(_connect(file), folder)
+        _migrate(store)
+        return store
     except sqlite3.Error as error:
         raise StoreError(f"{file}: not a readable run: {error}") from None
+
+
+def _migrate(store: Store) -> None:
+    """Bring an earlier schema up to this one; of several that try at once one does it."""
+    if store.get("schema") == SCHEMA_VERSION:
+        return
+    with store.transaction():
+        version = store.get("schema")
+        while version in _MIGRATIONS:
+            store._db.execute(_MIGRATIONS[version])
+            version += 1
+        store.put("schema", version)
 
 
 def _connect(file: Path) -> sqlite3.Connection:

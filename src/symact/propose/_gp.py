@@ -31,6 +31,7 @@ from symact.propose._evolution import Evolution
 from symact.propose._population import ERROR, PARENTS, Individual, select
 from symact.propose._reshape import reshape
 from symact.propose._trees import Tree, Trees, rounded
+from symact.simplify import simplify
 
 #: What makes a child, with its share; crossover is followed by a mutation a third of the time.
 VARIATION = {
@@ -287,11 +288,12 @@ class GeneticProposer(AbstractProposer):
             for told in results:
                 if told.objectives is None or not all(map(math.isfinite, told.objectives)):
                     continue
-                if not told.tag and self._trees.grammar.derive(told.expr) is None:
+                own = self._sentence(told.expr)
+                if own is None:
                     continue
-                # Without a tag it is a seed, or from outside, such as a refined constant.
+                # Without a tag it is a seed, or from outside.
                 home, born = told.tag or (EVERYWHERE, self._told)
-                individual = Individual.of(told, born)
+                individual = Individual.of(replace(told, expr=own), born)
                 for place, island in enumerate(arrived):
                     if home in (place, EVERYWHERE):
                         island.append(individual)
@@ -302,6 +304,15 @@ class GeneticProposer(AbstractProposer):
             every = self._settings.migration_every
             if before // every != self._told // every:
                 self._migrate()
+
+    def _sentence(self, expr: Expr) -> Expr | None:
+        """Return an expression as short as it can be had at once, None if it is no sentence.
+
+        What is known by its short form, such as what was trained, is thus the same individual.
+        """
+        derive = self._trees.grammar.derive
+        short = simplify(expr, seconds=0)
+        return next((own for own in (short, expr) if derive(own) is not None), None)
 
     def _settle(self, place: int, new: Sequence[Individual]) -> None:
         """Let some individuals compete for the places of an island."""

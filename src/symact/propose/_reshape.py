@@ -11,22 +11,23 @@ import random
 
 from symact.expr import Expr, const, parse, substitute
 
-#: ``f`` is the function, ``g`` the function of another argument.
-_FORMS = {
-    # As wide again, and as steep as before.
-    "dilated": ("b*g", "a*x"),
+#: Outer function and argument: ``f`` is the function, ``g`` the function of the argument.
+_FORMS = (
+    # Wider or narrower, as steep as before; twice, since the best width is met in small steps.
+    ("b*g", "a*x"),
+    ("b*g", "a*x"),
     # Another slope beyond a knee, on the right or on the left.
-    "bent right": ("f + c*relu(x - d)", "x"),
-    "bent left": ("f + c*relu(-d - x)", "x"),
+    ("f + c*relu(x - d)", "x"),
+    ("f + c*relu(-d - x)", "x"),
     # The function again, further out: what rises falls again, or rises twice.
-    "echoed": ("f + c*g", "x - d"),
-}
-_PARSED = {
-    name: (parse(outer, ("f", "g", "x", "a", "b", "c", "d")), parse(inner, ("x", "a", "d")))
-    for name, (outer, inner) in _FORMS.items()
-}
+    ("f + c*g", "x - d"),
+)
+_PARSED = tuple(
+    (parse(outer, ("f", "g", "x", "a", "b", "c", "d")), parse(inner, ("x", "a", "d")))
+    for outer, inner in _FORMS
+)
 #: How far a width (a) and a slope (c) are from 1, as standard deviations of the logarithm.
-_STEP = 0.5
+_WIDTH_STEPS, _SLOPE_STEP = (0.1, 0.3, 0.6), 0.5
 #: Where knees and echoes are (d): beyond most pre-activations of the training range.
 _NEAREST, _FARTHEST = 2.0, 10.0
 
@@ -38,9 +39,9 @@ def reshape(expr: Expr, digits: int) -> Expr:
         expr: The function.
         digits: To which literals are rounded.
     """
-    outer, inner = _PARSED[random.choice(tuple(_PARSED))]
-    a = math.exp(random.gauss(0.0, _STEP))
-    c = math.exp(random.gauss(0.0, _STEP)) * random.choice((-1, 1))
+    outer, inner = random.choice(_PARSED)
+    a = math.exp(random.gauss(0.0, random.choice(_WIDTH_STEPS)))
+    c = math.exp(random.gauss(0.0, _SLOPE_STEP)) * random.choice((-1, 1))
     d = math.exp(random.uniform(math.log(_NEAREST), math.log(_FARTHEST)))
     values = {"a": a, "b": 1 / a, "c": c, "d": d}
     literals = {name: const(float(f"{v:.{digits - 1}e}")) for name, v in values.items()}
