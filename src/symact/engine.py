@@ -6,13 +6,10 @@ and stored in one transaction together with the state after it.
 
 from __future__ import annotations
 
-import functools
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import stats, zoo
-from symact.behaviour import kind
+from symact.anchors import bases
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
 from symact.expr import Expr, parse, show
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
+from symact.promotion import Queue
 from symact.propose import (
     REFUSED,
     AbstractProposer,
@@ -37,7 +35,7 @@ from symact.propose import (
     adapt,
     make,
 )
-from symact.protocol import ANCHORS, CLIP, LADDER, REFERENCE, VERSION
+from symact.protocol import LADDER, REFERENCE, VERSION
 from symact.refine import variants
 from symact.result import Result, config_of, merit, non_dominated, result_of
 from symact.score import (
@@ -57,10 +55,8 @@ from symact.store import (
     Store,
     as_stored,
     create,
-    from_text,
     in_memory,
     open_run,
-    to_text,
 )
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
@@ -70,8 +66,6 @@ SIMPLIFY_SECONDS = 1.0
 
 #: After so many generations in a row without a new candidate a search ends.
 BARREN_GENERATIONS = 20
-#: So many of the best of a rung are looked at anew, beside their forecasts, to choose from.
-SHORTLIST = 128
 #: Candidates that are fully trained on every draw at the end, for each finalist.
 SEMIFINALISTS = 2
 #: Share of a generation that is trained whatever was forecast of it.
@@ -287,78 +281,6 @@ class _Generation:
         return _Generation(self.opened[: places[room]], lambda: self.trained()[:room])
 
 
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """What the scores of a rung are measured from, whatever draw they come from.
-
-    Attributes:
-        families: The family of each instance.
-        anchors: For each draw the geometric mean of the anchors' errors, [instance, 1, 4].
-        offset: OOD and ID error of the reference above the anchors, in log10, mean over draws.
-        reference: OOD and ID error of the reference, in log10, mean over draws.
-    """
-
-    families: tuple[str, ...]
-    anchors: tuple[NDArray[np.float64], ...]
-    offset: tuple[float, float]
-    reference: list[float]
-
-    def above(
-        self, errors: NDArray[np.float64], draw: int
-    ) -> tuple[tuple[float, float], tuple[float, ...]]:
-        """Return OOD and ID error above the reference's, and each family's above the anchors'."""
-        both, cases = _above(errors, self.anchors[draw % len(self.anchors)], self.families)
-        return (both[0] - self.offset[0], both[1] - self.offset[1]), cases
-
-
-def _above(
-    errors: NDArray[np.float64], anchor: NDArray[np.float64], families: Sequence[str]
-) -> tuple[tuple[float, float], tuple[float, ...]]:
-    own = stats.score(errors, families, reference=anchor, clip=CLIP)
-    base = stats.score(anchor, families)
-    cases = tuple(own.families[name] - base.families[name] for name in own.families)
-    return (own.ood - base.ood, own.id_error - base.id_error), cases
-
-
-def _bases(store: Store, ladder: Ladder) -> dict[str, _Base]:
-    """Train the anchors on every draw of both rungs, unless that is stored."""
-    exprs = [zoo.find(name).expr for name in ANCHORS]
-    plan = ladder.plan
-    known = store.get("anchors")
-    if known is None:
-        minis = [ladder.start_mini(exprs, draw) for draw in range(plan.mini_draws)]
-        fulls = [ladder.start_full(exprs, draw) for draw in range(plan.full_draws)]
-        known = {
-            rung: [[to_text(errors) for errors in wait()] for wait in waiting]
-            for rung, waiting in (("mini", minis), ("full", fulls))
-        }
-        with store.transaction():
-            store.put("anchors", known)
-    families = {"mini": ladder.mini_families, "full": ladder.full_families}
-    place = ANCHORS.index(REFERENCE)
-    return {
-        rung: _base([[from_text(text) for text in draw] for draw in draws], families[rung], place)
-        for rung, draws in known.items()
-    }
-
-
-def _base(
-    draws: Sequence[Sequence[NDArray[np.float64]]], families: tuple[str, ...], place: int
-) -> _Base:
-    """Return the base of errors [draw][anchor]; the reference is the anchor in a place."""
-    anchors = tuple(10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in draws)
-    above = [
-        _above(own[place], anchor, families)[0] for own, anchor in zip(draws, anchors, strict=True)
-    ]
-    scores = [stats.score(own[place], families) for own in draws]
-    reference = [
-        float(np.mean([s.ood for s in scores])),
-        float(np.mean([s.id_error for s in scores])),
-    ]
-    offset = (float(np.mean([a[0] for a in above])), float(np.mean([a[1] for a in above])))
-    return _Base(families, anchors, offset, reference)
-
-
 class _Search:
     """The state of a search between two generations.
 
@@ -386,8 +308,6 @@ class _Search:
         self.seconds: float = state["seconds"]
         self.judged: int = state["judged"]
         self.barren: int = state.get("barren", 0)
-        #: Parts of a promotion and of a refinement that earlier generations have earned.
-        self.due: dict[str, float] = state.get("due", {"full": 0.0, "refine": 0.0})
         self.refined: set[int] = set(state.get("refined", ()))
         #: What became of proposals that are not stored one by one, since a forecast chose others.
         self.passed_over: dict[str, int] = state.get("passed_over", {})
@@ -404,7 +324,7 @@ class _Search:
         born = {c.id: c.generation for c in known}
         # The first screening on a machine compiles; that time belongs to no budget.
         screen(zoo.find(REFERENCE).expr)
-        self._bases = _bases(store, ladder)
+        self._bases = bases(store, ladder)
         self.references = {rung: base.reference for rung, base in self._bases.items()}
         if store.get("references") is None:
             with store.transaction():
@@ -412,11 +332,11 @@ class _Search:
         self.mini: dict[int, tuple[float, float]] = {}
         self.full: dict[int, tuple[float, float]] = {}
         self.cases: dict[int, tuple[float, ...]] = {}
-        #: What was mini-trained and neither promoted nor refined yet, the best first.
-        self.queues: dict[str, list[tuple[float, int]]] = {"full": [], "refine": []}
-        #: Of what was chosen from them, how many and of which behaviour.
-        self.turns: dict[str, int] = {"full": 0, "refine": 0}
-        self.kinds: dict[str, Counter[str]] = {"full": Counter(), "refine": Counter()}
+        #: What was mini-trained and neither promoted nor refined yet.
+        due = state.get("due", {})
+        self.queues = {
+            part: Queue(self.formulas, due.get(part, 0.0)) for part in ("full", "refine")
+        }
         self.forecast = Forecast()
         for rung in ("mini", "full"):
             for scored in store.scores(rung):
@@ -424,11 +344,8 @@ class _Search:
                 self._record(rung, [scored.candidate], [scored.errors], [draw])
         if any(state.get("forecast", ())):
             self.forecast.fit(tuple(state["forecast"]))
-        for part, done in (("full", self.full), ("refine", self.refined)):
-            self.queues[part] = [item for item in self.queues[part] if item[1] not in done]
-            heapify(self.queues[part])
-            self.turns[part] = len(done)
-            self.kinds[part].update(self._kind(number) for number in done)
+        self.queues["full"].leave_out(self.full)
+        self.queues["refine"].leave_out(self.refined)
         self.under_way: _Generation | None = None
         if state.get("under_way"):
             opened = [_Opened.load(one) for one in state["under_way"]]
@@ -526,7 +443,9 @@ class _Search:
             with self._timed("refine", 0):
                 extra, refined = self._refine(len(passed), room)
             scores += refined
-            promoted, simplified = self._promote(len(passed) + len(refined))
+            promoted, simplified = self._promote(
+                self.plan.full_share * (len(passed) + len(refined))
+            )
             scores += promoted
         with self._timed("propose", 0):
             self._tell(current.opened, candidates, extra, [s.candidate for s in scores])
@@ -567,7 +486,7 @@ class _Search:
             "judged": self.judged,
             "barren": self.barren,
             "exhausted": self.exhausted,
-            "due": self.due,
+            "due": {part: queue.due for part, queue in self.queues.items()},
             "refined": sorted(self.refined),
             "forecast": self.forecast.fitted,
             "passed_over": self.passed_over,
@@ -631,7 +550,7 @@ class _Search:
             self.mini[number] = score
             self.forecast.add(number, parse(self.formulas[number]), above)
             for queue in self.queues.values():
-                heappush(queue, (self._merit("mini", number), number))
+                queue.add(number, self._merit("mini", number))
         return found
 
     def _estimate(self, exprs: Sequence[Expr]) -> list[tuple[float, float, float]]:
@@ -647,41 +566,10 @@ class _Search:
         score = self.mini[number] if rung == "mini" else self.full[number]
         return merit(score, self.references[rung])
 
-    def _best_waiting(self, part: str, share: float, count: int) -> list[int]:
-        """Take the best of a queue, as many as a share of some new candidates has earned."""
-        self.due[part] += share * count
-        queue = self.queues[part]
-        whole = min(int(self.due[part]), len(queue))
-        self.due[part] -= whole
-        if not whole:
-            return []
-        waiting = [heappop(queue) for _ in range(min(len(queue), SHORTLIST))]
-        if self.forecast.is_ready:
-            # What was measured has luck in it, what is forecast has none: both count alike.
-            forecast = self._forecast_merits([number for _, number in waiting])
-            means = [(m + f, n) for (m, n), f in zip(waiting, forecast, strict=True)]
-            waiting = [waiting[place] for place in np.argsort([m for m, _ in means], kind="stable")]
-        chosen: list[int] = []
-        for _ in range(whole):
-            self.turns[part] += 1
-            kinds = self.kinds[part]
-            # Every other one is the best of a kind that was chosen least: what mini-training
-            # says too much or too little of, full training has to see to correct it.
-            place = (
-                min(range(len(waiting)), key=lambda p: kinds[self._kind(waiting[p][1])])
-                if self.turns[part] % 2 == 0
-                else 0
-            )
-            number = waiting.pop(place)[1]
-            kinds[self._kind(number)] += 1
-            chosen.append(number)
-        for item in waiting:
-            heappush(queue, item)
-        return chosen
-
-    def _kind(self, number: int) -> str:
-        """Return how a candidate behaves, as a key."""
-        return behaviour_key(self.formulas[number])
+    def _take(self, part: str, earned: float) -> list[int]:
+        """Take the best of those that wait for a part of the work."""
+        forecasts = self._forecast_merits if self.forecast.is_ready else None
+        return self.queues[part].take(earned, forecasts)
 
     def _forecast_merits(self, numbers: Sequence[int]) -> NDArray[np.float64]:
         """Return merits above the reference's, in log10."""
@@ -690,7 +578,7 @@ class _Search:
 
     def _refine(self, count: int, room: int | None) -> tuple[list[Candidate], list[Scored]]:
         """Mini-train variants of the best that were not refined yet: tuned, rounded, pruned."""
-        chosen = self._best_waiting("refine", self.plan.refine_share, count)
+        chosen = self._take("refine", self.plan.refine_share * count)
         self.refined.update(chosen)
         proposals: list[Proposal] = []
         for number in chosen:
@@ -707,9 +595,9 @@ class _Search:
         scores = self._record("mini", passed, trained.trained(), draws)
         return candidates, scores
 
-    def _promote(self, count: int) -> tuple[list[Scored], dict[int, str]]:
-        """Fully train the best candidates so far that are not yet, a share of this generation."""
-        ids = self._best_waiting("full", self.plan.full_share, count)
+    def _promote(self, earned: float) -> tuple[list[Scored], dict[int, str]]:
+        """Fully train the best candidates so far that are not yet, as many as are due."""
+        ids = self._take("full", earned)
         waiting = [self.ladder.start_full([parse(self.formulas[i])], i) for i in ids]
         simplified = self._simplify(ids)
         with self._timed("full", len(ids)):
@@ -721,8 +609,7 @@ class _Search:
         missing = min(self.plan.finalists, len(self.mini)) - len(self.full)
         if not self.plan.ladder or missing <= 0:
             return
-        self.due["full"] = float(missing)
-        scores, simplified = self._promote(0)
+        scores, simplified = self._promote(missing - self.queues["full"].due)
         with self.store.transaction():
             self.store.add_scores(scores, VERSION)
             self.store.add_simplified(simplified)
@@ -970,12 +857,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "unknown"
     return found
-
-
-@functools.lru_cache(maxsize=65536)
-def behaviour_key(formula: str) -> str:
-    """Return :func:`symact.behaviour.kind`, remembered."""
-    return kind(parse(formula))
 
 
 def _write_config(store: Store, config: dict[str, Any]) -> None:

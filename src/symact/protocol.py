@@ -153,8 +153,8 @@ COMPARED = (
 )
 
 #: On the rungs of a search, where all train at one rate, the limit is lower: the reference gains
-#: more than others from a rate of its own. Over twelve functions the ratio of ID errors rose by 1.22
-#: from full training to the judgement of finalists (docs/search.md).
+#: more than others from a rate of its own. Over twelve functions the ratio of ID errors rose by
+#: 1.22 from full training to the judgement of finalists (docs/search.md).
 RUNG_ID_LIMIT = 0.8
 #: A found function may have at most this multiple of the reference's ID error to be called best.
 ID_LIMIT = 1.0
