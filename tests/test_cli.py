@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import signal
@@ -13,6 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from symact import cli
 
 SYMACT = [sys.executable, "-m", "symact.cli"]
 
@@ -26,6 +30,22 @@ def symact(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedP
         cwd=cwd,
         timeout=180,
     )
+
+
+def called(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Do the same in this process: a new one takes seconds to load what it needs."""
+    out, err = io.StringIO(), io.StringIO()
+    interrupt = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["symact", *map(str, arguments)])
+        patch.chdir(cwd or Path.cwd())
+        streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+        try:
+            with streams[0], streams[1], pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGINT, interrupt)
+    return subprocess.CompletedProcess(arguments, ended.value.code, out.getvalue(), err.getvalue())
 
 
 def strict_json(text: str) -> dict:
@@ -202,7 +222,7 @@ def test_bad_input_is_one_line_with_status_2_and_makes_nothing(arguments, messag
     (tmp_path / "garbage").mkdir()
     (tmp_path / "garbage" / "run.db").write_bytes(b"no database" * 100)
     before = contents(tmp_path)
-    assert_refused(symact(*arguments, cwd=tmp_path), message)
+    assert_refused(called(*arguments, cwd=tmp_path), message)
     assert contents(tmp_path) == before
 
 
@@ -220,19 +240,19 @@ def test_unknown_functions_in_a_comparison_are_refused(run):
 def test_zoo_grammar_and_doctor_answer(tmp_path):
     listed = symact("zoo").stdout
     assert listed.count("\n") > 100
-    assert "0.1*sin(x)" in symact("zoo", "GELUSine").stdout
-    assert len(strict_json('{"all":' + symact("zoo", "--json").stdout + "}")["all"]) > 100
-    names = symact("grammar", "list").stdout
+    assert "0.1*sin(x)" in called("zoo", "GELUSine").stdout
+    assert len(strict_json('{"all":' + called("zoo", "--json").stdout + "}")["all"]) > 100
+    names = called("grammar", "list").stdout
     assert all(n in names for n in ("pointwise", "swish", "periodic", "rational", "batch", "full"))
-    assert "some sentences" in symact("grammar", "check", "swish").stdout
+    assert "some sentences" in called("grammar", "check", "swish").stdout
     (tmp_path / "mine.toml").write_text("[productions]\nmul = 1\ntanh = 1\n")
-    checked = symact("grammar", "check", "mine.toml", cwd=tmp_path)
+    checked = called("grammar", "check", "mine.toml", cwd=tmp_path)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.startswith("mine: ")
-    gate = strict_json(symact("doctor", "--task", "polynomial", "--json").stdout)
+    gate = strict_json(called("doctor", "--task", "polynomial", "--json").stdout)
     assert {"entries", "warnings"} <= set(gate)
     assert not gate["warnings"]
-    examined = symact("doctor", "--task", "harmonic").stdout
+    examined = called("doctor", "--task", "harmonic").stdout
     assert "warning: constant has the lowest OOD error" in examined
     assert all(n in examined for n in ("ReLU", "GELU", "SiLU", "tanh", "identity", "GELUSine"))
     assert "Usage" in symact("--help").stdout
@@ -280,24 +300,24 @@ def searches_within(seconds: float, process: subprocess.Popen[bytes], log: Path)
 
 def test_enumerate_counts_lists_and_finds():
     arguments = ("enumerate", "swish", "--depth", 2, "--find", "x*sigmoid(x)", "--find", "GELUSine")
-    text = symact(*arguments, "--first", 3)
+    text = called(*arguments, "--first", 3)
     assert text.returncode == 0, text.stderr
     assert "17,587 distinct functions; these are all sentences" in text.stdout
     assert "x*sigmoid(x): 4 nodes; place 15 among the distinct functions" in text.stdout
     assert "GELUSine: no sentence" in text.stdout
-    shown = strict_json(symact(*arguments, "--first", 3, "--json").stdout)
+    shown = strict_json(called(*arguments, "--first", 3, "--json").stdout)
     assert [row["formula"] for row in shown["sentences"]] == ["x*x", "x + x", "x - x"]
     assert shown["exhausted"]
     assert [row["place"] for row in shown["found"]] == [15, None]
-    cut = symact("enumerate", "pointwise", "--limit", 500, "--find", "GELUSine", "--up-to-scale")
+    cut = called("enumerate", "pointwise", "--limit", 500, "--find", "GELUSine", "--up-to-scale")
     assert "up to 3 nodes they are complete" in cut.stdout
     assert "as written it is sentence 4,461,719" in cut.stdout
     assert "up to sign and scale" in cut.stdout
 
 
 def test_correct_derives_crrelu_from_relu():
-    text = symact("correct", "ReLU").stdout
+    text = called("correct", "ReLU").stdout
     assert "relu(x) + 0.01*x*exp(-0.5*x**2)" in text
-    shown = strict_json(symact("correct", "GELU", "--json").stdout)
+    shown = strict_json(called("correct", "GELU", "--json").stdout)
     assert shown["form"] == "held"
     assert shown["corrected_entropy"] > shown["entropy"]
