@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -26,11 +29,28 @@ def plain_gp(monkeypatch):
     sys.modules.pop("plain_gp", None)
 
 
-def call(folder: Path, *words: str, fails: bool = False) -> str:
+def call(folder: Path, *words: str) -> str:
+    """Run a step in a process of its own, as people do."""
     command = [sys.executable, str(SCRIPTS), *words, "--results", str(folder / "results")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert (done.returncode != 0) == fails, done.stderr
-    return done.stderr if fails else done.stdout
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def step(folder: Path, *words: str, fails: bool = False) -> str:
+    """Run a step in this process, which has loaded what it needs."""
+    out, message, loaded = io.StringIO(), "", set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(sys, "argv", [str(SCRIPTS), *words, "--results", str(folder / "results")])
+        patch.chdir(folder)
+        try:
+            runpy.run_path(str(SCRIPTS), run_name="__main__")
+        except SystemExit as ended:
+            message = str(ended.code)
+    for name in {file.stem for file in SCRIPTS.glob("*.py")} & (set(sys.modules) - loaded):
+        del sys.modules[name]
+    assert bool(message) == fails, message
+    return message if fails else out.getvalue()
 
 
 def test_runs_are_made_judged_and_reported_once(tmp_path):
@@ -46,14 +66,14 @@ def test_runs_are_made_judged_and_reported_once(tmp_path):
     ratios = [step["ratio"] for step in own["incumbents"]]
     assert ratios == sorted(ratios, reverse=True)
     again = ("run", "--quick", "--methods", "plain-gp", "--seeds", "1", "--budget")
-    assert call(tmp_path, *again, "8") == ""
-    assert "its budget is 8, asked is 9" in call(tmp_path, *again, "9", fails=True)
+    assert step(tmp_path, *again, "8") == ""
+    assert "its budget is 8, asked is 9" in step(tmp_path, *again, "9", fails=True)
     assert record.read_text() == kept
 
-    said = call(tmp_path, "judge", "--quick", "--part", "curves", "--methods", "plain-gp")
+    said = step(tmp_path, "judge", "--quick", "--part", "curves", "--methods", "plain-gp")
     assert own["incumbents"][-1]["formula"] in said
-    assert call(tmp_path, "judge", "--quick", "--part", "curves", "--methods", "plain-gp") == ""
-    call(tmp_path, "report")
+    assert step(tmp_path, "judge", "--quick", "--part", "curves", "--methods", "plain-gp") == ""
+    step(tmp_path, "report")
     report = (tmp_path / "results" / "report.md").read_text()
     assert own["best"]["formula"] in report
     assert "| plain-gp 1 | 8 |" in report
