@@ -31,7 +31,7 @@ def measure(bench: Bench) -> None:
         "found, compiled": to_torch(expr, compile=True),
         "gelu as a formula, compiled": to_torch(parse("gelu(x)"), compile=True),
     }
-    sizes = (20, 22) if bench.quick else (20, 22, 24, LARGEST)
+    sizes = (18, 20) if bench.quick else (20, 22, 24, LARGEST)
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     ratios: dict[tuple[str, str, int], dict[str, float]] = {}
     for device in devices:

@@ -23,7 +23,7 @@ from symact.propose._population import survivors
 
 
 def measure(bench: Bench) -> None:
-    count = 2_000 if bench.quick else 10_000
+    count = 500 if bench.quick else 10_000
     turns = 4 if bench.quick else 7
     plain = Evolution(population=count, islands=1, diversity="none", archive=False)
     asked, told, proposer = _generations(plain, count, turns)
