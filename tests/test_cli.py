@@ -92,8 +92,8 @@ def test_a_search_prints_plain_lines_when_piped_and_leaves_a_run(run):
 
 def test_show_prints_the_front_for_people_and_for_programs(run):
     folder, _ = run
-    assert "Pareto front" in symact("show", folder).stdout
-    shown = strict_json(symact("show", folder, "--json").stdout)
+    assert "Pareto front" in called("show", folder).stdout
+    shown = strict_json(called("show", folder, "--json").stdout)
     assert {"protocol", "seed", "counts", "rung_spearman", "front"} <= set(shown)
     assert set(shown["counts"]) == {"seen", "screened", "mini", "full"}
     assert shown["counts"]["mini"] == 25
@@ -132,10 +132,10 @@ def test_compare_judges_writes_a_report_and_remembers(run):
     assert "x*tanh(x)" in page
 
     before = judged_rows(folder)
-    again = symact(*arguments)
+    again = called(*arguments)
     assert strict_json(again.stdout) == compared
     assert judged_rows(folder) == before > 0
-    more = symact("compare", folder, "GELU", "ReLU", "tanh", *small)
+    more = called("compare", folder, "GELU", "ReLU", "tanh", *small)
     assert "training" in more.stderr
     assert more.stderr.count("training") == 1  # one new function, one training
     assert judged_rows(folder) == before + 2
@@ -149,7 +149,7 @@ def judged_rows(folder: Path) -> int:
 def test_resuming_a_finished_run_changes_nothing(run):
     folder, _ = run
     before = dump(folder)
-    done = symact("resume", folder, "--no-compare")
+    done = called("resume", folder, "--no-compare")
     assert done.returncode == 0, done.stderr
     assert dump(folder) == before
 
@@ -233,8 +233,8 @@ def contents(folder: Path) -> dict[Path, bytes | None]:
 
 def test_unknown_functions_in_a_comparison_are_refused(run):
     folder, _ = run
-    assert_refused(symact("compare", folder, "Gelusin"), "did you mean 'GELUSine'")
-    assert_refused(symact("compare", folder, "tanhh(x) + 1"), "did you mean 'tanh'")
+    assert_refused(called("compare", folder, "Gelusin"), "did you mean 'GELUSine'")
+    assert_refused(called("compare", folder, "tanhh(x) + 1"), "did you mean 'tanh'")
 
 
 def test_zoo_grammar_and_doctor_answer(tmp_path):
@@ -279,13 +279,13 @@ def test_control_c_in_a_generation_ends_the_search_and_resume_goes_on(tmp_path):
     text = errors.read_text()
     assert f"symact resume {folder}" in text
     assert "Traceback" not in text
-    shown = strict_json(symact("show", folder, "--json").stdout)
+    shown = strict_json(called("show", folder, "--json").stdout)
     assert not shown["finished"]
     judged = shown["counts"]["mini"]
-    assert "not finished" in symact("show", folder).stdout
-    resumed = symact("resume", folder, "--budget", judged + 12, "--no-compare")
+    assert "not finished" in called("show", folder).stdout
+    resumed = called("resume", folder, "--budget", judged + 12, "--no-compare")
     assert resumed.returncode == 0, resumed.stderr
-    assert strict_json(symact("show", folder, "--json").stdout)["counts"]["mini"] == judged + 12
+    assert strict_json(called("show", folder, "--json").stdout)["counts"]["mini"] == judged + 12
 
 
 def searches_within(seconds: float, process: subprocess.Popen[bytes], log: Path) -> bool:

@@ -22,6 +22,7 @@ from symact.propose import _process as process_module
 from symact.protocol import RUNG_ID_LIMIT
 from symact.score import Plan
 from symact.store import open_run
+from test_cli import called
 
 SMALL = {
     "mini_instances": 2,
@@ -342,13 +343,7 @@ def test_the_command_line_runs_the_example_and_draws_curves(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "8 mini-trained" in done.stdout
     assert "not finished" not in done.stdout
-    curves = subprocess.run(
-        [*symact_cli, "compare", "--curves", "hill"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    curves = called("compare", "--curves", "hill", cwd=tmp_path)
     assert curves.returncode == 0, curves.stderr
     assert "hill" in curves.stdout
     assert (tmp_path / "runs" / "curves" / "curves.png").exists()
@@ -356,9 +351,7 @@ def test_the_command_line_runs_the_example_and_draws_curves(tmp_path):
         (["compare", "--curves"], "--curves needs runs"),
         (["search", "--proposer", "exec:none-such", "--out", "x"], "there is no command"),
     ):
-        bad = subprocess.run(
-            [*symact_cli, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
-        )
+        bad = called(*arguments, cwd=tmp_path)
         assert bad.returncode == 2
         assert message in bad.stderr
         assert len(bad.stderr.strip().splitlines()) == 1
