@@ -81,9 +81,11 @@ def tree(nodes: int, stream: random.Random) -> Expr:
 
 def measure(bench: Bench) -> None:
     stream = random.Random(0)
-    exprs = [tree(NODES, stream) for _ in range(COUNT)]
+    exprs = [tree(NODES, stream) for _ in range(COUNT // 4 if bench.quick else COUNT)]
     batch = to_batch(exprs)
-    alone = {dtype: _alone(bench, dtype) for dtype in ("float32", "float64")}
+    # Compiling its loops is most of what a quick run takes; no goal asks for float64.
+    dtypes = ("float32",) if bench.quick else ("float32", "float64")
+    alone = {dtype: _alone(bench, dtype) for dtype in dtypes}
     for points in (256, 1024):
         _side_by_side(bench, exprs, batch, points, alone)
     _kernel_rows(bench)

@@ -47,7 +47,7 @@ CANDIDATES = {
 
 
 def measure(bench: Bench) -> None:
-    steps, cores = (15 if bench.quick else 100), os.cpu_count() or 1
+    steps, cores = (5 if bench.quick else 100), os.cpu_count() or 1
     training = replace(SIZE, steps=steps)
     data = pack(task("ood-suite").draw("search", seed=0, per_family=NETWORKS // 3), SIZE.points)
     inputs = data.x.shape[1]
@@ -76,7 +76,7 @@ def measure(bench: Bench) -> None:
                 "products of a step": _eager.products(_full.CPU_NETWORKS, *sizes),
             },
             rounds=9,
-            quick_rounds=3,
+            quick_rounds=1,
         )
         products = taken.pop("products of a step") * NETWORKS / _full.CPU_NETWORKS * steps
         taken["symact"] /= len(exprs)
