@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/search", description=__doc__.split("\n")[0])
     parser.add_argument("step", choices=("run", "judge", "report"))
     parser.add_argument("--methods", default="main", help="names, 'main', or 'ablations'")
-    parser.add_argument("--seeds", default="10-14", help="search seeds, such as 10-14")
+    parser.add_argument("--seeds", default="20-24", help="search seeds, such as 20-24")
     parser.add_argument("--budget", default="5m", help="of one search; judging finalists on top")
     parser.add_argument("--finalists", type=int, default=6)
     parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
@@ -78,7 +78,7 @@ def _method(name: str) -> Method:
 def _seeds(text: str) -> range:
     first, _, last = text.partition("-")
     if not first.isdigit() or not (last or first).isdigit():
-        raise SymactError(f"--seeds {text}: expected such as 10-14")
+        raise SymactError(f"--seeds {text}: expected such as 20-24")
     return range(int(first), int(last or first) + 1)
 
 
