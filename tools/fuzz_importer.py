@@ -2,8 +2,9 @@
 
     python tools/fuzz_importer.py [COUNT] [SEED]
 
-Fails if a call takes over a second of its own, memory grows over 500 MB, a file was made, or anything was
-executed, imported, opened or started while a program was read (by Python's audit events).
+Fails if a call takes over a second of its own, memory grows over 500 MB, a file was made, or
+anything was executed, imported, opened or started while a program was read (by Python's audit
+events).
 """
 
 from __future__ import annotations
