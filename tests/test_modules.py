@@ -266,15 +266,6 @@ def test_poly_norm_is_independent_of_the_batch_and_statistics_are_not():
     assert not torch.allclose(turbulent(x)[:1], turbulent(x[:1]))
 
 
-@pytest.fixture
-def one_thread():
-    """Without it, small operations of torch wait for one another a hundred times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_polynomial_compositions_train_a_thousand_steps_without_nan(one_thread):
     x = normal(64, 4).float()
     y = torch.sin(x.sum(1, keepdim=True))

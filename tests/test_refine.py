@@ -128,15 +128,6 @@ def data():
     return pack(task("polynomial").draw("search", seed=0, per_family=3), SHORT.points, 64)
 
 
-@pytest.fixture
-def one_thread():
-    """Without it, small operations of torch wait for one another a hundred times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def taught(data: Data, training: Training, expr: Expr) -> Data:
     """Data of the very networks that training starts from, with a given activation."""
     drawn = initial_weights(data, training, [0], ENTROPY)

@@ -37,15 +37,6 @@ def data():
     return pack(task("ood-suite").draw("search", seed=0, per_family=1), SHORT.points, 64)
 
 
-@pytest.fixture
-def one_thread():
-    """Without it, small operations of torch wait for one another a hundred times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("text", FORMULAS)
 def test_mini_and_full_training_are_the_same_computation(data, text, depth):
