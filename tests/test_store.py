@@ -11,6 +11,7 @@ import pytest
 from symact.errors import StoreError
 from symact.store import (
     SCHEMA_VERSION,
+    TABLES,
     Candidate,
     Scored,
     as_stored,
@@ -240,22 +241,30 @@ def test_the_database_of_another_program_is_left_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_run_of_an_earlier_schema_is_brought_up_to_this_one(tmp_path):
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_a_run_of_an_earlier_schema_is_brought_up_to_this_one(version, tmp_path):
     with closing(create(tmp_path)) as store, store.transaction():
         store.add_candidates([candidate(1)])
+        store.put("state", {"generation": 1})
     with closing(sqlite3.connect(tmp_path / "run.db")) as earlier, earlier:
-        earlier.execute("ALTER TABLE candidates DROP COLUMN tag")
-        earlier.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+        for table in TABLES:
+            earlier.execute(f"ALTER TABLE {table} DROP COLUMN sum")
+        earlier.execute("ALTER TABLE meta DROP COLUMN revision")
+        if version == 1:
+            earlier.execute("ALTER TABLE candidates DROP COLUMN tag")
+        earlier.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(version),))
     for _ in range(2):
         with closing(open_run(tmp_path)) as store:
             assert store.candidates() == [candidate(1)]
+            assert store.get("state") == {"generation": 1}
             assert store.get("schema") == SCHEMA_VERSION
+            store.check()
 
 
 def test_a_run_of_another_schema_is_refused(store):
     with store.transaction():
         store.put("schema", 99)
-    with pytest.raises(StoreError, match="schema 99, this symact reads 2"):
+    with pytest.raises(StoreError, match="schema 99, this symact reads 3"):
         open_run(store.path)
 
 

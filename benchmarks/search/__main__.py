@@ -35,6 +35,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="20-24", help="search seeds, such as 20-24")
     parser.add_argument("--budget", default="5m", help="of one search; judging finalists on top")
     parser.add_argument("--finalists", type=int, default=6)
+    parser.add_argument(
+        "--selection-instances", type=int, default=8, help="of a family, for the finalists"
+    )
     parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
     parser.add_argument("--part", default="all", choices=("finals", "curves", "all"))
     parser.add_argument("--training-seeds", type=int, default=SEEDS, help="for the finals")
@@ -50,7 +53,11 @@ def main() -> None:
         methods = groups.get(given.methods) or [_method(name) for name in given.methods.split(",")]
         kept = given.results / "runs"
         if given.step == "run":
-            plan = Plan(finalists=given.finalists, final_form=given.final_form)
+            plan = Plan(
+                finalists=given.finalists,
+                selection_instances=given.selection_instances,
+                final_form=given.final_form,
+            )
             plan = QUICK_PLAN if given.quick else plan
             run(methods, _seeds(given.seeds), given.budget, plan, given.runs, kept, _say)
         names = [method.name for method in methods]

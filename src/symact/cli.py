@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import json
 import os
 import signal
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
     from symact.result import Result
     from symact.table import Comparison
     from symact.zoo import Known
+
+#: What the system refuses for reasons that are not ours: full disks, permissions, broken media.
+_SURROUNDINGS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO,
+}  # fmt: skip
 
 app = typer.Typer(
     add_completion=False,
@@ -59,6 +67,10 @@ def main() -> None:
         # The reader of a pipe has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS:
+            raise
+        _quit(f"symact: {error.filename or 'output'}: {error.strerror}", 2)
     except Exception as error:
         # typer brings its own copy of click in some versions, so its errors are known by what
         # they can do. Anything else is a bug and keeps its traceback.
@@ -144,20 +156,26 @@ def search(
     from symact.settings import settings
 
     plan, evolution = settings(changes or ())
-    folder = out or _free_folder(grammar, task, seed)
-    with _Reporter(folder) as reporter:
-        result = engine.search(
-            grammar,
-            task,
-            budget=budget,
-            seed=seed,
-            out=folder,
-            proposer=proposer,
-            plan=plan,
-            evolution=evolution,
-            device=device,
-            on_progress=reporter,
-        )
+    folder = out or _new_folder(grammar, task, seed)
+    try:
+        with _Reporter(folder) as reporter:
+            result = engine.search(
+                grammar,
+                task,
+                budget=budget,
+                seed=seed,
+                out=folder,
+                proposer=proposer,
+                plan=plan,
+                evolution=evolution,
+                device=device,
+                on_progress=reporter,
+            )
+    except SymactError:
+        if out is None:
+            with contextlib.suppress(OSError):  # something is in it by now
+                folder.rmdir()
+        raise
     _conclude(result, judge, device)
 
 
@@ -465,12 +483,19 @@ def grammar_check(
 
 @app.command()
 def doctor(
+    run: Annotated[Path | None, typer.Argument(help="A run directory to check.")] = None,
     task: Annotated[str, typer.Option(help="The task to examine.")] = "ood-suite",
     as_json: JsonFlag = False,
 ) -> None:
-    """Say whether a task is worth searching."""
+    """Check a run and save what can be read of a damaged one, or say if a task is worth searching.
+
+    Exit status 1 for a damaged run. The run itself is never changed.
+    """
     from dataclasses import asdict
 
+    if run is not None:
+        _examine_run(run, as_json)
+        return
     from symact.gate import examine
     from symact.tasks import describe
     from symact.tasks import task as built_in
@@ -491,6 +516,27 @@ def doctor(
         print(f"warning: {warning}")
     if not gate.warnings:
         print("worth searching: no warning")
+
+
+def _examine_run(run: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from symact.salvage import examine_run
+
+    found = examine_run(run)
+    if as_json:
+        print(json.dumps(asdict(found), indent=1, default=str))
+    else:
+        print(f"{run}: {'damaged: ' + found.problem if found.problem else 'sound'}")
+        held = ", ".join(f"{count} {table}" for table, count in found.rows.items() if count)
+        print(f"whole rows: {held or 'none'}")
+        if found.lost:
+            print(f"lost: {found.lost}; it can be shown, not continued")
+        if found.saved is not None:
+            verb = "show" if found.lost else "resume"
+            print(f"saved in {found.saved}; go on with: symact {verb} {found.saved}")
+    if found.problem:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -526,11 +572,15 @@ def bench(
     print(benchmarks.dump(measured) if as_json else measured.to_text(), end="\n" if as_json else "")
 
 
-def _free_folder(grammar: str, task: str, seed: int) -> Path:
-    """Return the first directory below ``runs`` that is not taken."""
+def _new_folder(grammar: str, task: str, seed: int) -> Path:
+    """Make the first directory below ``runs`` that is not taken; of two searches each gets one."""
     stem = f"{Path(grammar).stem}-{task}-{seed}"
-    numbers = (Path("runs") / (stem if n == 1 else f"{stem}-{n}") for n in range(1, 10_000))
-    return next(folder for folder in numbers if not folder.exists())
+    for number in itertools.count(1):
+        folder = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+    return folder
 
 
 class _Reporter:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ from symact.score import (
 )
 from symact.simplify import simplify
 from symact.store import (
+    CONFIG_FILE,
+    GAPS,
     Candidate,
     Scored,
     Store,
@@ -148,7 +150,6 @@ def search(
         _proposer(proposer, chosen, seed, evolution or Evolution()).close()
     if seed < 0:
         raise TaskError(f"seed must be at least 0, got {seed}")
-    store = in_memory() if out is None else create(out)
     config = {
         "protocol": VERSION,
         "ladder": LADDER,
@@ -162,10 +163,11 @@ def search(
         "evolution": asdict(evolution or Evolution()),
         "versions": _versions(),
     }
-    with store.transaction():
-        store.put("config", config)
-    _write_config(store, config)
-    return _run(store, chosen, target, spent, threads, device, on_progress, own)
+    first = {"config": config}
+    store = in_memory(first) if out is None else create(out, first)
+    with closing(store), store.claimed():
+        _write_config(store, config)
+        return _run(store, chosen, target, spent, threads, device, on_progress, own)
 
 
 def resume(
@@ -195,33 +197,40 @@ def resume(
     check_device(device)
     total = None if budget is None else parse_budget(budget)
     store = open_run(path)
-    config = config_of(store)
-    if config["protocol"] != VERSION:
-        raise StoreError(
-            f"{path}: judged by protocol {config['protocol']}, this symact has {VERSION}; "
-            "its scores cannot be continued"
-        )
-    ladder = config.get("ladder", "of an earlier symact")
-    if ladder != LADDER:
-        raise StoreError(
-            f"{path}: trained by ladder {ladder}, this symact has {LADDER}; "
-            "its scores cannot be continued"
-        )
-    if proposer is None and config["proposer"].startswith("python:"):
-        raise StoreError(f"{path}: its proposer was an object; pass proposer=")
-    if task is None:
-        if config["task"] not in TASKS:
-            raise StoreError(f"{path}: its task '{config['task']}' came from arrays; pass task=")
-        task = built_in_task(config["task"])
-    grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
-    own = None if proposer is None else adapt(proposer, grammar)
-    if total is None:
-        total = parse_budget(config["budget"])
-    elif config["budget"] != str(total):
-        config["budget"] = str(total)
-        with store.transaction():
-            store.put("config", config)
-    return _run(store, grammar, task, total, threads, device, on_progress, own)
+    with closing(store), store.claimed():
+        config = config_of(store)
+        if gaps := store.get(GAPS):
+            raise StoreError(
+                f"{path}: was salvaged and lacks {gaps}; it can be shown, not continued"
+            )
+        if config["protocol"] != VERSION:
+            raise StoreError(
+                f"{path}: judged by protocol {config['protocol']}, this symact has {VERSION}; "
+                "its scores cannot be continued"
+            )
+        ladder = config.get("ladder", "of an earlier symact")
+        if ladder != LADDER:
+            raise StoreError(
+                f"{path}: trained by ladder {ladder}, this symact has {LADDER}; "
+                "its scores cannot be continued"
+            )
+        if proposer is None and config["proposer"].startswith("python:"):
+            raise StoreError(f"{path}: its proposer was an object; pass proposer=")
+        if task is None:
+            if config["task"] not in TASKS:
+                raise StoreError(
+                    f"{path}: its task '{config['task']}' came from arrays; pass task="
+                )
+            task = built_in_task(config["task"])
+        grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
+        own = None if proposer is None else adapt(proposer, grammar)
+        if total is None:
+            total = parse_budget(config["budget"])
+        elif config["budget"] != str(total):
+            config["budget"] = str(total)
+            with store.transaction():
+                store.put("config", config)
+        return _run(store, grammar, task, total, threads, device, on_progress, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,6 +491,8 @@ class _Search:
         under_way = self.under_way.opened if self.under_way is not None else ()
         return {
             "generation": self.generation,
+            # What the run holds by now: a salvaged run that holds less is not gone on with.
+            "rows": [self.next_id - 1, len(self.mini) + len(self.full)],
             "seconds": self.seconds,
             "judged": self.judged,
             "barren": self.barren,
@@ -769,7 +780,6 @@ def _run(
             ladder.close()
         if proposer is not None:
             proposer.close()
-        store.close()
 
 
 def _proposer(text: str, grammar: Grammar, seed: int, evolution: Evolution) -> AbstractProposer:
@@ -863,6 +873,7 @@ def _write_config(store: Store, config: dict[str, Any]) -> None:
     """Write what was asked for people to read; the database is what counts."""
     if store.path is None:
         return
+    file = store.path / CONFIG_FILE
     lines = [
         f"{key} = {_toml(config[key])}"
         for key in ("protocol", "ladder", "grammar", "task", "budget", "seed", "proposer")
@@ -870,7 +881,10 @@ def _write_config(store: Store, config: dict[str, Any]) -> None:
     for table in ("plan", "evolution", "versions"):
         lines += ["", f"[{table}]"]
         lines += [f"{key} = {_toml(value)}" for key, value in config[table].items()]
-    (store.path / "config.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    try:
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be written: {error.strerror}") from None
 
 
 def _toml(value: Any) -> str:

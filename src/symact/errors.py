@@ -37,6 +37,10 @@ class StoreError(SymactError):
     """A run directory or its database cannot be used as asked."""
 
 
+class DamagedError(StoreError):
+    """A run directory or its database is not what was written."""
+
+
 class ImportRefusedError(SymactError):
     """A program has something that cannot be made an expression."""
 

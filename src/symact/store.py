@@ -1,14 +1,17 @@
 """The run directory: one SQLite database with a write-ahead log, one configuration file.
 
 A generation is one transaction: its candidates, its scores and the proposer's state. So what a
-crash leaves behind is the end of some generation, and a resumed search goes on from there. Texts
-and numbers only; opening a run that someone sent runs nothing.
+crash leaves behind is the end of some generation, and a resumed search goes on from there. Every
+row ends with a checksum of itself, so that a row is either what was written or known to be damaged.
+Texts and numbers only; opening a run that someone sent runs nothing.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,51 +19,74 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from symact.errors import StoreError
+from symact.errors import DamagedError, StoreError
 
-SCHEMA_VERSION = 2
-#: What makes the next schema of an earlier one; nothing of a run is lost.
-_MIGRATIONS = {1: "ALTER TABLE candidates ADD COLUMN tag TEXT NOT NULL DEFAULT '[]'"}
+SCHEMA_VERSION = 3
+
+RUN_FILE, JUDGED_FILE, LOCK_FILE = "run.db", "judged.db", "run.lock"
+#: What a run was asked for, for people to read.
+CONFIG_FILE = "config.toml"
 
 #: How every SQLite database begins; anything else is not opened, so that it stays as it is.
 _MAGIC = b"SQLite format 3\0"
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE candidates (
-    id INTEGER PRIMARY KEY,
-    formula TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    origin TEXT NOT NULL,
-    parents TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    outcome TEXT NOT NULL,
-    flops INTEGER NOT NULL,
-    nodes INTEGER NOT NULL,
-    tag TEXT NOT NULL
-);
-CREATE INDEX candidates_fingerprint ON candidates (fingerprint);
-CREATE TABLE scores (
-    candidate INTEGER NOT NULL REFERENCES candidates (id),
-    rung TEXT NOT NULL,
-    ood REAL NOT NULL,
-    id_error REAL NOT NULL,
-    errors TEXT NOT NULL,
-    protocol TEXT NOT NULL,
-    PRIMARY KEY (candidate, rung)
-);
-CREATE TABLE simplified (candidate INTEGER PRIMARY KEY, formula TEXT NOT NULL);
-CREATE TABLE judged (
-    formula TEXT NOT NULL,
-    protocol TEXT NOT NULL,
-    instance TEXT NOT NULL,
-    seed INTEGER NOT NULL,
-    errors TEXT NOT NULL,
-    PRIMARY KEY (formula, protocol, instance, seed)
-);
-"""
+#: The columns of each table; a checksum of them follows, which makes the last column of all.
+TABLES = {
+    # Of several rows of one key, which only a damaged database has, the highest revision counts.
+    "meta": {
+        "key": "TEXT PRIMARY KEY",
+        "value": "TEXT NOT NULL",
+        "revision": "INTEGER NOT NULL",
+    },
+    "candidates": {
+        "id": "INTEGER PRIMARY KEY",
+        "formula": "TEXT NOT NULL",
+        "fingerprint": "TEXT NOT NULL",
+        "origin": "TEXT NOT NULL",
+        "parents": "TEXT NOT NULL",
+        "generation": "INTEGER NOT NULL",
+        "outcome": "TEXT NOT NULL",
+        "flops": "INTEGER NOT NULL",
+        "nodes": "INTEGER NOT NULL",
+        "tag": "TEXT NOT NULL",
+    },
+    "scores": {
+        "candidate": "INTEGER NOT NULL REFERENCES candidates (id)",
+        "rung": "TEXT NOT NULL",
+        "ood": "REAL NOT NULL",
+        "id_error": "REAL NOT NULL",
+        "errors": "TEXT NOT NULL",
+        "protocol": "TEXT NOT NULL",
+    },
+    "simplified": {"candidate": "INTEGER PRIMARY KEY", "formula": "TEXT NOT NULL"},
+    "judged": {
+        "formula": "TEXT NOT NULL",
+        "protocol": "TEXT NOT NULL",
+        "instance": "TEXT NOT NULL",
+        "seed": "INTEGER NOT NULL",
+        "errors": "TEXT NOT NULL",
+    },
+}
+_SUM = "sum INTEGER NOT NULL"
+_KEYS = {
+    "scores": "PRIMARY KEY (candidate, rung)",
+    "judged": "PRIMARY KEY (formula, protocol, instance, seed)",
+}
+_INDEX = "CREATE INDEX candidates_fingerprint ON candidates (fingerprint)"
+
+#: The key under which a salvaged run says what it lacks.
+GAPS = "gaps"
+
+#: Seconds that a process waits for another one that writes.
+BUSY_SECONDS = 30
+
+
+def checksum(row: Sequence[Any]) -> int:
+    """Return the checksum of a row: CRC-32 of its values as a JSON list."""
+    return zlib.crc32(json.dumps(list(row)).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,37 +133,124 @@ class Judged:
 
 
 class Store:
-    """An open run. Use :func:`create`, :func:`open_run` or :func:`in_memory`."""
+    """An open run. Use :func:`create`, :func:`open_run` or :func:`in_memory`.
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+    Whatever SQLite has to complain about when a run is read or written is a :class:`StoreError`
+    that says what to do; a transaction that fails leaves the run as it was.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None, name: str = "") -> None:
         self._db = connection
         self.path = path
+        self._name = name
 
     def close(self) -> None:
         self._db.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make what is written inside appear at once or, after an exception, not at all."""
-        self._db.execute("BEGIN IMMEDIATE")
+    def claimed(self) -> Iterator[None]:
+        """Search a run for as long as this lasts; a process that dies gives it back.
+
+        Raises:
+            StoreError: Another process, or another search of this one, has it.
+        """
+        if self.path is None:
+            yield
+            return
+        lock = FileLock(self.path / LOCK_FILE, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StoreError(f"{self.path}: is being searched by another process") from None
+        except OSError as error:
+            raise StoreError(f"{lock.lock_file}: cannot be written: {error.strerror}") from None
         try:
             yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is written inside appear at once or, after an exception, not at all."""
+        with self._guard():
+            self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with self._guard():
+                self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise _failure(self._file, error) from None
+
+    @property
+    def _file(self) -> Path:
+        return (self.path or Path()) / self._name
+
+    def _read(self, table: str, which: str = "", values: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield rows without their checksums.
+
+        Raises:
+            DamagedError: One is not what was written.
+        """
+        with self._guard():
+            for *row, stored in self._db.execute(f"SELECT * FROM {table} {which}", values):
+                if checksum(row) != stored:
+                    said = f"damaged: a row of '{table}' is not what was written"
+                    raise _damaged(self._file, said)
+                yield row
+
+    def _count(self, what: str, values: Sequence[Any] = ()) -> int:
+        with self._guard():
+            return int(self._db.execute(f"SELECT COUNT(*) FROM {what}", values).fetchone()[0])
+
+    def _write(self, table: str, rows: Iterable[Sequence[Any]], *, replace: bool = True) -> None:
+        verb = "INSERT OR REPLACE" if replace else "INSERT"
+        marks = ",".join("?" * (len(TABLES[table]) + 1))
+        with self._guard():
+            self._db.executemany(
+                f"{verb} INTO {table} VALUES ({marks})", ((*row, checksum(row)) for row in rows)
+            )
+
+    def check(self) -> dict[str, int]:
+        """Read everything; return how many rows each table has.
+
+        Raises:
+            DamagedError: Something is not what was written.
+        """
+        with self._guard():
+            _ask(self._db, "integrity_check", self._file)
+        return {table: sum(1 for _ in self._read(table)) for table in TABLES}
+
+    def put_rows(self, table: str, rows: Mapping[int, Sequence[Any]]) -> None:
+        """Write rows of a table, without their checksums, under the numbers they had."""
+        names = ["rowid", *TABLES[table], "sum"]
+        marks = ",".join("?" * len(names))
+        with self._guard():
+            self._db.executemany(
+                f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({marks})",
+                ((number, *rows[number], checksum(rows[number])) for number in sorted(rows)),
+            )
 
     def get(self, key: str) -> Any:
         """Return a stored JSON value, None if there is none."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        try:
-            return None if row is None else json.loads(row[0])
-        except ValueError:
-            raise StoreError(f"{self.path}: the run's '{key}' is damaged") from None
+        found = next(self._read("meta", "WHERE key = ?", (key,)), None)
+        return None if found is None else json.loads(found[1])
 
     def put(self, key: str, value: Any) -> None:
         """Store a JSON value."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+        with self._guard():
+            (last,) = self._db.execute("SELECT MAX(revision) FROM meta").fetchone()
+        self._write("meta", [(key, json.dumps(value), (last or 0) + 1)])
 
     def add_candidates(self, candidates: Iterable[Candidate]) -> None:
         rows = (
@@ -155,18 +268,18 @@ class Store:
             )
             for c in candidates
         )
-        self._db.executemany("INSERT INTO candidates VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+        self._write("candidates", rows, replace=False)
 
     def add_scores(self, scores: Iterable[Scored], protocol: str) -> None:
         rows = ((s.candidate, s.rung, s.ood, s.id_error, _pack(s.errors), protocol) for s in scores)
-        self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?,?,?,?,?,?)", rows)
+        self._write("scores", rows)
 
     def add_simplified(self, formulas: Mapping[int, str]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO simplified VALUES (?,?)", formulas.items())
+        self._write("simplified", formulas.items())
 
     def candidates(self) -> list[Candidate]:
         """Return every proposal in order."""
-        rows = self._db.execute("SELECT * FROM candidates ORDER BY id")
+        rows = self._read("candidates", "ORDER BY id")
         return [
             Candidate(
                 id=row[0],
@@ -185,11 +298,7 @@ class Store:
 
     def scores(self, rung: str) -> list[Scored]:
         """Return the scores of one rung in the order in which they were measured."""
-        rows = self._db.execute(
-            "SELECT candidate, rung, ood, id_error, errors FROM scores WHERE rung = ? "
-            "ORDER BY rowid",
-            (rung,),
-        )
+        rows = self._read("scores", "WHERE rung = ? ORDER BY rowid", (rung,))
         return [Scored(r[0], r[1], r[2], r[3], _unpack(r[4])) for r in rows]
 
     def progress(self) -> list[tuple[int, Scored]]:
@@ -198,10 +307,7 @@ class Store:
         Scores of a generation are written after one another, those of mini-training first. In a
         search without it a candidate is judged by its full training.
         """
-        rows = self._db.execute(
-            "SELECT candidate, rung, ood, id_error, errors FROM scores "
-            "WHERE rung IN ('mini', 'full') ORDER BY rowid"
-        )
+        rows = self._read("scores", "WHERE rung IN ('mini', 'full') ORDER BY rowid")
         found, judged = [], set()
         for row in rows:
             judged.add(row[0])
@@ -212,29 +318,25 @@ class Store:
 
     def simplified(self) -> dict[int, str]:
         """Return the simplified formulas of promoted candidates."""
-        rows = self._db.execute("SELECT candidate, formula FROM simplified ORDER BY candidate")
+        rows = self._read("simplified", "ORDER BY candidate")
         return {int(r[0]): str(r[1]) for r in rows}
 
     def counts(self) -> dict[str, int]:
         """Return how many candidates were proposed, came through the screen, and were judged."""
-        one = "SELECT COUNT(*) FROM "
-        query = self._db.execute
-        counts = {
-            "seen": query(one + "candidates").fetchone()[0],
-            "screened": query(one + "candidates WHERE outcome = 'passed'").fetchone()[0],
+        return {
+            "seen": self._count("candidates"),
+            "screened": self._count("candidates WHERE outcome = 'passed'"),
+            **{rung: self._count("scores WHERE rung = ?", (rung,)) for rung in ("mini", "full")},
         }
-        for rung in ("mini", "full"):
-            row = query(one + "scores WHERE rung = ?", (rung,)).fetchone()
-            counts[rung] = row[0]
-        return counts
 
     def outcomes(self) -> dict[str, int]:
         """Return how many candidates met each outcome of the screen, the most frequent first."""
-        rows = self._db.execute(
+        query = (
             "SELECT outcome, COUNT(*) AS n FROM candidates GROUP BY outcome "
             "ORDER BY n DESC, outcome"
         )
-        return {str(r[0]): int(r[1]) for r in rows}
+        with self._guard():
+            return {str(r[0]): int(r[1]) for r in self._db.execute(query)}
 
     def add_judged(
         self,
@@ -262,18 +364,15 @@ class Store:
             for seed in range(errors.shape[2])
         ]
         with self.transaction():
-            self._db.executemany("INSERT OR REPLACE INTO judged VALUES (?,?,?,?,?)", rows)
+            self._write("judged", rows)
         return Judged(_unpack(_pack(errors)), tuple(rates))
 
     def judged(
         self, formula: str, protocol: str, instances: Sequence[str], seeds: int
     ) -> Judged | None:
         """Return what is remembered of a function, None unless all of it is there."""
-        rows = self._db.execute(
-            "SELECT instance, seed, errors FROM judged WHERE formula = ? AND protocol = ?",
-            (formula, protocol),
-        )
-        texts = {(r[0], r[1]): str(r[2]) for r in rows}
+        rows = self._read("judged", "WHERE formula = ? AND protocol = ?", (formula, protocol))
+        texts = {(r[2], r[3]): str(r[4]) for r in rows}
         wanted = [(name, seed) for name in instances for seed in range(seeds)]
         if not all(key in texts for key in wanted):
             return None
@@ -309,29 +408,36 @@ def _unpack(text: str) -> NDArray[np.float64]:
     return values.reshape(stored["shape"])
 
 
-def in_memory() -> Store:
-    """Return a store that lives as long as the process."""
-    return _initialise(sqlite3.connect(":memory:", isolation_level=None), None)
+def in_memory(first: Mapping[str, Any] | None = None) -> Store:
+    """Return a store that lives as long as the process; ``first`` as in :func:`create`."""
+    store = Store(sqlite3.connect(":memory:", isolation_level=None), None)
+    _initialise(store, first or {})
+    return store
 
 
-def create(path: str | Path) -> Store:
-    """Make a new run directory.
+def create(path: str | Path, first: Mapping[str, Any] | None = None) -> Store:
+    """Make a new run directory; of several at once one makes it.
+
+    Args:
+        path: The directory.
+        first: JSON values that the run has from the moment that it exists.
 
     Raises:
         StoreError: It holds a run already, or cannot be written.
     """
     folder = Path(path)
-    if (folder / "run.db").exists():
+    file = folder / RUN_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_made = not file.exists() and _make(file, first or {})
+    except (OSError, sqlite3.Error, StoreError) as error:
+        raise StoreError(f"{folder}: cannot make a run here: {error}") from None
+    if not is_made:
         raise StoreError(
             f"{folder}: holds a run already; choose another --out, or go on with "
             f"'symact resume {folder}'"
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        connection = _connect(folder / "run.db")
-        return _initialise(connection, folder)
-    except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{folder}: cannot make a run here: {error}") from None
+    return open_run(folder)
 
 
 def open_judged(path: str | Path) -> Store:
@@ -341,75 +447,167 @@ def open_judged(path: str | Path) -> Store:
         StoreError: It cannot be written, or something else has that name.
     """
     folder = Path(path)
-    file = folder / "judged.db"
+    file = folder / JUDGED_FILE
     try:
-        if file.exists():
-            return _open(file, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        return _initialise(_connect(file), folder)
-    except (OSError, sqlite3.Error) as error:
+        if not file.exists():
+            _make(file, {})
+    except (OSError, sqlite3.Error, StoreError) as error:
         raise StoreError(f"{folder}: cannot keep comparisons here: {error}") from None
+    return _open(file)
 
 
 def is_run(path: str | Path) -> bool:
     """Whether a directory holds a run."""
-    return (Path(path) / "run.db").is_file()
+    return (Path(path) / RUN_FILE).is_file()
 
 
 def open_run(path: str | Path) -> Store:
-    """Open an existing run directory.
+    """Open an existing run directory; where it cannot be written, to read it.
 
     Raises:
-        StoreError: There is no run, it is damaged, or a newer version wrote it.
+        DamagedError: It is damaged, or no run.
+        StoreError: There is none, a newer version wrote it, or it cannot be read.
     """
-    folder = Path(path)
-    file = folder / "run.db"
+    file = Path(path) / RUN_FILE
     if not file.is_file():
-        raise StoreError(f"{folder}: no run here (run.db is missing)")
-    return _open(file, folder)
+        raise StoreError(f"{path}: no run here (run.db is missing)")
+    return _open(file)
 
 
-def _open(file: Path, folder: Path) -> Store:
-    with file.open("rb") as handle:
-        if handle.read(len(_MAGIC)) != _MAGIC:
-            raise StoreError(f"{file}: not a readable run: it is no SQLite database")
-    # Read-only at first: a database of another program stays as it is.
+def _open(file: Path) -> Store:
+    folder = file.parent
     try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as reader:
-            version = Store(reader, folder).get("schema")
-        if version not in (SCHEMA_VERSION, *_MIGRATIONS):
-            raise StoreError(f"{file}: schema {version}, this symact reads {SCHEMA_VERSION}")
-        store = Store(_connect(file), folder)
+        with file.open("rb") as handle:
+            if handle.read(len(_MAGIC)) != _MAGIC:
+                raise _damaged(file, "not a readable run: it is no SQLite database")
+        is_writable = os.access(folder, os.W_OK) and os.access(file, os.W_OK)
+        if not is_writable and _has_log(file):
+            raise StoreError(f"{file}: cannot be written, and has a log to merge; copy {folder}")
+        # Read-only at first: a database of another program stays as it is.
+        mode = "ro" if is_writable else "ro&immutable=1"
+        uri = f"{file.resolve().as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as reader:
+            row = reader.execute("SELECT * FROM meta WHERE key = 'schema'").fetchone()
+            version = None if row is None else json.loads(row[1])
+            if row is not None and row[3:] and checksum(row[:3]) != row[3]:
+                raise _damaged(file, "damaged: its schema is not what was written")
+            if version != SCHEMA_VERSION and (version not in _MIGRATIONS or not is_writable):
+                raise StoreError(f"{file}: schema {version}, this symact reads {SCHEMA_VERSION}")
+            _ask(reader, "quick_check", file)
+        if not is_writable:
+            return Store(sqlite3.connect(uri, uri=True, isolation_level=None), folder, file.name)
+        store = Store(_connect(file), folder, file.name)
         _migrate(store)
         return store
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read: {error.strerror}") from None
     except sqlite3.Error as error:
-        raise StoreError(f"{file}: not a readable run: {error}") from None
+        raise _failure(file, error, "not a readable run") from None
+    except ValueError as error:
+        raise _damaged(file, f"not a readable run: {error}") from None
+
+
+def _ask(connection: sqlite3.Connection, check: str, file: Path) -> None:
+    """Let SQLite check the whole database."""
+    (found,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
+    if found != "ok":
+        said = " ".join(found.replace("*** in database main ***", "").split())
+        raise _damaged(file, f"damaged: {said}")
+
+
+def _has_log(file: Path) -> bool:
+    log = file.with_name(f"{file.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _failure(file: Path, error: sqlite3.Error, damaged: str = "damaged") -> StoreError:
+    """Return what to tell a user: what is wrong, and what to do."""
+    kind = getattr(error, "sqlite_errorname", "")
+    then = f"go on with 'symact resume {file.parent}'" if file.name == RUN_FILE else "try again"
+    if kind.startswith("SQLITE_FULL"):
+        return StoreError(f"{file}: the disk is full; free some space, then {then}")
+    if kind == "SQLITE_IOERR_SHORT_READ":
+        return _damaged(file, f"{damaged}: it ends too early")
+    if kind.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_IOERR")):
+        return StoreError(f"{file}: cannot be read and written ({error}); once it can, {then}")
+    if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        waited = f"another process has been writing for {BUSY_SECONDS} s"
+        return StoreError(f"{file}: {waited}; try again later")
+    # Our queries are right; what they cannot find in a database of ours is damaged.
+    return _damaged(file, f"{damaged}: {error}")
+
+
+def _damaged(file: Path, what: str) -> DamagedError:
+    if file.name == RUN_FILE:
+        return DamagedError(f"{file}: {what}; 'symact doctor {file.parent}' saves what can be read")
+    return DamagedError(f"{file}: {what}; move it away, and all is judged anew")
+
+
+def _add_tags(store: Store) -> None:
+    store._db.execute("ALTER TABLE candidates ADD COLUMN tag TEXT NOT NULL DEFAULT '[]'")
+
+
+def _add_checksums(store: Store) -> None:
+    db = store._db
+    db.execute("ALTER TABLE meta ADD COLUMN revision INTEGER NOT NULL DEFAULT 0")
+    db.execute("UPDATE meta SET revision = rowid")
+    for table in TABLES:
+        db.execute(f"ALTER TABLE {table} ADD COLUMN {_SUM} DEFAULT 0")
+        rows = db.execute(f"SELECT rowid, * FROM {table}").fetchall()
+        sums = ((checksum(row[1:-1]), row[0]) for row in rows)
+        db.executemany(f"UPDATE {table} SET sum = ? WHERE rowid = ?", sums)
+
+
+#: What makes the next schema of an earlier one; nothing of a run is lost.
+_MIGRATIONS = {1: _add_tags, 2: _add_checksums}
 
 
 def _migrate(store: Store) -> None:
     """Bring an earlier schema up to this one; of several that try at once one does it."""
-    if store.get("schema") == SCHEMA_VERSION:
+    query = "SELECT value FROM meta WHERE key = 'schema'"
+    if json.loads(store._db.execute(query).fetchone()[0]) == SCHEMA_VERSION:
         return
     with store.transaction():
-        version = store.get("schema")
+        version = json.loads(store._db.execute(query).fetchone()[0])
         while version in _MIGRATIONS:
-            store._db.execute(_MIGRATIONS[version])
+            _MIGRATIONS[version](store)
             version += 1
         store.put("schema", version)
 
 
 def _connect(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, isolation_level=None, timeout=30)
+    connection = sqlite3.connect(file, isolation_level=None, timeout=BUSY_SECONDS)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
 
 
-def _initialise(connection: sqlite3.Connection, path: Path | None) -> Store:
-    store = Store(connection, path)
+def _make(file: Path, first: Mapping[str, Any]) -> bool:
+    """Make a database, whole or not at all.
+
+    Returns:
+        Whether it was made; it was not where there is one by now.
+    """
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            _initialise(Store(connection, file.parent, file.name), first)
+        try:
+            os.link(new, file)  # fails where the name is taken, which a rename does not
+        except FileExistsError:
+            return False
+        return True
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _initialise(store: Store, first: Mapping[str, Any]) -> None:
     with store.transaction():
-        for statement in _SCHEMA.split(";"):
-            if statement.strip():
-                connection.execute(statement)
-        store.put("schema", SCHEMA_VERSION)
-    return store
+        for table, columns in TABLES.items():
+            lines = [*(f"{name} {kind}" for name, kind in columns.items()), _SUM]
+            lines += [_KEYS[table]] if table in _KEYS else []
+            store._db.execute(f"CREATE TABLE {table} ({', '.join(lines)})")
+        store._db.execute(_INDEX)
+        for key, value in {"schema": SCHEMA_VERSION, **first}.items():
+            store.put(key, value)
