@@ -283,6 +283,8 @@ def _payload(pages: Pages, page: bytes, at: int, length: int, usable: int) -> by
         (number,) = struct.unpack(">I", page[at + local : at + local + 4])
         while len(data) < length:
             more = pages[number]
+            if len(more) < usable:
+                raise ValueError("cut off")
             data += more[4 : min(usable, 4 + length - len(data))]
             (number,) = struct.unpack(">I", more[:4])
             if len(data) < length and number == 0:
