@@ -32,10 +32,10 @@ from symact.protocol import CLIP, FULL, MINI, REFERENCE, Training
 from symact.result import Result, load
 from symact.score import Plan
 from symact.score._full import FullTrainer
-from symact.score._ladder import by_family
 from symact.score._mini import MiniTrainer
-from symact.score._mixed import Mixed
+from symact.score._mixed import Mixed, dealt
 from symact.score._networks import Data
+from symact.score._rungs import by_family
 from symact.tasks import Instance, task
 
 SEED = 11
@@ -143,7 +143,7 @@ def _judge(
     trainings: tuple[Training, ...],
     make: Callable[[Data, Training], FullTrainer | MiniTrainer],
 ) -> Judged:
-    rung = Mixed(families, trainings, make)
+    rung = Mixed(dealt(families, trainings), make)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         (reference,) = rung.start(pool, [zoo.find(REFERENCE).expr])()  # it also warms up
         start = time.perf_counter()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from multiprocessing import forkserver
+from pathlib import Path
+
 import pytest
 
 
@@ -14,3 +19,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Processes that are forked from one that has searched before: they begin to work at once."""
+    context = multiprocessing.get_context("forkserver")
+    with pytest.MonkeyPatch.context() as patch:
+        # The server imports by this alone; what it was told of sys.path it does not look at.
+        patch.setenv("PYTHONPATH", os.fspath(Path(__file__).parent))
+        context.set_forkserver_preload(["crash_server"])
+        forkserver.ensure_running()
+    return context

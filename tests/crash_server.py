@@ -1,13 +1,11 @@
-"""What a server of processes imports before it forks: a small search, so that all is compiled."""
+"""What a server of processes imports before it forks: it does all once, so that all is compiled.
+
+Its children begin to work at once. Nothing else imports this module.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from small_runs import ARGUMENTS, judge
 from symact.engine import search
-from test_engine import SMALL, TINY
 
-search(
-    "pointwise", "polynomial", budget=24, evolution=SMALL, threads=1,
-    plan=replace(TINY, generation=6, full_share=0.2, refine_share=0.5),
-)  # fmt: skip
+judge(search(**ARGUMENTS))

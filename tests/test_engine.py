@@ -185,7 +185,7 @@ def test_json_has_the_documented_keys_and_is_strict(finished):
     document = json.loads(json.dumps(finished[1].to_json(), allow_nan=False))
     documented = {"protocol", "seed", "counts", "rung_spearman", "front"}
     assert documented <= set(document)
-    assert set(document) - documented == {"outcomes", "costs", "finished", "config"}
+    assert set(document) - documented == {"outcomes", "costs", "finished", "config", "quarantined"}
     assert set(document["counts"]) == {"seen", "screened", "mini", "full"}
     assert set(document["rung_spearman"]) == {"mini-full", "full-selection"}
     assert (document["protocol"], document["seed"]) == (symact.protocol.VERSION, 3)

@@ -12,10 +12,10 @@ from symact.errors import SymactError
 from symact.expr import parse
 from symact.protocol import Training
 from symact.score import Ladder, Plan
-from symact.score._ladder import by_family
 from symact.score._mini import MiniTrainer
-from symact.score._mixed import Mixed
+from symact.score._mixed import Mixed, dealt
 from symact.score._networks import Data, pack
+from symact.score._rungs import by_family
 from symact.tasks import task
 
 SIZES = tuple(
@@ -39,22 +39,22 @@ def test_instances_of_a_family_take_the_sizes_in_turn_and_errors_follow_the_fami
     families, sizes
 ):
     count = len(sizes)
-    dealt = [[i for own in families for i in own[place::count]] for place in range(count)]
-    mixed = Mixed(families, sizes, trainer)
-    assert mixed.families == tuple(i.family for own in dealt for i in own)
+    shares = [[i for own in families for i in own[place::count]] for place in range(count)]
+    mixed = Mixed(dealt(families, sizes), trainer)
+    assert mixed.families == tuple(i.family for own in shares for i in own)
     with ThreadPoolExecutor(2) as pool:
         found = mixed.start(pool, EXPRS)()
     for expr, errors in zip(EXPRS, found, strict=True):
         parts = [
             trainer(pack(own, size.points), size).judge(expr)
-            for own, size in zip(dealt, sizes, strict=True)
+            for own, size in zip(shares, sizes, strict=True)
         ]
         np.testing.assert_array_equal(errors, np.concatenate(parts))
 
 
 def test_a_size_that_no_instance_is_left_for_trains_nothing(families):
     few = [own[:1] for own in families]
-    mixed = Mixed(few, SIZES, trainer)
+    mixed = Mixed(dealt(few, SIZES), trainer)
     assert mixed.families == tuple(own[0].family for own in families)
     with ThreadPoolExecutor(1) as pool:
         (errors,) = mixed.start(pool, EXPRS[:1])()
@@ -82,7 +82,7 @@ def test_all_sizes_are_under_way_before_any_is_waited_for(families):
         return made[-1]
 
     with ThreadPoolExecutor(1) as pool:
-        finish = Mixed(families, SIZES, make).start(pool, EXPRS)
+        finish = Mixed(dealt(families, SIZES), make).start(pool, EXPRS)
         assert [one.started for one in made] == [[3]] * 3
         assert [errors.shape for errors in finish()] == [(5 * len(families), 1, 4)] * 3
     assert [one.training for one in made] == list(SIZES)

@@ -91,6 +91,7 @@ def test_a_sound_run_is_called_sound_and_nothing_is_written(sound):
     assert (found.problem, found.lost, found.saved) == ("", "", None)
     assert found.rows == {
         "meta": 3, "candidates": COUNT, "scores": COUNT, "simplified": COUNT, "judged": 0,
+        "quarantined": 0,
     }  # fmt: skip
     assert {p for p in sorted(sound.parent.rglob("*")) if "run.db-" not in p.name} == {
         p for p in before if "run.db-" not in p.name

@@ -15,6 +15,7 @@ from symact.store import (
     Candidate,
     Scored,
     as_stored,
+    checksum,
     create,
     in_memory,
     is_run,
@@ -241,18 +242,28 @@ def test_the_database_of_another_program_is_left_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def set_schema(database, version):
+    database.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(version),))
+    if version >= 3:
+        row = database.execute("SELECT * FROM meta WHERE key = 'schema'").fetchone()
+        database.execute("UPDATE meta SET sum = ? WHERE key = 'schema'", (checksum(row[:-1]),))
+
+
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
 def test_a_run_of_an_earlier_schema_is_brought_up_to_this_one(version, tmp_path):
     with closing(create(tmp_path)) as store, store.transaction():
         store.add_candidates([candidate(1)])
         store.put("state", {"generation": 1})
     with closing(sqlite3.connect(tmp_path / "run.db")) as earlier, earlier:
-        for table in TABLES:
-            earlier.execute(f"ALTER TABLE {table} DROP COLUMN sum")
-        earlier.execute("ALTER TABLE meta DROP COLUMN revision")
+        earlier.execute("DROP TABLE quarantined")
+        if version < 3:
+            for table in TABLES:
+                if table != "quarantined":
+                    earlier.execute(f"ALTER TABLE {table} DROP COLUMN sum")
+            earlier.execute("ALTER TABLE meta DROP COLUMN revision")
         if version == 1:
             earlier.execute("ALTER TABLE candidates DROP COLUMN tag")
-        earlier.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(version),))
+        set_schema(earlier, version)
     for _ in range(2):
         with closing(open_run(tmp_path)) as store:
             assert store.candidates() == [candidate(1)]
@@ -264,7 +275,7 @@ def test_a_run_of_an_earlier_schema_is_brought_up_to_this_one(version, tmp_path)
 def test_a_run_of_another_schema_is_refused(store):
     with store.transaction():
         store.put("schema", 99)
-    with pytest.raises(StoreError, match="schema 99, this symact reads 3"):
+    with pytest.raises(StoreError, match="schema 99, this symact reads 4"):
         open_run(store.path)
 
 

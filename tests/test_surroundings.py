@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
+from small_runs import ARGUMENTS
 from symact.engine import resume, search
 from symact.errors import StoreError, SymactError
 from symact.result import load
-from test_engine import SMALL, TINY
-
-ARGUMENTS = {
-    "grammar": "pointwise",
-    "task": "polynomial",
-    "budget": 90,
-    "seed": 5,
-    "plan": replace(TINY, generation=6, full_share=0.2, refine_share=0.08),
-    "evolution": SMALL,
-    "threads": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def server():
-    """Children are forked from a process that has searched before: they begin to work at once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["crash_server"])
-    return context
-
 
 SEARCH = (
     "search --task polynomial --seed 5 --budget {budget} --out {folder} --no-compare "

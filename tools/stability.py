@@ -29,9 +29,9 @@ from symact.expr import Expr, show
 from symact.lower import evaluate
 from symact.protocol import COMPARED, FULL, FULL_FORM, QUICK_FORM, Form
 from symact.score._full import FullTrainer
-from symact.score._ladder import by_family
-from symact.score._mixed import Mixed
+from symact.score._mixed import Mixed, dealt
 from symact.score._networks import ENTROPY
+from symact.score._rungs import by_family
 from symact.score._stack import Span
 from symact.store import open_judged
 from symact.tasks import task
@@ -181,7 +181,7 @@ def main() -> None:
     ways = {}
     for label, kind in (("linear", FullTrainer), ("fitted", Fitted)):
         make = partial(kind, seeds=[0], entropy=ENTROPY["test"], device="cpu")
-        rung = Mixed(drawn, FULL, make)
+        rung = Mixed(dealt(drawn, FULL), make)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             ways[label] = [ood(errors, rung.families) for errors in rung.start(pool, exprs)()]
     result["fitted"] = {

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from symact import stats, zoo
 from symact.protocol import ANCHORS, CLIP, REFERENCE
-from symact.score import Ladder
-from symact.store import Store, from_text, to_text
+from symact.score import Ladder, from_text, to_text, whole
+from symact.store import Store
 
 Errors = NDArray[np.float64]
 #: OOD and ID error in log10.
@@ -57,7 +57,7 @@ def bases(store: Store, ladder: Ladder) -> dict[str, Base]:
         minis = [ladder.start_mini(exprs, draw) for draw in range(plan.mini_draws)]
         fulls = [ladder.start_full(exprs, draw) for draw in range(plan.full_draws)]
         known = {
-            rung: [[to_text(errors) for errors in wait()] for wait in waiting]
+            rung: [[to_text(errors) for errors in whole(wait(), ANCHORS)] for wait in waiting]
             for rung, waiting in (("mini", minis), ("full", fulls))
         }
         with store.transaction():

@@ -49,6 +49,16 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda for full training; the best there is if not given.")
 ]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Candidates trained at once; the number of cores.")
+]
+Executor = Annotated[
+    str, typer.Option(help="Who trains: threads, or processes that a candidate cannot take along.")
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(help="Train on a Ray cluster: its address, or auto for one on this machine."),
+]
 
 
 def main() -> None:
@@ -150,6 +160,9 @@ def search(
         typer.Option("--set", help="A size or switch, such as islands=1 or tune=no; repeatable."),
     ] = None,
     device: Device = None,
+    workers: Workers = None,
+    executor: Executor = "threads",
+    ray: Ray = None,
 ) -> None:
     """Search, judge and report."""
     from symact import engine
@@ -169,6 +182,8 @@ def search(
                 plan=plan,
                 evolution=evolution,
                 device=device,
+                threads=workers,
+                executor=_executor(executor, ray),
                 on_progress=reporter,
             )
     except SymactError:
@@ -187,13 +202,27 @@ def resume(
         bool, typer.Option("--compare/--no-compare", help="Judge on the test draws at the end.")
     ] = True,
     device: Device = None,
+    workers: Workers = None,
+    executor: Executor = "threads",
+    ray: Ray = None,
 ) -> None:
     """Go on with a run that was interrupted, or extend one."""
     from symact import engine
 
     with _Reporter(run) as reporter:
-        result = engine.resume(run, budget=budget, device=device, on_progress=reporter)
+        result = engine.resume(
+            run,
+            budget=budget,
+            device=device,
+            threads=workers,
+            executor=_executor(executor, ray),
+            on_progress=reporter,
+        )
     _conclude(result, judge, device)
+
+
+def _executor(executor: str, ray: str | None) -> str:
+    return executor if ray is None else f"ray:{ray}"
 
 
 @app.command()
@@ -678,6 +707,10 @@ def _say_step(done: int, total: int, name: str) -> None:
     print(f"training {done + 1}/{total}: {name}", file=sys.stderr, flush=True)
 
 
+#: Candidates in quarantine that are named one by one.
+_SHOWN_FAILURES = 5
+
+
 def _print_run(result: Result) -> None:
     counts = result.counts
     screened_out = counts["seen"] - counts["screened"]
@@ -685,6 +718,10 @@ def _print_run(result: Result) -> None:
         f"\n{counts['seen']} candidates seen, {screened_out} screened out, "
         f"{counts['mini']} mini-trained, {counts['full']} fully trained"
     )
+    for failed in result.quarantined[:_SHOWN_FAILURES]:
+        print(f"#{failed['id']} counts as diverged ({failed['rung']}): {failed['reason']}")
+    if len(result.quarantined) > _SHOWN_FAILURES:
+        print(f"and {len(result.quarantined) - _SHOWN_FAILURES} more; show --json lists them")
     agreement = ", ".join(
         f"{rungs} {'-' if value is None else f'{value:.2f}'}"
         for rungs, value in result.rung_spearman.items()

@@ -39,14 +39,20 @@ from symact.protocol import LADDER, REFERENCE, VERSION
 from symact.refine import variants
 from symact.result import Result, config_of, merit, non_dominated, result_of
 from symact.score import (
+    Failed,
     Forecast,
     Ladder,
     Outcome,
     Plan,
+    Screened,
+    Trained,
     apart,
     check_device,
+    check_executor,
+    failure,
     features,
     screen,
+    whole,
 )
 from symact.simplify import simplify
 from symact.store import (
@@ -117,6 +123,7 @@ def search(
     evolution: Evolution | None = None,
     threads: int | None = None,
     device: str | None = None,
+    executor: str = "threads",
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Search activation functions that generalise outside the training range.
@@ -134,8 +141,12 @@ def search(
             proposes (``docs/proposers.md``), as does any object with ``ask`` and ``tell``.
         plan: Sizes of the rungs and switches of the loop; None for the default.
         evolution: Sizes and switches of genetic programming; None for the default.
-        threads: Candidates trained at once; None for the number of cores. No result depends on it.
+        threads: Workers, each of which trains a candidate at a time; None for the number of cores.
+            No result depends on it.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
+        executor: What workers are: ``"threads"``; ``"processes"``, of which a candidate may end one
+            and no more; ``"ray"`` for a Ray cluster of this machine, ``"ray:ADDRESS"`` for another.
+            No result depends on it.
         on_progress: Called after each step.
 
     Raises:
@@ -145,6 +156,7 @@ def search(
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
     target = built_in_task(task) if isinstance(task, str) else task
     check_device(device)
+    check_executor(executor)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
     if isinstance(proposer, str):  # what is wrong with it is said before anything is made
         _proposer(proposer, chosen, seed, evolution or Evolution()).close()
@@ -167,7 +179,8 @@ def search(
     store = in_memory(first) if out is None else create(out, first)
     with closing(store), store.claimed():
         _write_config(store, config)
-        return _run(store, chosen, target, spent, threads, device, on_progress, own)
+        workers = {"threads": threads, "device": device, "executor": executor}
+        return _run(store, chosen, target, spent, workers, on_progress, own)
 
 
 def resume(
@@ -178,6 +191,7 @@ def resume(
     budget: str | int | Budget | None = None,
     threads: int | None = None,
     device: str | None = None,
+    executor: str = "threads",
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Go on with a run from its last complete generation.
@@ -189,12 +203,14 @@ def resume(
         budget: A new total budget; None for the one the run was given.
         threads: As in :func:`search`.
         device: As in :func:`search`.
+        executor: As in :func:`search`.
         on_progress: As in :func:`search`.
 
     Raises:
         StoreError: No run there, or its task cannot be rebuilt.
     """
     check_device(device)
+    check_executor(executor)
     total = None if budget is None else parse_budget(budget)
     store = open_run(path)
     with closing(store), store.claimed():
@@ -230,7 +246,8 @@ def resume(
             config["budget"] = str(total)
             with store.transaction():
                 store.put("config", config)
-        return _run(store, grammar, task, total, threads, device, on_progress, own)
+        workers = {"threads": threads, "device": device, "executor": executor}
+        return _run(store, grammar, task, total, workers, on_progress, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +260,14 @@ class _Opened:
     outcome: str
     flops: int
     nodes: int
+    #: Why it failed in the screen, "" where it did not.
+    failure: str = ""
 
     def dump(self) -> list[Any]:
         p = self.proposal
         own = [show(p.expr), p.origin, list(p.parents), p.refused, p.text, list(p.tag)]
-        return [*own, self.formula, self.fingerprint, self.outcome, self.flops, self.nodes]
+        mark = [self.formula, self.fingerprint, self.outcome, self.flops, self.nodes]
+        return [*own, *mark, self.failure]
 
     @classmethod
     def load(cls, stored: Sequence[Any]) -> _Opened:
@@ -276,7 +296,7 @@ class _Generation:
     """Proposals under way: those that passed the screen train on the lowest rung."""
 
     opened: tuple[_Opened, ...]
-    trained: Callable[[], list[NDArray[np.float64]]]
+    trained: Callable[[], list[Trained]]
 
     @property
     def passed(self) -> list[_Opened]:
@@ -338,6 +358,8 @@ class _Search:
         if store.get("references") is None:
             with store.transaction():
                 store.put("references", self.references)
+        #: What failed since the last transaction: candidate, where, why.
+        self.failures: list[tuple[int, str, str]] = []
         self.mini: dict[int, tuple[float, float]] = {}
         self.full: dict[int, tuple[float, float]] = {}
         self.cases: dict[int, tuple[float, ...]] = {}
@@ -470,6 +492,7 @@ class _Search:
             self.store.add_candidates([*candidates, *extra])
             self.store.add_scores(scores, VERSION)
             self.store.add_simplified(simplified)
+            self._store_failures()
             self.store.put("state", self._state())
 
     def _number(self, one: _Opened) -> Candidate:
@@ -478,7 +501,14 @@ class _Search:
         self.formulas[candidate.id] = candidate.formula
         self.flops[candidate.id] = candidate.flops
         self.tags[candidate.id] = candidate.tag
+        if one.failure:
+            self.failures.append((candidate.id, "screen", one.failure))
         return candidate
+
+    def _store_failures(self) -> None:
+        """Put into quarantine what failed since the last time."""
+        self.store.add_quarantined(self.failures)
+        self.failures = []
 
     @contextmanager
     def _timed(self, part: str, candidates: int) -> Iterator[None]:
@@ -524,7 +554,11 @@ class _Search:
             if proposal.refused:
                 opened.append(_Opened(proposal, proposal.text, "", REFUSED, 0, 0))
                 continue
-            checked = screen(proposal.expr, max_slope=self.grammar.max_slope)
+            failed = ""
+            try:
+                checked = screen(proposal.expr, max_slope=self.grammar.max_slope)
+            except Exception as error:  # a candidate may not end a search
+                checked, failed = Screened(Outcome.FAILED), failure(error).reason
             verdict = checked.outcome
             if self.plan.dedupe and verdict is Outcome.PASSED and checked.fingerprint in self.seen:
                 verdict = Outcome.DUPLICATE
@@ -534,22 +568,24 @@ class _Search:
                 passed += 1
                 here.add(checked.fingerprint)
             expr, mark = proposal.expr, checked.fingerprint
-            opened.append(
-                _Opened(proposal, show(expr), mark, verdict.value, flops(expr), expr.size)
-            )
+            sizes = (flops(expr), expr.size)
+            opened.append(_Opened(proposal, show(expr), mark, verdict.value, *sizes, failed))
         return opened
 
     def _record(
         self,
         rung: str,
         ids: Sequence[int],
-        errors: Sequence[NDArray[np.float64]],
+        trained: Sequence[Trained],
         draws: Sequence[int],
     ) -> list[Scored]:
-        """Score candidates beside the reference and remember what they are chosen by."""
+        """Score candidates beside the reference and remember what they are chosen by.
+
+        One that failed counts like one that diverged everywhere.
+        """
         base, found = self._bases[rung], []
-        for number, exact, draw in zip(ids, errors, draws, strict=True):
-            own = as_stored(exact)  # so that a resumed search computes the same
+        for number, one, draw in zip(ids, trained, draws, strict=True):
+            own = self._errors(rung, number, one)
             above, self.cases[number] = base.above(own, draw)
             score = (base.reference[0] + above[0], base.reference[1] + above[1])
             found.append(Scored(number, rung, *score, own))
@@ -563,6 +599,13 @@ class _Search:
             for queue in self.queues.values():
                 queue.add(number, self._merit("mini", number))
         return found
+
+    def _errors(self, rung: str, number: int, trained: Trained) -> NDArray[np.float64]:
+        """Return errors as they will be stored, so that a resumed search computes the same."""
+        if isinstance(trained, Failed):
+            self.failures.append((number, rung, trained.reason))
+            return np.full((len(self._bases[rung].families), 1, 4), np.nan)
+        return as_stored(trained)
 
     def _estimate(self, exprs: Sequence[Expr]) -> list[tuple[float, float, float]]:
         """Return OOD and ID error and what functions are chosen by, all as forecast."""
@@ -594,7 +637,10 @@ class _Search:
         proposals: list[Proposal] = []
         for number in chosen:
             expr = parse(self.formulas[number])
-            tuned = self.ladder.start_tuning(expr).result() if self.plan.tune else None
+            tuned = self.ladder.start_tuning(expr)() if self.plan.tune else None
+            if isinstance(tuned, Failed):
+                self.failures.append((number, "tuning", tuned.reason))
+                tuned = None
             made = variants(expr, tuned, self.grammar, prune=self.plan.prune)
             # They belong where the candidate does.
             proposals += [replace(proposal, tag=self.tags[number]) for proposal in made]
@@ -612,8 +658,8 @@ class _Search:
         waiting = [self.ladder.start_full([parse(self.formulas[i])], i) for i in ids]
         simplified = self._simplify(ids)
         with self._timed("full", len(ids)):
-            errors = [wait()[0] for wait in waiting]
-        return self._record("full", ids, errors, ids), simplified
+            trained = [wait()[0] for wait in waiting]
+        return self._record("full", ids, trained, ids), simplified
 
     def complete(self) -> None:
         """Fully train as many as there are finalists, if a short search has not come to it."""
@@ -624,6 +670,7 @@ class _Search:
         with self.store.transaction():
             self.store.add_scores(scores, VERSION)
             self.store.add_simplified(simplified)
+            self._store_failures()
 
     def simplified(self, numbers: Sequence[int]) -> dict[int, str]:
         """Return simplified formulas; what was not simplified on its way up is now."""
@@ -728,13 +775,16 @@ class _Search:
             above = []
             for draw in draws:
                 wait = waiting.get((number, draw))
-                errors = trained[number] if wait is None else wait()[0]
+                errors = (
+                    trained[number] if wait is None else self._errors("full", number, wait()[0])
+                )
                 above.append(base.above(errors, draw)[0])
             means = np.mean(above, axis=0) + np.array(base.reference)
             known[str(number)] = [float(value) for value in means]
         if new:
             with self.store.transaction():
                 self.store.put("repeated", known)
+                self._store_failures()
         return {number: (known[str(number)][0], known[str(number)][1]) for number in numbers}
 
     def _apart(self, numbers: Sequence[int]) -> list[int]:
@@ -748,8 +798,7 @@ def _run(
     grammar: Grammar,
     task: Task,
     budget: Budget,
-    threads: int | None,
-    device: str | None,
+    workers: dict[str, Any],
     on_progress: OnProgress | None,
     proposer: AbstractProposer | None = None,
 ) -> Result:
@@ -759,7 +808,7 @@ def _run(
     ladder: Ladder | None = None
     try:
         proposer = proposer or _proposer(config["proposer"], grammar, config["seed"], evolution)
-        ladder = Ladder(task, config["seed"], plan, threads=threads, device=device)
+        ladder = Ladder(task, config["seed"], plan, **workers)
         _pass_gate(store, ladder, report)
         state = _Search(store, grammar, ladder, plan, report, proposer)
         state.progress("search", budget.fraction(state.seconds, state.judged))
@@ -815,14 +864,19 @@ def _select(state: _Search) -> None:
         return
     simplified = state.simplified(ids)
     exprs = [parse(simplified[i]) for i in ids]
-    data, errors = state.ladder.selection([*exprs, state.reference])
-    scores = []
-    for number, own in zip(ids, errors[:-1], strict=True):
+    data, trained = state.ladder.selection([*exprs, state.reference])
+    (yardstick,) = whole(trained[-1:], [REFERENCE])
+    scores, failures = [], []
+    for number, own in zip(ids, trained[:-1], strict=True):
+        if isinstance(own, Failed):
+            failures.append((number, "selection", own.reason))
+            own = np.full_like(yardstick, np.nan)
         score = stats.score(own, data.families)
         scores.append(Scored(number, "selection", score.ood, score.id_error, own))
-    reference = stats.score(errors[-1], data.families)
+    reference = stats.score(yardstick, data.families)
     with state.store.transaction():
         state.store.add_scores(scores, VERSION)
+        state.store.add_quarantined(failures)
         state.store.put(
             "selected",
             {

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from symact import stats, zoo
 from symact.expr import Expr, const
 from symact.protocol import MINI, Training
-from symact.score import Ladder
-from symact.score._ladder import by_family
-from symact.score._mixed import Mixed
+from symact.score import Ladder, whole
+from symact.score._mixed import Mixed, dealt
 from symact.score._networks import ENTROPY, Data
+from symact.score._rungs import by_family
 from symact.tasks import Task
 
 #: What the gate ranks; a constant makes the network predict the training mean.
@@ -48,7 +48,7 @@ class Gate:
 def check_task(ladder: Ladder) -> Gate:
     """Run the brief gate: mini-training on the search draws, one seed."""
     names, exprs = _functions()
-    errors = ladder.mini(exprs)
+    errors = whole(ladder.mini(exprs), names)
     return _gate(ladder.task.name, names, errors, ladder.mini_families, "mini-training")
 
 
@@ -60,10 +60,10 @@ def examine(task: Task, *, per_family: int = 8, seeds: int = 3) -> Gate:
         return MiniTrainer(data, training, range(seeds), ENTROPY["gate"])
 
     families = by_family(task.draw("search", seed=0, per_family=per_family))
-    judge = Mixed(families, MINI, trainer)
+    judge = Mixed(dealt(families, MINI), trainer)
     names, exprs = _functions()
     with ThreadPoolExecutor() as pool:
-        errors = judge.start(pool, exprs)()
+        errors = whole(judge.start(pool, exprs)(), names)
     return _gate(task.name, names, errors, judge.families, f"{seeds} seeds")
 
 

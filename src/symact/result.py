@@ -75,6 +75,8 @@ class Result:
         costs: For each part of the search (``propose``, ``screen``, ``mini``, ``refine``,
             ``simplify``, ``full``) how many ``candidates`` it took and how many ``seconds``.
         finished: Whether the budget was spent and the finalists were judged.
+        quarantined: Candidates that could not be trained: ``id``, ``rung`` and ``reason``. They
+            count as diverged.
     """
 
     path: Path | None
@@ -86,6 +88,7 @@ class Result:
     reference: Found | None
     finished: bool
     costs: dict[str, dict[str, float]]
+    quarantined: list[dict[str, Any]]
     _rows: list[dict[str, Any]] = field(repr=False)
 
     @property
@@ -133,6 +136,7 @@ class Result:
             ],
             "outcomes": self.outcomes,
             "costs": self.costs,
+            "quarantined": self.quarantined,
             "finished": self.finished,
             "config": {k: v for k, v in self.config.items() if k != "grammar_text"},
         }
@@ -236,6 +240,10 @@ def result_of(store: Store) -> Result:
             part: {"candidates": int(count), "seconds": seconds}
             for part, (count, seconds) in state.get("costs", {}).items()
         },
+        quarantined=[
+            {"id": number, "rung": rung, "reason": reason}
+            for number, rung, reason in store.quarantined()
+        ],
         _rows=rows,
     )
 

@@ -187,11 +187,11 @@ def _pages(file: Path) -> tuple[Pages, int, int, frozenset[int]]:
     """Return the pages as the log leaves them, their size, its usable part, and the free ones."""
     data = file.read_bytes()
     size = _PAGE_SIZE
-    if data[:16] == _MAGIC:
+    if data[:16] == _MAGIC and len(data) >= 18:
         (stated,) = struct.unpack(">H", data[16:18])
         stated = 65536 if stated == 1 else stated
         size = stated if stated >= 512 and stated & (stated - 1) == 0 else size
-    usable = size - (data[20] if data[:16] == _MAGIC else 0)
+    usable = size - (data[20] if data[:16] == _MAGIC and len(data) > 20 else 0)
     pages = {
         number: data[start : start + size]
         for number, start in enumerate(range(0, len(data), size), start=1)

@@ -47,11 +47,11 @@ def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = No
 
     sympy is tried only where it can be stopped: in the main thread of a Unix process, by
     ``SIGALRM``. Elsewhere, and for functions of batch statistics, the own rules do all the work.
-    Where time runs out the result depends on the speed of the machine.
+    Where time runs out the result depends on the speed of the machine, not on its load.
 
     Args:
         expr: A function of ``x``; one of other variables is returned as it is.
-        seconds: The time sympy may take; 0 or less leaves it out.
+        seconds: Of computing that sympy may take; 0 or less leaves it out.
         evaluate: Computes values; None means :func:`symact.lower.evaluate`.
     """
     if evaluate is None:
@@ -137,14 +137,18 @@ def has_alarm() -> bool:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise ``TimeUp`` in the block after some time; the earlier alarm comes back afterwards."""
+    """Raise ``TimeUp`` in the block when this thread has computed for some time.
+
+    Its own time counts, not that of the clock: what it finishes shall not depend on what else the
+    machine does. The earlier alarm comes back afterwards.
+    """
     is_armed = True
+    start, computed = time.monotonic(), time.thread_time()
 
     def ring(signum: int, frame: FrameType | None) -> None:
-        if is_armed:
+        if is_armed and time.thread_time() - computed >= seconds:
             raise TimeUp
 
-    start = time.monotonic()
     handler = signal.signal(signal.SIGALRM, ring)
     # It rings again and again: an exception raised inside a destructor is lost.
     delay, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)

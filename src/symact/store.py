@@ -23,8 +23,9 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from symact.errors import DamagedError, StoreError
+from symact.score import from_text, to_text
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 RUN_FILE, JUDGED_FILE, LOCK_FILE = "run.db", "judged.db", "run.lock"
 #: What a run was asked for, for people to read.
@@ -62,6 +63,12 @@ TABLES = {
         "protocol": "TEXT NOT NULL",
     },
     "simplified": {"candidate": "INTEGER PRIMARY KEY", "formula": "TEXT NOT NULL"},
+    # What could not be trained, where, and why: an exception, too much time, a lost process.
+    "quarantined": {
+        "candidate": "INTEGER NOT NULL REFERENCES candidates (id)",
+        "rung": "TEXT NOT NULL",
+        "reason": "TEXT NOT NULL",
+    },
     "judged": {
         "formula": "TEXT NOT NULL",
         "protocol": "TEXT NOT NULL",
@@ -73,6 +80,7 @@ TABLES = {
 _SUM = "sum INTEGER NOT NULL"
 _KEYS = {
     "scores": "PRIMARY KEY (candidate, rung)",
+    "quarantined": "PRIMARY KEY (candidate, rung)",
     "judged": "PRIMARY KEY (formula, protocol, instance, seed)",
 }
 _INDEX = "CREATE INDEX candidates_fingerprint ON candidates (fingerprint)"
@@ -271,11 +279,21 @@ class Store:
         self._write("candidates", rows, replace=False)
 
     def add_scores(self, scores: Iterable[Scored], protocol: str) -> None:
-        rows = ((s.candidate, s.rung, s.ood, s.id_error, _pack(s.errors), protocol) for s in scores)
+        rows = (
+            (s.candidate, s.rung, s.ood, s.id_error, to_text(s.errors), protocol) for s in scores
+        )
         self._write("scores", rows)
 
     def add_simplified(self, formulas: Mapping[int, str]) -> None:
         self._write("simplified", formulas.items())
+
+    def add_quarantined(self, failures: Iterable[tuple[int, str, str]]) -> None:
+        """Remember candidates that failed: which, on what rung, and why."""
+        self._write("quarantined", failures)
+
+    def quarantined(self) -> list[tuple[int, str, str]]:
+        """Return which candidates failed, on what rung, and why, in the order of candidates."""
+        return [(r[0], r[1], r[2]) for r in self._read("quarantined", "ORDER BY candidate, rung")]
 
     def candidates(self) -> list[Candidate]:
         """Return every proposal in order."""
@@ -299,7 +317,7 @@ class Store:
     def scores(self, rung: str) -> list[Scored]:
         """Return the scores of one rung in the order in which they were measured."""
         rows = self._read("scores", "WHERE rung = ? ORDER BY rowid", (rung,))
-        return [Scored(r[0], r[1], r[2], r[3], _unpack(r[4])) for r in rows]
+        return [Scored(r[0], r[1], r[2], r[3], from_text(r[4])) for r in rows]
 
     def progress(self) -> list[tuple[int, Scored]]:
         """Return the full trainings in their order, each with how many were judged by then.
@@ -312,7 +330,7 @@ class Store:
         for row in rows:
             judged.add(row[0])
             if row[1] == "full":
-                scored = Scored(row[0], row[1], row[2], row[3], _unpack(row[4]))
+                scored = Scored(row[0], row[1], row[2], row[3], from_text(row[4]))
                 found.append((len(judged), scored))
         return found
 
@@ -359,13 +377,13 @@ class Store:
             What is stored: errors have nine digits.
         """
         rows = [
-            (formula, protocol, name, seed, _pack(errors[place, :, seed], rates=list(rates)))
+            (formula, protocol, name, seed, to_text(errors[place, :, seed], rates=list(rates)))
             for place, name in enumerate(instances)
             for seed in range(errors.shape[2])
         ]
         with self.transaction():
             self._write("judged", rows)
-        return Judged(_unpack(_pack(errors)), tuple(rates))
+        return Judged(from_text(to_text(errors)), tuple(rates))
 
     def judged(
         self, formula: str, protocol: str, instances: Sequence[str], seeds: int
@@ -376,7 +394,7 @@ class Store:
         wanted = [(name, seed) for name in instances for seed in range(seeds)]
         if not all(key in texts for key in wanted):
             return None
-        errors = np.array([_unpack(texts[key]) for key in wanted])  # [instance x seed, size, 4]
+        errors = np.array([from_text(texts[key]) for key in wanted])  # [instance x seed, size, 4]
         shaped = errors.reshape(len(instances), seeds, *errors.shape[1:]).swapaxes(1, 2)
         return Judged(shaped, tuple(json.loads(texts[wanted[0]])["rates"]))
 
@@ -384,28 +402,6 @@ class Store:
 def as_stored(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return errors as they come back from the database: with nine digits."""
     return from_text(to_text(errors))
-
-
-def to_text(errors: NDArray[np.float64]) -> str:
-    """Return errors as a JSON text."""
-    return _pack(errors)
-
-
-def from_text(text: str) -> NDArray[np.float64]:
-    """Return the errors of a text."""
-    return _unpack(text)
-
-
-def _pack(errors: NDArray[np.float64], **more: object) -> str:
-    """JSON with null for what is not finite (JSON has no NaN)."""
-    flat = [float(f"{v:.9g}") if np.isfinite(v) else None for v in errors.reshape(-1)]
-    return json.dumps({"shape": list(errors.shape), "values": flat, **more})
-
-
-def _unpack(text: str) -> NDArray[np.float64]:
-    stored = json.loads(text)
-    values = np.array([np.nan if v is None else v for v in stored["values"]], dtype=np.float64)
-    return values.reshape(stored["shape"])
 
 
 def in_memory(first: Mapping[str, Any] | None = None) -> Store:
@@ -552,15 +548,19 @@ def _add_checksums(store: Store) -> None:
     db = store._db
     db.execute("ALTER TABLE meta ADD COLUMN revision INTEGER NOT NULL DEFAULT 0")
     db.execute("UPDATE meta SET revision = rowid")
-    for table in TABLES:
+    for table in ("meta", "candidates", "scores", "simplified", "judged"):
         db.execute(f"ALTER TABLE {table} ADD COLUMN {_SUM} DEFAULT 0")
         rows = db.execute(f"SELECT rowid, * FROM {table}").fetchall()
         sums = ((checksum(row[1:-1]), row[0]) for row in rows)
         db.executemany(f"UPDATE {table} SET sum = ? WHERE rowid = ?", sums)
 
 
+def _add_quarantine(store: Store) -> None:
+    store._db.execute(_create("quarantined"))
+
+
 #: What makes the next schema of an earlier one; nothing of a run is lost.
-_MIGRATIONS = {1: _add_tags, 2: _add_checksums}
+_MIGRATIONS = {1: _add_tags, 2: _add_checksums, 3: _add_quarantine}
 
 
 def _migrate(store: Store) -> None:
@@ -602,12 +602,16 @@ def _make(file: Path, first: Mapping[str, Any]) -> bool:
         new.unlink(missing_ok=True)
 
 
+def _create(table: str) -> str:
+    lines = [*(f"{name} {kind}" for name, kind in TABLES[table].items()), _SUM]
+    lines += [_KEYS[table]] if table in _KEYS else []
+    return f"CREATE TABLE {table} ({', '.join(lines)})"
+
+
 def _initialise(store: Store, first: Mapping[str, Any]) -> None:
     with store.transaction():
-        for table, columns in TABLES.items():
-            lines = [*(f"{name} {kind}" for name, kind in columns.items()), _SUM]
-            lines += [_KEYS[table]] if table in _KEYS else []
-            store._db.execute(f"CREATE TABLE {table} ({', '.join(lines)})")
+        for table in TABLES:
+            store._db.execute(_create(table))
         store._db.execute(_INDEX)
         for key, value in {"schema": SCHEMA_VERSION, **first}.items():
             store.put(key, value)

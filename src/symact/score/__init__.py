@@ -2,11 +2,15 @@
 
 from symact.score._forecast import Forecast, apart, features
 from symact.score._function import Function, Trainable
-from symact.score._ladder import Ladder, Plan, check_device
+from symact.score._jobs import Failed, Trained, failure, whole
+from symact.score._ladder import EXECUTORS, Ladder, Plan, check_device, check_executor
 from symact.score._screen import GRID, Outcome, Screened, fingerprint, screen
+from symact.score._wire import from_text, to_text
 
 __all__ = [
+    "EXECUTORS",
     "GRID",
+    "Failed",
     "Forecast",
     "Function",
     "Ladder",
@@ -14,9 +18,15 @@ __all__ = [
     "Plan",
     "Screened",
     "Trainable",
+    "Trained",
     "apart",
     "check_device",
+    "check_executor",
+    "failure",
     "features",
     "fingerprint",
+    "from_text",
     "screen",
+    "to_text",
+    "whole",
 ]

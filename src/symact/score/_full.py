@@ -6,6 +6,7 @@ On the CPU each core trains stacks of its own; on a GPU larger stacks pay. See
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from torch import Tensor
 from symact.lower import _tape
 from symact.protocol import Training
 from symact.score._function import Function, Trainable
+from symact.score._jobs import Errors, Finish, Job, Trained, failure
 from symact.score._networks import Data, initial_weights, learning_rates
 from symact.score._stack import Span, Stack
 
@@ -110,7 +112,9 @@ class FullTrainer:
         torch.set_num_threads(1 if is_cpu else threads)
         pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
         try:
-            trained = pool.map(lambda cut: self._train_stack(exprs, cut, each, rates, stop), cuts)
+            trained = pool.map(
+                lambda cut: self._train_stack(exprs, cut, each, rates, stop.is_set), cuts
+            )
             for cut, found in zip(cuts, trained, strict=True):
                 errors[cut] = found
         finally:
@@ -121,48 +125,59 @@ class FullTrainer:
         return shaped / self.data.variance[None, :, None, :]
 
     def start(
-        self, pool: Executor, exprs: Sequence[Function]
-    ) -> Callable[[], list[NDArray[np.float64]]]:
+        self, pool: Executor, exprs: Sequence[Function], limit: float | None = None
+    ) -> Finish:
         """Put candidates into a pool; the result waits for their errors [instance, seed, 4].
 
         On the CPU a candidate has stacks of its own, so that its errors depend neither on its
-        neighbours nor on the number of threads. On a GPU all are one job.
+        neighbours nor on the number of threads. On a GPU all are one job, and after a failure,
+        such as too little memory, each is one of its own.
+
+        Args:
+            pool: Of threads.
+            exprs: The candidates.
+            limit: Seconds for each on the CPU; None for :data:`symact.score._jobs.LIMIT`.
         """
         if self.device.type != "cpu":
-            job = pool.submit(self.judge, exprs)
-            return lambda: list(job.result())
+            job = pool.submit(self._one_by_one, exprs)
+            return lambda: job.result()
         count, seeds = len(self.data.families), len(self.seeds)
         rates = learning_rates(self.training)
         cuts = np.array_split(np.arange(count * seeds), -(-count * seeds // CPU_NETWORKS))
         for shape in {_shape(expr) for expr in exprs}:
             self._draw(shape)
-        stop = threading.Event()
+        errors = np.full((len(exprs), count * seeds, 4), np.nan)
+
+        def train(
+            expr: Function, own: Errors, cut: NDArray[np.int64], stop: NDArray[np.int8]
+        ) -> None:
+            torch.set_num_threads(1)  # of this thread; others train other candidates
+            own[cut] = self._train_stack([expr], cut, count * seeds, rates, lambda: bool(stop[0]))
+
         jobs = [
-            [pool.submit(self._train_alone, expr, cut, rates, stop) for cut in cuts]
-            for expr in exprs
+            Job(pool, [functools.partial(train, expr, own, cut) for cut in cuts], limit)
+            for expr, own in zip(exprs, errors, strict=True)
         ]
 
-        def finish() -> list[NDArray[np.float64]]:
+        def finish() -> list[Trained]:
             try:
-                found = [np.concatenate([job.result() for job in own]) for own in jobs]
+                waited = [job.wait() for job in jobs]
             finally:
-                stop.set()  # after an interrupt nobody wants the rest
-            shaped = [errors.reshape(count, seeds, 4) for errors in found]
-            return [errors / self.data.variance[:, None, :] for errors in shaped]
+                for job in jobs:  # after an interrupt nobody wants the rest
+                    job.cancel()
+            shaped = errors.reshape(len(exprs), count, seeds, 4) / self.data.variance[:, None, :]
+            return [failed or one for failed, one in zip(waited, shaped, strict=True)]
 
         return finish
 
-    def _train_alone(
-        self,
-        expr: Function,
-        networks: NDArray[np.int64],
-        rates: NDArray[np.float64],
-        stop: threading.Event,
-    ) -> NDArray[np.float64]:
-        torch.set_num_threads(1)  # of this thread; others train other candidates
-        return self._train_stack(
-            [expr], networks, len(self.data.families) * len(self.seeds), rates, stop
-        )
+    def _one_by_one(self, exprs: Sequence[Function]) -> list[Trained]:
+        """Judge all together, or where that fails each alone."""
+        try:
+            return list(self.judge(exprs))
+        except Exception as error:
+            if len(exprs) == 1:
+                return [failure(error)]
+            return [found for expr in exprs for found in self._one_by_one([expr])]
 
     def _draw(self, shape: tuple[int, int]) -> None:
         if shape not in self._weights:
@@ -193,7 +208,7 @@ class FullTrainer:
         networks: NDArray[np.int64],
         each: int,
         rates: NDArray[np.float64],
-        stop: threading.Event,
+        is_stopped: Callable[[], bool],
     ) -> NDArray[np.float64]:
         candidates = networks // each
         spans = [
@@ -206,7 +221,7 @@ class FullTrainer:
         x = torch.from_numpy(self.data.x)[instance].to(self.device)
         y = torch.from_numpy(self.data.y)[instance].to(self.device)
         stack = Stack(spans, weights, x.shape[2], self.device)
-        stack.fit(x, y, rates, stop.is_set)
+        stack.fit(x, y, rates, is_stopped)
         columns = []
         for part in range(4):
             x = torch.from_numpy(self.data.x_judged)[instance, part].contiguous().to(self.device)

@@ -1,43 +1,28 @@
-"""The rungs of one search, each with its own draws, built once and used for every candidate.
+"""The rungs of one search: what they are made of, and who works on them.
 
 Mini-training and full training see different instances of the search split: what is promoted for
-luck on one set of tasks has to prove itself on another. All work goes into one pool of threads, one
+luck on one set of tasks has to prove itself on another. All work goes to one set of workers, one
 candidate a job or two, so that no core waits for another; a candidate's errors depend neither on
-its neighbours nor on the number of threads.
+its neighbours nor on the number or kind of workers.
 """
 
 from __future__ import annotations
 
-import functools
+import importlib.util
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from symact.errors import SymactError, choices
-from symact.expr import Expr, uses_statistics
-from symact.protocol import FULL, MINI, QUICK_FORM, SELECTION_FORM, Training
+from symact.expr import Expr
+from symact.protocol import QUICK_FORM, SELECTION_FORM
+from symact.score._jobs import Failed, Finish, Trained, failure
 from symact.score._judge import Judge
-from symact.score._mixed import Finish, Mixed
-from symact.score._networks import Data, pack
-from symact.tasks import Instance, Task
-
-if TYPE_CHECKING:
-    from symact.score._full import FullTrainer
-    from symact.score._mini import MiniTrainer
-    from symact.score._tune import Tuner
-
-Errors = NDArray[np.float64]
-
-#: Constants are tuned in short trainings of few networks.
-TUNING = Training(width=16, depth=2, steps=200, points=64, learning_rate=5e-2)
-_TUNED_ON = 4
-
+from symact.score._networks import Data
+from symact.score._rungs import Draws, Rungs
+from symact.score._workers import Processes, Threads, Workers
+from symact.tasks import Task
 
 #: How finalists can be judged.
 FINALS = {form.name: form for form in (SELECTION_FORM, QUICK_FORM)}
@@ -110,8 +95,12 @@ class Ladder:
         task: What to judge on.
         seed: Of the search draws.
         plan: Sizes.
-        threads: Jobs that are worked on at once; None for the number of cores.
+        threads: Workers, each with a job at a time; None for the number of cores.
         device: Where full training runs; None for the best there is.
+        executor: Who trains, see :data:`EXECUTORS`.
+
+    Raises:
+        SymactError: An executor that is not known, or not installed.
     """
 
     def __init__(
@@ -122,51 +111,29 @@ class Ladder:
         *,
         threads: int | None = None,
         device: str | None = None,
+        executor: str = "threads",
     ) -> None:
         self.task = task
         self.plan = plan
         self.seed = seed
         self.threads = threads or os.cpu_count() or 1
         self.device = device or _best_device()
-        first = plan.mini_instances * plan.mini_draws
-        total = first + plan.full_instances * plan.full_draws
-        drawn = by_family(task.draw("search", seed=seed, per_family=total))
-        self._tuned_on = [i for family in drawn for i in family[:_TUNED_ON]]
-        small = [family[:first] for family in drawn]
-        large = [family[first:] for family in drawn]
-        # Mini-training is compiled for the CPU; a GPU, where there is one, takes full training.
-        self._mini = [
-            Mixed(
-                own,
-                MINI,
-                functools.partial(
-                    _Trainers, entropy=_entropy(seed) + 1 + place, device="cpu", parts=1
-                ),
-            )
-            for place, own in enumerate(_dealt(small, plan.mini_instances))
-        ]
-        self._full = [
-            Mixed(
-                own,
-                FULL,
-                functools.partial(
-                    _Trainers, entropy=_entropy(seed) + 501 + place, device=self.device, parts=2
-                ),
-            )
-            for place, own in enumerate(_dealt(large, plan.full_instances))
-        ]
-        self._tuner: Tuner | None = None
-        self._pool = ThreadPoolExecutor(self.threads)
+        draws = Draws.of(task, seed, plan)
+        self._families = {
+            rung: tuple(family for part in drawn[0] for family in part.data.families)
+            for rung, drawn in draws.rungs.items()
+        }
+        self.workers = _workers(executor, draws, self.device, self.threads)
 
     @property
     def mini_families(self) -> tuple[str, ...]:
         """The family of each instance; the same for every draw."""
-        return self._mini[0].families
+        return self._families["mini"]
 
     @property
     def full_families(self) -> tuple[str, ...]:
         """The family of each instance; the same for every draw."""
-        return self._full[0].families
+        return self._families["full"]
 
     def start_mini(self, exprs: Sequence[Expr], draw: int = 0) -> Finish:
         """Start mini-training; the result waits for errors [instance, 1, 4] of each candidate.
@@ -174,31 +141,27 @@ class Ladder:
         Any number names a draw: they are taken in turn. Functions of batch statistics take the
         same small networks through torch, because their gradient is not pointwise.
         """
-        return self._mini[draw % len(self._mini)].start(self._pool, exprs)
+        return self.workers.start("mini", exprs, draw)
 
     def start_full(self, exprs: Sequence[Expr], draw: int = 0) -> Finish:
         """Start full training; the result waits for errors [instance, 1, 4] of each candidate."""
-        return self._full[draw % len(self._full)].start(self._pool, exprs)
+        return self.workers.start("full", exprs, draw)
 
-    def mini(self, exprs: Sequence[Expr]) -> list[Errors]:
+    def mini(self, exprs: Sequence[Expr]) -> list[Trained]:
         """Return errors [instance, 1, 4] of each candidate by mini-training on the first draw."""
         return self.start_mini(exprs)()
 
-    def start_tuning(self, expr: Expr) -> Future[Expr | None]:
+    def start_tuning(self, expr: Expr) -> Callable[[], Expr | Failed | None]:
         """Start to tune the constants of a function inside training, on a few mini-training tasks.
 
         The result is None where there is nothing to tune.
         """
-        from symact.score._tune import Tuner
+        return self.workers.tune(expr)
 
-        if self._tuner is None:
-            self._tuner = Tuner(pack(self._tuned_on, TUNING.points), TUNING, _entropy(self.seed))
-        return self._pool.submit(self._tuner.tune, expr)
-
-    def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Errors]]:
+    def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Trained]]:
         """Return the selection draws and the errors [instance, size, 1, 4] on them.
 
-        As the protocol judges, with a learning rate for each function and size.
+        As the protocol judges, with a learning rate for each function and size; in this process.
         """
         judge = Judge(
             self.task,
@@ -208,63 +171,56 @@ class Ladder:
             device=self.device,
             split="selection",
         )
-        return judge.data, judge.errors(exprs, judge.rates(exprs)) if exprs else []
+        return judge.data, _judged(judge, exprs)
 
     def close(self) -> None:
-        """Let the threads go; candidates that wait are not started."""
-        self._pool.shutdown(cancel_futures=True)
+        """Let the workers go; candidates that wait are not started."""
+        self.workers.close()
 
 
-class _Trainers:
-    """Trains what is pointwise by compiled loops on the CPU, anything else and anywhere by torch.
+def _judged(judge: Judge, exprs: Sequence[Expr]) -> list[Trained]:
+    """Judge all together, or where that fails each alone."""
+    if not exprs:
+        return []
+    try:
+        return list(judge.errors(exprs, judge.rates(exprs)))
+    except Exception as error:  # a candidate may not end a search
+        if len(exprs) == 1:
+            return [failure(error)]
+        return [found for expr in exprs for found in _judged(judge, [expr])]
 
-    Both are the same computation. The loops hold no lock that another thread waits for; torch is
-    imported where it is needed, since that takes seconds.
+
+#: Who trains candidates. Results are the same.
+EXECUTORS = {
+    "threads": "threads of this process",
+    "processes": "processes of their own, replaced when a candidate ends one",
+    "ray": "a Ray cluster: 'ray' for one on this machine, 'ray:ADDRESS' for another",
+}
+
+
+def check_executor(executor: str) -> None:
+    """Refuse an executor that is not known, or not installed.
+
+    Raises:
+        SymactError: It is so.
     """
-
-    def __init__(
-        self, data: Data, training: Training, *, entropy: int, device: str | None, parts: int
-    ) -> None:
-        self._arguments = (data, training, [0], entropy)
-        self._device, self._parts = device, parts
-        self._compiled: MiniTrainer | None = None
-        self._stacked: FullTrainer | None = None
-
-    def start(self, pool: Executor, exprs: Sequence[Expr]) -> Finish:
-        is_plain = [not uses_statistics(expr) and self._device == "cpu" for expr in exprs]
-        plain = [place for place, yes in enumerate(is_plain) if yes]
-        other = [place for place, yes in enumerate(is_plain) if not yes]
-        waiting: list[tuple[list[int], Finish]] = []
-        if plain:
-            from symact.score._mini import MiniTrainer
-
-            self._compiled = self._compiled or MiniTrainer(*self._arguments)
-            own = [exprs[place] for place in plain]
-            waiting.append((plain, self._compiled.start(pool, own, self._parts)))
-        if other:
-            from symact.score._full import FullTrainer
-
-            self._stacked = self._stacked or FullTrainer(*self._arguments, self._device)
-            waiting.append((other, self._stacked.start(pool, [exprs[place] for place in other])))
-
-        def finish() -> list[Errors]:
-            found: dict[int, Errors] = {}
-            for places, wait in waiting:
-                found.update(zip(places, wait(), strict=True))
-            return [found[place] for place in range(len(exprs))]
-
-        return finish
+    kind = executor.partition(":")[0]
+    if kind not in EXECUTORS or (":" in executor and kind != "ray"):
+        raise SymactError(f"unknown executor '{executor}'; {choices(kind, EXECUTORS)}")
+    if kind == "ray" and importlib.util.find_spec("ray") is None:
+        raise SymactError("executor 'ray': Ray is not installed; pip install 'symact[cluster]'")
 
 
-def _entropy(seed: int) -> int:
-    """Return what a seed's initial weights begin at, beyond what the judge's have."""
-    return 1000 * (seed + 1)
+def _workers(executor: str, draws: Draws, device: str, count: int) -> Workers:
+    check_executor(executor)
+    kind, _, address = executor.partition(":")
+    if kind == "ray":
+        from symact.score._ray import RayWorkers
 
-
-def _dealt(families: Sequence[Sequence[Instance]], each: int) -> Iterator[list[Sequence[Instance]]]:
-    """Cut the instances of each family into draws of equal size."""
-    for start in range(0, len(families[0]), each):
-        yield [family[start : start + each] for family in families]
+        return RayWorkers(draws, device, count, address)
+    if kind == "processes":
+        return Processes(draws, device, count)
+    return Threads(Rungs(draws, device), count)
 
 
 def _best_device() -> str:
@@ -290,11 +246,3 @@ def check_device(device: str | None) -> None:
 
     if not has_cuda():
         raise SymactError("device 'cuda': torch finds no CUDA device here; use cpu")
-
-
-def by_family(instances: Sequence[Instance]) -> list[list[Instance]]:
-    """Group instances by family, in order of first appearance."""
-    groups: dict[str, list[Instance]] = {}
-    for instance in instances:
-        groups.setdefault(instance.family, []).append(instance)
-    return list(groups.values())

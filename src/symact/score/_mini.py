@@ -7,17 +7,19 @@ by one thread, so the result does not depend on the number of threads.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from symact.expr import Expr
+from symact.expr import Expr, show
 from symact.lower import _tape
 from symact.protocol import Training
+from symact.score._jobs import Errors, Finish, Job, Trained, whole
 from symact.score._networks import Data, initial_weights, learning_rates
 
 # Sums may be reordered, which lets them vectorise; NaN and infinity keep their meaning.
@@ -232,8 +234,8 @@ def _matrix(w, row, units, points):
 
 
 @_compiled
-def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, depth, rates):
-    """Train one network in place; returns whether its loss stayed finite.
+def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, depth, rates, stop):
+    """Train one network in place; returns whether its loss stayed finite and nobody stopped it.
 
     The workspace ``w`` is free from row ``at`` on; nothing is allocated inside a step.
     """
@@ -269,7 +271,7 @@ def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, 
                 residual = out[j, p] - y[j, p]
                 total += residual * residual
                 out[j, p] = scale * residual
-        if not np.isfinite(total):
+        if stop[0] or not np.isfinite(total):
             return False
         _gradients(out, last, _weights(gradients, depth, *sizes), _biases(gradients, depth, *sizes))
         g = _matrix(w, rooms[depth % 2], width, points)
@@ -336,10 +338,12 @@ def _train_some(
     at,
     first,
     last,
+    stop,
 ):
     """Train networks ``first`` to ``last`` of one candidate, counted over instances and seeds.
 
-    Fills errors [instance, seed, 4]; NaN stays where one diverged.
+    Fills errors [instance, seed, 4]; NaN stays where one diverged. Ends soon once ``stop[0]`` is
+    not 0.
     """
     v, t = np.empty(registers, dtype=np.intp), np.empty(registers, dtype=np.intp)
     _tape.lay_out(constants, w, 0, _tape.CHUNK, v, t)
@@ -350,7 +354,9 @@ def _train_some(
         count = _sizes(depth, depth, real, width, 0)[2] + y.shape[1] * (width + 1)
         own = parameters[instance, seed, :count].copy()
         xs, ys = x[instance, :real], y[instance]
-        if _train_network(address, code, result, v, t, w, at, xs, ys, own, width, depth, rates):
+        if _train_network(
+            address, code, result, v, t, w, at, xs, ys, own, width, depth, rates, stop
+        ):
             for part in range(4):
                 errors[instance, seed, part] = _judge_network(
                     address,
@@ -378,45 +384,63 @@ class MiniTrainer:
         layers = initial_weights(data, training, seeds, entropy)
         self.parameters = _flatten(layers, data.inputs)
 
-    def judge(self, expr: Expr) -> NDArray[np.float64]:
+    def judge(self, expr: Expr) -> Errors:
         """Return errors [instance, seed, 4], normalised by the variance of the targets."""
         return self.judge_all([expr], 1)[0]
 
-    def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[NDArray[np.float64]]:
+    def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[Errors]:
         """Judge several candidates on some threads, in their order.
 
         Threads share candidates, and where those are few the networks of each.
+
+        Raises:
+            SymactError: One cannot be trained.
         """
         parts = 1 if len(exprs) >= 4 * threads else threads
         pool = ThreadPoolExecutor(threads)
         try:
-            return self.start(pool, exprs, parts)()
+            return whole(self.start(pool, exprs, parts)(), [show(expr) for expr in exprs])
         finally:
             # After an interrupt the candidates that wait are not started.
             pool.shutdown(cancel_futures=True)
 
     def start(
-        self, pool: Executor, exprs: Sequence[Expr], parts: int = 1
-    ) -> Callable[[], list[NDArray[np.float64]]]:
-        """Put candidates, each in some parts, into a pool; the result waits for their errors."""
+        self, pool: Executor, exprs: Sequence[Expr], parts: int = 1, limit: float | None = None
+    ) -> Finish:
+        """Put candidates, each in some parts, into a pool; the result waits for their errors.
+
+        Args:
+            pool: Of threads.
+            exprs: The candidates.
+            parts: Into which each is cut.
+            limit: Seconds for each; None for :data:`symact.score._jobs.LIMIT`.
+        """
         instances, seeds = self.parameters.shape[:2]
         networks = instances * seeds
         cuts = np.linspace(0, networks, min(parts, networks) + 1).astype(int)
         errors = np.full((len(exprs), instances, seeds, 4), np.nan)
         jobs = [
-            pool.submit(self._train, expr, own, first, last)
+            Job(
+                pool,
+                [
+                    functools.partial(self._train, expr, own, first, last)
+                    for first, last in itertools.pairwise(cuts)
+                ],
+                limit,
+            )
             for expr, own in zip(exprs, errors, strict=True)
-            for first, last in itertools.pairwise(cuts)
         ]
 
-        def finish() -> list[NDArray[np.float64]]:
-            for job in jobs:
-                job.result()
-            return list(errors / self.data.variance[:, None, :])
+        def finish() -> list[Trained]:
+            waited = [job.wait() for job in jobs]
+            own = errors / self.data.variance[:, None, :]
+            return [failed or one for failed, one in zip(waited, own, strict=True)]
 
         return finish
 
-    def _train(self, expr: Expr, errors: NDArray[np.float64], first: int, last: int) -> None:
+    def _train(
+        self, expr: Expr, errors: Errors, first: int, last: int, stop: NDArray[np.int8]
+    ) -> None:
         program, data = _tape.to_tape(expr), self.data
         width, depth = self.training.width, self.training.depth
         rows = _tape.rows_needed(program)
@@ -445,6 +469,7 @@ class MiniTrainer:
             rows,
             first,
             last,
+            stop,
         )
 
 

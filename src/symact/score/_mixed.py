@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from symact.expr import Expr
 from symact.protocol import Training
+from symact.score._jobs import Failed, Finish, Trained
 from symact.score._networks import Data, pack
 from symact.tasks import Instance
-
-Errors = NDArray[np.float64]
-#: Waits for the errors [instance, seed, 4] of each candidate.
-Finish = Callable[[], list[Errors]]
 
 
 class Trainer(Protocol):
@@ -26,39 +22,58 @@ class Trainer(Protocol):
         """Put candidates into a pool."""
 
 
+class Part(NamedTuple):
+    """The instances that share a size of network, and that size."""
+
+    data: Data
+    training: Training
+
+
+def dealt(
+    families: Sequence[Sequence[Instance]], trainings: Sequence[Training]
+) -> tuple[Part, ...]:
+    """Deal instances: number ``i`` of a family is learned by networks ``i mod len(trainings)``."""
+    parts = []
+    for place, training in enumerate(trainings):
+        own = [i for family in families for i in family[place :: len(trainings)]]
+        if own:
+            parts.append(Part(pack(own, training.points), training))
+    return tuple(parts)
+
+
 class Mixed:
     """Judges on instances that are dealt to several trainers.
 
     Args:
-        families: The instances of each family.
-        trainings: Instance ``i`` of a family is learned by networks ``i mod len(trainings)``.
+        parts: What :func:`dealt` made.
         make: Makes the trainer of the instances that share a size.
 
     Attributes:
         families: The family of each instance, in the order of the errors.
     """
 
-    def __init__(
-        self,
-        families: Sequence[Sequence[Instance]],
-        trainings: Sequence[Training],
-        make: Callable[[Data, Training], Trainer],
-    ) -> None:
-        self._parts: list[Trainer] = []
-        self.families: tuple[str, ...] = ()
-        for place, training in enumerate(trainings):
-            own = [i for family in families for i in family[place :: len(trainings)]]
-            if own:
-                data = pack(own, training.points)
-                self._parts.append(make(data, training))
-                self.families += data.families
+    def __init__(self, parts: Sequence[Part], make: Callable[[Data, Training], Trainer]) -> None:
+        self._trainers = [make(part.data, part.training) for part in parts]
+        self.families = tuple(family for part in parts for family in part.data.families)
 
     def start(self, pool: Executor, exprs: Sequence[Expr]) -> Finish:
-        """Put candidates into a pool; the result waits for their errors."""
-        waiting = [part.start(pool, exprs) for part in self._parts]
+        """Put candidates into a pool; the result waits for their errors.
 
-        def finish() -> list[Errors]:
+        One that networks of one size fail to train has failed.
+        """
+        waiting = [trainer.start(pool, exprs) for trainer in self._trainers]
+
+        def finish() -> list[Trained]:
             parts = [wait() for wait in waiting]
-            return [np.concatenate(own) for own in zip(*parts, strict=True)]
+            return [_joined(own) for own in zip(*parts, strict=True)]
 
         return finish
+
+
+def _joined(parts: Sequence[Trained]) -> Trained:
+    errors = []
+    for part in parts:
+        if isinstance(part, Failed):
+            return part
+        errors.append(part)
+    return np.concatenate(errors)

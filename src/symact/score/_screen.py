@@ -36,6 +36,7 @@ class Outcome(enum.StrEnum):
     FLAT = "flat"
     STEEP = "steep"
     DUPLICATE = "duplicate"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,7 +70,7 @@ class Tuner:
         function = Trainable(show(expr), lambda networks, layer: shared)
         self._trainer._draw((1, 1))
         self._trainer._train_stack(
-            [function], self._networks, len(self._networks), self._rates, threading.Event()
+            [function], self._networks, len(self._networks), self._rates, lambda: False
         )
         found = shared.literals.detach().flatten().tolist()
         if not np.isfinite(found).all():

@@ -1,0 +1,146 @@
+"""A search on a Ray cluster of this machine: the same result, whatever becomes of its workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import replace
+
+import pytest
+
+from symact.engine import resume, search
+from symact.errors import SymactError
+from test_engine import SMALL, TINY
+
+ray = pytest.importorskip("ray", reason="needs the extra symact[cluster]")
+
+ARGUMENTS = {
+    "grammar": "pointwise",
+    "task": "polynomial",
+    "budget": 40,
+    "seed": 3,
+    "plan": replace(TINY, refine_share=0.1),
+    "evolution": SMALL,
+}
+#: More than this machine has cores.
+LOGICAL = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    ray.init(
+        "local", num_cpus=LOGICAL, include_dashboard=False, log_to_driver=False,
+        object_store_memory=80_000_000, logging_level="error",
+    )  # fmt: skip
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return search(**ARGUMENTS)
+
+
+def pids_of_workers():
+    """Return the processes that run tasks of ours, of all that Ray has started."""
+    found = []
+    for text in os.listdir("/proc"):
+        if text.isdigit():
+            try:
+                with open(f"/proc/{text}/cmdline", "rb") as file:
+                    title = file.read()
+            except OSError:
+                continue
+            if title.startswith(b"ray::_work"):
+                found.append(int(text))
+    return found
+
+
+def test_ray_and_threads_find_the_same(expected):
+    found = search(**ARGUMENTS, executor="ray")
+    assert found.to_frame().equals(expected.to_frame())
+    assert found.front == expected.front
+    assert ray.is_initialized()  # who started the cluster stops it
+
+
+def test_workers_that_are_killed_during_a_search_cost_nothing(expected, tmp_path):
+    killed, is_over = [], threading.Event()
+
+    def kill():
+        while not is_over.wait(4.0):
+            for pid in pids_of_workers()[:1]:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        found = search(**ARGUMENTS, executor="ray", out=tmp_path / "run")
+    finally:
+        is_over.set()
+        killer.join()
+    assert killed
+    assert found.quarantined == []
+    assert found.to_frame().equals(expected.to_frame())
+    assert found.front == expected.front
+
+
+def test_what_a_cluster_began_threads_end(expected, tmp_path):
+    def stop(progress):
+        if progress.counts["mini"] >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(**ARGUMENTS, executor="ray", out=tmp_path / "run", on_progress=stop)
+    found = resume(tmp_path / "run", executor="threads")
+    assert found.to_frame().equals(expected.to_frame())
+
+
+def test_a_function_that_kills_every_worker_is_quarantined(monkeypatch):
+    from symact.score import Failed, Plan, _ray
+    from symact.score._rungs import Draws
+    from symact.tasks import task
+
+    plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
+    draws = Draws.of(task("polynomial"), 0, plan)
+    work = _ray._work
+
+    def deadly(draws, key, device, rung, formulas, draw):
+        if "sin(3*x)" in formulas:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return work(draws, key, device, rung, formulas, draw)
+
+    monkeypatch.setattr(_ray, "_task", lambda: ray.remote(deadly))
+    from symact.expr import parse
+
+    own = _ray.RayWorkers(draws, "cpu", 2, "auto")
+    own._seconds["mini"] = 0.01  # so fast that one task takes many
+    exprs = [parse(text) for text in ("sin(x)", "sin(3*x)", "tanh(x)")]
+    first, second, third = own.start("mini", exprs, 0)()
+    assert second == Failed("ended its worker 5 times (WorkerCrashedError)")
+    assert first.shape == third.shape == (1, 1, 4)
+    own.close()
+
+
+def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch):
+    from symact.score import _ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+
+    def refuse(address, **options):
+        raise ConnectionError(f"Could not find any running\nRay instance at {address}")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(SymactError, match="no Ray cluster at .*: Could not find any"):
+        _ray._connect("10.0.0.1:6379", 2)
+
+
+def test_batches_are_as_large_as_candidates_are_fast():
+    from symact.score import _ray
+
+    own = _ray.RayWorkers.__new__(_ray.RayWorkers)
+    own._seconds = {"mini": 0.001, "full": 4.0}
+    assert own._batch("mini") == 250
+    assert own._batch("full") == 1
+    assert own._batch("tuning") == 1

@@ -1,0 +1,152 @@
+"""Training on a Ray cluster: workers may join and die, candidates are trained again elsewhere.
+
+Needs the extra ``symact[cluster]``. What travels is the search draws, once, as the bytes of an
+``.npz`` file, and then formulas one way and errors the other, both as texts.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+
+from symact.errors import SymactError
+from symact.expr import Expr, show
+from symact.score._jobs import Failed, Finish
+from symact.score._rungs import Draws, Rungs
+from symact.score._workers import TRIES, answer_of, trained, tuned
+
+#: A task lasts at least so long, where candidates are faster: what it costs to send one is less
+#: than a hundredth of it.
+LEAST_SECONDS = 0.25
+
+
+class RayWorkers:
+    """Tasks of one core each; full training takes a GPU where that is asked for.
+
+    Args:
+        draws: What is trained on.
+        device: For full training.
+        count: Of logical cores, where a cluster is started on this machine.
+        address: Of a running cluster; ``""`` or ``"auto"`` for the one that runs here or else a
+            new one on this machine, which ends with the search.
+
+    Raises:
+        SymactError: No cluster there.
+    """
+
+    def __init__(self, draws: Draws, device: str, count: int, address: str) -> None:
+        self._is_own = _connect(address, count)
+        content = draws.dump()
+        self._draws = ray.put(content)
+        self._key = hashlib.sha256(content).hexdigest()
+        self._device = device
+        #: Seconds a candidate took lately on each rung.
+        self._seconds: dict[str, float] = {}
+
+    def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
+        formulas = [show(expr) for expr in exprs]
+        size = self._batch(rung)
+        batches = [formulas[first : first + size] for first in range(0, len(formulas), size)]
+        waiting = [(batch, self._send(rung, batch, draw)) for batch in batches]
+
+        def finish() -> list[Any]:
+            answers = [
+                answer
+                for batch, reference in waiting
+                for answer in self._receive(rung, batch, draw, reference)
+            ]
+            return [trained(answer) for answer in answers]
+
+        return finish
+
+    def tune(self, expr: Expr) -> Callable[[], Expr | Failed | None]:
+        formula = show(expr)
+        reference = self._send("tuning", [formula], 0)
+        return lambda: tuned(self._receive("tuning", [formula], 0, reference)[0])
+
+    def close(self) -> None:
+        if self._is_own:
+            ray.shutdown()
+
+    def _batch(self, rung: str) -> int:
+        """Return how many candidates make a task that is worth sending."""
+        seconds = self._seconds.get(rung, LEAST_SECONDS)
+        return max(1, math.ceil(LEAST_SECONDS / max(seconds, 1e-6)))
+
+    def _send(self, rung: str, formulas: list[str], draw: int) -> Any:
+        on_gpu = rung == "full" and self._device == "cuda"
+        needs = {"num_cpus": 1, "num_gpus": 1} if on_gpu else {"num_cpus": 1}
+        # A worker that dies is replaced by Ray, which repeats the task.
+        task = _task().options(**needs, max_retries=TRIES - 1)
+        return task.remote(self._draws, self._key, self._device, rung, formulas, draw)
+
+    def _receive(
+        self, rung: str, formulas: list[str], draw: int, reference: Any
+    ) -> list[dict[str, Any]]:
+        try:
+            seconds, text = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            if len(formulas) == 1:
+                why = type(getattr(error, "cause", None) or error).__name__
+                return [{"failed": f"ended its worker {TRIES} times ({why})"}]
+            # One of them may have done it; alone it ends nobody but itself.
+            sent = [(formula, self._send(rung, [formula], draw)) for formula in formulas]
+            return [
+                answer
+                for formula, own in sent
+                for answer in self._receive(rung, [formula], draw, own)
+            ]
+        self._seconds[rung] = seconds / len(formulas)
+        answers: list[dict[str, Any]] = json.loads(text)
+        return answers
+
+
+def _connect(address: str, count: int) -> bool:
+    """Connect to a cluster; return whether it is one that was started for this search."""
+    if ray.is_initialized():
+        return False
+    quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
+    try:
+        if address not in ("", "auto"):
+            ray.init(address, logging_level=logging.WARNING, log_to_driver=False)
+            return True
+        try:
+            ray.init("auto", logging_level=logging.WARNING, log_to_driver=False)
+        except ConnectionError:
+            ray.init("local", num_cpus=count, logging_level=logging.WARNING, **quiet)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise SymactError(f"no Ray cluster at '{address or 'auto'}': {said}") from None
+    return True
+
+
+@functools.cache
+def _task() -> Any:
+    return ray.remote(_work)
+
+
+#: In a worker: the trainers of the search it works for.
+_made: dict[tuple[str, str], Rungs] = {}
+
+
+def _work(
+    draws: bytes, key: str, device: str, rung: str, formulas: list[str], draw: int
+) -> tuple[float, str]:
+    """Train candidates in a worker; returns seconds and answers as JSON."""
+    if (key, device) not in _made:
+        _made.clear()
+        _made[key, device] = Rungs(Draws.load(draws), device)
+    rungs = _made[key, device]
+    began = time.monotonic()
+    answers = [
+        answer_of(rungs, {"rung": rung, "formula": formula, "draw": draw}) for formula in formulas
+    ]
+    return time.monotonic() - began, json.dumps(answers)

@@ -1,0 +1,231 @@
+"""What the rungs of one search train on, and the trainers made from it.
+
+The draws are arrays and nothing else, so that a worker elsewhere needs neither the task nor the
+plan: they travel as the bytes of an ``.npz`` file, which holds no code.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symact.expr import Expr, uses_statistics
+from symact.protocol import FULL, MINI, Training
+from symact.score._jobs import Finish, Trained
+from symact.score._mixed import Mixed, Part, dealt
+from symact.score._networks import Data, pack
+from symact.tasks import Instance, Task
+
+if TYPE_CHECKING:
+    from symact.score._full import FullTrainer
+    from symact.score._ladder import Plan
+    from symact.score._mini import MiniTrainer
+    from symact.score._tune import Tuner
+
+#: Constants are tuned in short trainings of few networks.
+TUNING = Training(width=16, depth=2, steps=200, points=64, learning_rate=5e-2)
+_TUNED_ON = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The search draws of one run.
+
+    Attributes:
+        rungs: For ``"mini"`` and ``"full"`` the draws that are taken in turn; each is dealt to
+            networks of several sizes.
+        tuning: What constants are tuned on.
+        entropy: What the initial weights begin at.
+    """
+
+    rungs: Mapping[str, tuple[tuple[Part, ...], ...]]
+    tuning: Data
+    entropy: int
+
+    @classmethod
+    def of(cls, task: Task, seed: int, plan: Plan) -> Draws:
+        """Draw from the search split of a task; the rungs see different instances."""
+        first = plan.mini_instances * plan.mini_draws
+        total = first + plan.full_instances * plan.full_draws
+        drawn = by_family(task.draw("search", seed=seed, per_family=total))
+        small = [family[:first] for family in drawn]
+        large = [family[first:] for family in drawn]
+        return cls(
+            {
+                "mini": tuple(dealt(own, MINI) for own in _cut(small, plan.mini_instances)),
+                "full": tuple(dealt(own, FULL) for own in _cut(large, plan.full_instances)),
+            },
+            pack([i for family in drawn for i in family[:_TUNED_ON]], TUNING.points),
+            1000 * (seed + 1),  # beyond what the judge's weights have
+        )
+
+    def dump(self) -> bytes:
+        """Return all of it as the bytes of an ``.npz`` file."""
+        arrays: dict[str, np.ndarray] = {}
+        sizes: dict[str, list[list[dict[str, float]]]] = {}
+        for rung, draws in self.rungs.items():
+            sizes[rung] = [[asdict(part.training) for part in draw] for draw in draws]
+            for place, draw in enumerate(draws):
+                for number, part in enumerate(draw):
+                    arrays |= _named(f"{rung}/{place}/{number}", part.data)
+        arrays |= _named("tuning", self.tuning)
+        head = json.dumps({"sizes": sizes, "entropy": self.entropy})
+        file = io.BytesIO()
+        np.savez(file, head=np.array(head), **arrays)  # type: ignore[arg-type]
+        return file.getvalue()
+
+    @classmethod
+    def load(cls, content: bytes) -> Draws:
+        """Return what :meth:`dump` wrote."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            head = json.loads(str(stored["head"]))
+            rungs = {
+                rung: tuple(
+                    tuple(
+                        Part(_data(stored, f"{rung}/{place}/{number}"), Training(**size))
+                        for number, size in enumerate(draw)
+                    )
+                    for place, draw in enumerate(draws)
+                )
+                for rung, draws in head["sizes"].items()
+            }
+            return cls(rungs, _data(stored, "tuning"), head["entropy"])
+
+
+def _named(prefix: str, data: Data) -> dict[str, np.ndarray]:
+    return {f"{prefix}/{field.name}": np.array(getattr(data, field.name)) for field in fields(data)}
+
+
+def _data(stored: Mapping[str, Any], prefix: str) -> Data:
+    values: dict[str, Any] = {f.name: stored[f"{prefix}/{f.name}"] for f in fields(Data)}
+    return Data(**values | {"families": tuple(map(str, values["families"]))})
+
+
+#: Beyond the entropy of the draws: where the weights of each rung begin.
+_ENTROPY = {"mini": 1, "full": 501}
+#: Into how many jobs a candidate is cut for each size of network.
+_PARTS = {"mini": 1, "full": 2}
+
+
+class Rungs:
+    """The trainers of both rungs, and the tuner.
+
+    Args:
+        draws: What they train on.
+        device: Where full training runs. Mini-training is compiled for the CPU; a GPU, where there
+            is one, takes full training.
+    """
+
+    def __init__(self, draws: Draws, device: str) -> None:
+        self._draws = draws
+        self._mixed = {
+            rung: [
+                Mixed(
+                    own,
+                    functools.partial(
+                        _Trainers,
+                        entropy=draws.entropy + _ENTROPY[rung] + place,
+                        device=device if rung == "full" else "cpu",
+                        parts=_PARTS[rung],
+                    ),
+                )
+                for place, own in enumerate(drawn)
+            ]
+            for rung, drawn in draws.rungs.items()
+        }
+        self._tuner: Tuner | None = None
+
+    def families(self, rung: str) -> tuple[str, ...]:
+        """Return the family of each instance; the same for every draw."""
+        return self._mixed[rung][0].families
+
+    def start(self, pool: Executor, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
+        """Put candidates into a pool; any number names a draw: they are taken in turn."""
+        draws = self._mixed[rung]
+        return draws[draw % len(draws)].start(pool, exprs)
+
+    def train(self, rung: str, exprs: Sequence[Expr], draw: int) -> list[Trained]:
+        """Train candidates one after another in this thread."""
+        return self.start(_Here(), rung, exprs, draw)()
+
+    def tune(self, expr: Expr) -> Expr | None:
+        """Tune the constants of a function inside training; None where there is nothing to tune."""
+        from symact.score._tune import Tuner
+
+        if self._tuner is None:
+            self._tuner = Tuner(self._draws.tuning, TUNING, self._draws.entropy)
+        return self._tuner.tune(expr)
+
+
+class _Here(Executor):
+    """A pool without threads: what is put in is done at once."""
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        future: Future = Future()  # type: ignore[type-arg]
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class _Trainers:
+    """Trains what is pointwise by compiled loops on the CPU, anything else and anywhere by torch.
+
+    Both are the same computation. The loops hold no lock that another thread waits for; torch is
+    imported where it is needed, since that takes seconds.
+    """
+
+    def __init__(
+        self, data: Data, training: Training, *, entropy: int, device: str | None, parts: int
+    ) -> None:
+        self._arguments = (data, training, [0], entropy)
+        self._device, self._parts = device, parts
+        self._compiled: MiniTrainer | None = None
+        self._stacked: FullTrainer | None = None
+
+    def start(self, pool: Executor, exprs: Sequence[Expr]) -> Finish:
+        is_plain = [not uses_statistics(expr) and self._device == "cpu" for expr in exprs]
+        plain = [place for place, yes in enumerate(is_plain) if yes]
+        other = [place for place, yes in enumerate(is_plain) if not yes]
+        waiting: list[tuple[list[int], Finish]] = []
+        if plain:
+            from symact.score._mini import MiniTrainer
+
+            self._compiled = self._compiled or MiniTrainer(*self._arguments)
+            own = [exprs[place] for place in plain]
+            waiting.append((plain, self._compiled.start(pool, own, self._parts)))
+        if other:
+            from symact.score._full import FullTrainer
+
+            self._stacked = self._stacked or FullTrainer(*self._arguments, self._device)
+            waiting.append((other, self._stacked.start(pool, [exprs[place] for place in other])))
+
+        def finish() -> list[Trained]:
+            found: dict[int, Trained] = {}
+            for places, wait in waiting:
+                found.update(zip(places, wait(), strict=True))
+            return [found[place] for place in range(len(exprs))]
+
+        return finish
+
+
+def by_family(instances: Sequence[Instance]) -> list[list[Instance]]:
+    """Group instances by family, in order of first appearance."""
+    groups: dict[str, list[Instance]] = {}
+    for instance in instances:
+        groups.setdefault(instance.family, []).append(instance)
+    return list(groups.values())
+
+
+def _cut(families: Sequence[Sequence[Instance]], each: int) -> Iterator[list[Sequence[Instance]]]:
+    """Cut the instances of each family into draws of equal size."""
+    for start in range(0, len(families[0]), each):
+        yield [family[start : start + each] for family in families]

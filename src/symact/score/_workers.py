@@ -1,0 +1,254 @@
+"""Who trains: threads of this process, or processes of their own that can be lost.
+
+Whoever it is, a candidate's errors are the same: they depend neither on its neighbours nor on the
+number of workers, and results are taken in the order in which they were asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Protocol
+
+from symact.expr import Expr, parse, show
+from symact.score._jobs import LIMIT, Failed, Finish, Trained, failure
+from symact.score._rungs import Draws, Rungs
+from symact.score._wire import from_text, to_text
+
+#: How many workers a candidate may end before it is quarantined: the first ones may have been
+#: killed by somebody else.
+TRIES = 5
+#: What ends a worker beyond what training may take: it has to start, and to compile.
+_START_SECONDS = 120.0
+
+
+class Workers(Protocol):
+    """Trains candidates somewhere."""
+
+    def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
+        """Start to train candidates on a draw of a rung."""
+
+    def tune(self, expr: Expr) -> Callable[[], Expr | Failed | None]:
+        """Start to tune the constants of a function."""
+
+    def close(self) -> None:
+        """Let the workers go; candidates that wait are not started."""
+
+
+class Threads:
+    """Threads of this process; compiled loops and torch hold no lock that others wait for.
+
+    Args:
+        rungs: The trainers.
+        count: Of threads.
+    """
+
+    def __init__(self, rungs: Rungs, count: int) -> None:
+        self._rungs = rungs
+        self._pool = ThreadPoolExecutor(count)
+
+    def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
+        return self._rungs.start(self._pool, rung, exprs, draw)
+
+    def tune(self, expr: Expr) -> Callable[[], Expr | Failed | None]:
+        job = self._pool.submit(self._rungs.tune, expr)
+
+        def finish() -> Expr | Failed | None:
+            try:
+                return job.result()
+            except Exception as error:  # a candidate may not end a search
+                return failure(error)
+
+        return finish
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+class Processes:
+    """Processes that are replaced when they end or take too long; the candidate is tried again.
+
+    They are told what to do in lines of JSON and answer in lines of JSON.
+
+    Args:
+        draws: What they train on.
+        device: For full training.
+        count: Of processes.
+        limit: Seconds that a candidate may take on a rung.
+        command: What starts one; None for this module.
+    """
+
+    def __init__(
+        self,
+        draws: Draws,
+        device: str,
+        count: int,
+        limit: float = LIMIT,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        self._limit = limit
+        content = base64.b64encode(draws.dump()).decode("ascii")
+        self._first = json.dumps({"draws": content, "device": device}) + "\n"
+        self._command = command or (sys.executable, "-m", "symact.score._workers")
+        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(count)
+        self._children: set[_Child] = set()
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are at work or wait for work."""
+        return [child.pid for child in list(self._children)]
+
+    def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
+        jobs = [self._submit({"rung": rung, "draw": draw, "formula": show(e)}) for e in exprs]
+        return lambda: [trained(job.result()) for job in jobs]
+
+    def tune(self, expr: Expr) -> Callable[[], Expr | Failed | None]:
+        job = self._submit({"rung": "tuning", "formula": show(expr)})
+        return lambda: tuned(job.result())
+
+    def _submit(self, request: dict[str, Any]) -> Future[dict[str, Any]]:
+        return self._pool.submit(self._ask, request)
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(TRIES):
+            child = self._take()
+            if child is None:
+                return {"failed": "the search has ended"}
+            answer = child.ask(request, self._limit)
+            if "ended" not in answer:
+                self._idle.put(child)
+                return answer
+            child.close()
+            self._children.discard(child)
+            if answer["ended"] == "late":
+                return {"failed": f"took longer than {self._limit:g} s"}
+        return {"failed": f"ended its process {TRIES} times ({answer['ended']})"}
+
+    def _take(self) -> _Child | None:
+        """Return a process that has nothing to do, a new one if need be; None after the end."""
+        with self._lock:  # a process that is started while others are ended would outlive them
+            if self._is_closed:
+                return None
+            with suppress(queue.Empty):
+                return self._idle.get_nowait()
+            child = _Child(self._command, self._first)
+            self._children.add(child)
+            return child
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._is_closed = True
+            children = list(self._children)
+        for child in children:
+            child.close()
+        self._pool.shutdown()
+
+
+class _Child:
+    """One process that works."""
+
+    def __init__(self, command: Sequence[str], first: str) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self._is_late = False
+        #: What it has to be told before it can work, "" once it was.
+        self._first = first
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
+        """Return the answer, or ``{"ended": why}``."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        alarm = threading.Timer(limit + (_START_SECONDS if self._first else 0), self._stop)
+        alarm.start()
+        try:
+            self._process.stdin.write(f"{self._first}{json.dumps(request)}\n")
+            self._first = ""
+            line = self._process.stdout.readline()
+        except (OSError, ValueError):  # it has ended, or was closed
+            line = ""
+        finally:
+            alarm.cancel()
+        if line.endswith("\n"):
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        return {"ended": "late" if self._is_late else _how(self._process.wait())}
+
+    def _stop(self) -> None:
+        self._is_late = True
+        self._process.kill()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # there may be something that it did not read any more
+                    pipe.close()
+
+
+def _how(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def answer_of(rungs: Rungs, request: dict[str, Any]) -> dict[str, Any]:
+    """Do what a worker is asked for: train or tune one candidate.
+
+    Args:
+        rungs: The trainers.
+        request: ``rung``, ``formula``, and the ``draw`` unless the rung is ``"tuning"``.
+    """
+    try:
+        expr = parse(request["formula"])
+        if request["rung"] == "tuning":
+            found = rungs.tune(expr)
+            return {"tuned": None if found is None else show(found)}
+        (own,) = rungs.train(request["rung"], [expr], request["draw"])
+    except Exception as error:  # a candidate may not end a worker either
+        return {"failed": failure(error).reason}
+    return {"failed": own.reason} if isinstance(own, Failed) else {"errors": to_text(own)}
+
+
+def trained(answer: dict[str, Any]) -> Trained:
+    """Read what a worker answered about a training."""
+    return Failed(answer["failed"]) if "failed" in answer else from_text(answer["errors"])
+
+
+def tuned(answer: dict[str, Any]) -> Expr | Failed | None:
+    """Read what a worker answered about constants."""
+    if "failed" in answer:
+        return Failed(answer["failed"])
+    return None if answer["tuned"] is None else parse(answer["tuned"])
+
+
+def work(answer: Callable[[Rungs, dict[str, Any]], dict[str, Any]] = answer_of) -> None:
+    """Answer line by line what standard input asks for, until nobody asks any more."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print is no answer
+    if os.path.exists("/proc/self/oom_score_adj"):
+        # Where memory runs out, it is this process that goes and not the search.
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")
+    first = json.loads(sys.stdin.readline())
+    rungs = Rungs(Draws.load(base64.b64decode(first["draws"])), first["device"])
+    for line in sys.stdin:
+        print(json.dumps(answer(rungs, json.loads(line))), file=answers)
+
+
+if __name__ == "__main__":
+    work()

@@ -1,0 +1,24 @@
+"""A small search with everything in it, and a small comparison, for tests of what disturbs them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from symact.comparison import compare
+from test_engine import SMALL, TINY
+
+#: Every rung, tuning, pruning and simplification, several times each.
+ARGUMENTS = {
+    "grammar": "pointwise",
+    "task": "polynomial",
+    "budget": 90,
+    "seed": 5,
+    "plan": replace(TINY, generation=6, full_share=0.2, refine_share=0.08),
+    "evolution": SMALL,
+    "threads": 1,
+}
+
+
+def judge(run):
+    """Judge what a run found beside two known functions, on few instances."""
+    return compare(run, "ReLU", "SiLU", form="quick", per_family=2, best=2)

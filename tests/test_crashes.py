@@ -1,0 +1,95 @@
+"""A process that is killed at any moment costs only its time."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+
+import pytest
+
+from small_runs import ARGUMENTS, judge
+from symact.engine import resume, search
+from symact.result import load
+from symact.store import is_run
+from symact.table import to_json
+
+KILLS = 24
+
+
+def go_on(folder):
+    """Do what a user would do who finds the run as it is."""
+    if is_run(folder):
+        resume(folder, threads=1)
+    else:
+        search(out=folder, **ARGUMENTS)
+
+
+def killed(server, work, folder, after=None):
+    """Let a process work, kill it after some seconds, if any; return whether it was still alive."""
+    child = server.Process(target=work, args=(folder,))
+    child.start()
+    child.join(after)
+    was_alive = child.is_alive()
+    child.kill()
+    child.join()
+    assert was_alive or child.exitcode == 0
+    return was_alive
+
+
+@pytest.fixture(scope="module")
+def whole(server, tmp_path_factory):
+    """A run that nobody disturbed, and the seconds that one takes."""
+    folder = tmp_path_factory.mktemp("whole")
+    killed(server, go_on, folder / "first")  # the server has to begin
+    started = time.monotonic()
+    killed(server, go_on, folder / "whole")
+    return folder / "whole", time.monotonic() - started
+
+
+def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
+    server, whole, tmp_path
+):
+    folder, length = whole
+    expected = load(folder)
+    stream, kills, places = random.Random(7), 0, set()
+    while kills < KILLS:
+        own, place, reach = tmp_path / f"killed-{kills}", None, length / 12
+        while killed(server, go_on, own, stream.uniform(0.0, reach)):
+            kills += 1
+            before, place = place, tuple(load(own).counts.values()) if is_run(own) else None
+            # Where a generation takes longer than it was given it has to be given more.
+            reach = 1.5 * reach if place == before else length / 12
+            places.add(place)
+        ended = load(own)
+        assert ended.front == expected.front
+        assert ended.to_frame().equals(expected.to_frame())
+        assert ended.counts == expected.counts
+    assert len(places) > 7
+
+
+def test_a_comparison_that_is_killed_loses_nothing_and_says_the_same_in_the_end(
+    server, whole, tmp_path
+):
+    for name in ("killed", "expected"):
+        shutil.copytree(whole[0], tmp_path / name)
+    expected = to_json(judge(tmp_path / "expected"))
+    stream, kills, reach = random.Random(3), 0, 0.4
+    while killed(server, judge, tmp_path / "killed", stream.uniform(0, reach)):
+        kills, reach = kills + 1, 1.2 * reach
+    assert kills > 0
+    assert to_json(judge(tmp_path / "killed")) == expected
+    assert load(tmp_path / "killed").to_frame().equals(load(whole[0]).to_frame())
+
+
+def test_two_comparisons_of_one_run_at_once_do_not_disturb_each_other(server, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "run")
+    children = [server.Process(target=judge, args=(tmp_path / "run",)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    shutil.copytree(whole[0], tmp_path / "alone")
+    assert to_json(judge(tmp_path / "run")) == to_json(judge(tmp_path / "alone"))
+    assert load(tmp_path / "run").to_frame().equals(load(whole[0]).to_frame())

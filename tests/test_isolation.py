@@ -1,0 +1,241 @@
+"""What goes wrong with a candidate costs only that candidate."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poisoned_worker import DEADLY, ENDLESS
+from symact.engine import search
+from symact.errors import SymactError
+from symact.expr import parse, show
+from symact.lower import _tape
+from symact.protocol import Training
+from symact.result import load
+from symact.score import Failed, Ladder, Plan, check_executor, whole
+from symact.score._full import FullTrainer
+from symact.score._jobs import Job
+from symact.score._mini import MiniTrainer
+from symact.score._networks import pack
+from symact.score._rungs import Draws, Rungs
+from symact.score._workers import Processes
+from symact.tasks import Task, task
+from test_engine import SMALL, TINY
+
+EXPRS = [parse(text) for text in ("gelu(x)", "x*tanh(2*x)", "sin(x)")]
+PLAN = Plan(mini_instances=2, mini_draws=2, full_instances=1, full_draws=2)
+ENDLESS_TRAINING = Training(width=16, depth=2, steps=10**7, points=64, learning_rate=1e-2)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return pack(task("polynomial").draw("search", seed=0, per_family=2), 64)
+
+
+@pytest.fixture(scope="module")
+def draws():
+    return Draws.of(task("polynomial"), 1, PLAN)
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """Make the compiler of expressions run out of memory at some of them."""
+    refused: set[str] = set()
+    compiled = _tape.to_tape
+
+    def to_tape(expr):
+        if show(expr) in refused:
+            raise MemoryError("no room for\nthis one")
+        return compiled(expr)
+
+    monkeypatch.setattr(_tape, "to_tape", to_tape)
+    return refused
+
+
+@pytest.mark.parametrize("trainer", [MiniTrainer, FullTrainer])
+def test_what_takes_too_long_is_stopped_and_the_next_one_is_trained(trainer, data):
+    own = trainer(data, ENDLESS_TRAINING, [0], 7)
+    started = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        found = own.start(pool, EXPRS[:2], limit=0.3)()
+    assert found == [Failed("took longer than 0.3 s")] * 2
+    assert time.monotonic() - started < 20
+
+
+def test_an_exception_is_kept_as_one_line_and_other_candidates_do_not_notice(refusing, data):
+    short = replace(ENDLESS_TRAINING, steps=20)
+    own = MiniTrainer(data, short, [0], 7)
+    with ThreadPoolExecutor(2) as pool:
+        expected = own.start(pool, EXPRS)()
+        refusing.add(show(EXPRS[1]))
+        found = own.start(pool, EXPRS, parts=2)()
+    assert found[1] == Failed("MemoryError: no room for this one")
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[2], expected[2])
+    with pytest.raises(SymactError, match="could not be trained here: MemoryError"):
+        whole(found, [show(expr) for expr in EXPRS])
+
+
+def test_a_job_that_is_given_up_does_not_begin_its_other_parts():
+    begun = []
+
+    def part(stop):
+        begun.append(len(begun))
+        while not stop[0]:
+            time.sleep(0.001)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert Job(pool, [part, part], limit=0.05).wait() == Failed("took longer than 0.05 s")
+    assert begun == [0]
+
+
+def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
+    """Every tenth candidate cannot be trained, every seventh not screened."""
+    from symact import engine
+
+    counts = {"train": 0, "screen": 0}
+    train, screen = MiniTrainer._train, engine.screen
+
+    def failing_train(self, *arguments):
+        counts["train"] += 1
+        if counts["train"] > 60 and counts["train"] % 10 == 0:
+            raise FloatingPointError("too hot")
+        return train(self, *arguments)
+
+    def failing_screen(expr, **options):
+        counts["screen"] += 1
+        if counts["screen"] > 20 and counts["screen"] % 7 == 0:
+            raise RecursionError
+        return screen(expr, **options)
+
+    monkeypatch.setattr(MiniTrainer, "_train", failing_train)
+    monkeypatch.setattr(engine, "screen", failing_screen)
+    result = search(
+        "pointwise", "polynomial", budget=40, seed=3, plan=TINY, evolution=SMALL, out=tmp_path / "a"
+    )
+    assert result.finished
+    assert result.counts["mini"] == 40
+    reasons = {(entry["rung"], entry["reason"]) for entry in result.quarantined}
+    assert ("screen", "RecursionError") in reasons
+    assert ("mini", "FloatingPointError: too hot") in reasons
+    failed = {entry["id"] for entry in result.quarantined if entry["rung"] == "mini"}
+    frame = result.to_frame().set_index("id")
+    assert (frame.loc[sorted(failed), "mini_ood"] >= frame["mini_ood"].max()).all()
+    assert not failed & {found.id for found in result.front}
+    assert result.outcomes["failed"] > 0
+    assert load(tmp_path / "a").quarantined == result.quarantined
+
+
+# Processes.
+
+
+def test_processes_and_threads_say_the_same_to_the_last_digit_that_is_stored():
+    plan = {"plan": replace(TINY, refine_share=0.2), "evolution": SMALL}
+    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 40, "seed": 3, **plan}
+    expected = search(**arguments)
+    for count in (1, 3):
+        found = search(**arguments, executor="processes", threads=count)
+        assert found.to_frame().equals(expected.to_frame())
+        assert found.front == expected.front
+
+
+@pytest.fixture
+def poisoned(draws):
+    command = (sys.executable, str(Path(__file__).with_name("poisoned_worker.py")))
+    own = Processes(draws, "cpu", 2, limit=1.0, command=command)
+    yield own
+    own.close()
+
+
+def test_a_candidate_that_ends_its_process_or_hangs_in_it_costs_only_itself(
+    poisoned, draws, monkeypatch
+):
+    monkeypatch.setattr("symact.score._workers._START_SECONDS", 30.0)
+    texts = ["gelu(x)", DEADLY, "sin(x)", ENDLESS, "tanh(x)"]
+    poisoned.start("mini", EXPRS, 0)()  # both have begun
+    started = time.monotonic()
+    found = poisoned.start("mini", [parse(text) for text in texts], 1)()
+    assert time.monotonic() - started < 60
+    assert found[1] == Failed("ended its process 5 times (signal 9)")
+    assert found[3] == Failed("took longer than 1 s")
+    rungs = Rungs(draws, "cpu")
+    for place in (0, 2, 4):
+        (expected,) = rungs.train("mini", [parse(texts[place])], 1)
+        np.testing.assert_allclose(found[place], expected, rtol=1e-8)
+    assert isinstance(poisoned.tune(parse(DEADLY))(), Failed)
+
+
+def test_a_process_that_somebody_kills_is_replaced_and_nothing_is_lost(draws):
+    own = Processes(draws, "cpu", 2)
+    try:
+        rungs = Rungs(draws, "cpu")
+        exprs = [parse(f"tanh({number}*x)") for number in range(1, 13)]
+        own.start("mini", exprs[:2], 0)()
+        before = set(own.pids)
+        finish = own.start("full", exprs, 0)
+        for pid in sorted(before):
+            os.kill(pid, signal.SIGKILL)
+        found = finish()
+        assert not before & set(own.pids)
+        expected = rungs.train("full", exprs, 0)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-8)
+    finally:
+        own.close()
+    assert own.pids
+    assert not any(Path(f"/proc/{pid}").exists() for pid in own.pids)
+
+
+def test_closing_does_not_wait_for_what_is_under_way(poisoned):
+    waiting = poisoned.start("mini", [parse(ENDLESS)] * 5, 0)
+    started = time.monotonic()
+    poisoned.close()
+    assert time.monotonic() - started < 10
+    with pytest.raises(CancelledError):
+        waiting()
+
+
+@pytest.mark.parametrize("text", ["thread", "threads:2", "dask", ""])
+def test_an_unknown_executor_is_refused_before_anything_is_made(text, tmp_path):
+    with pytest.raises(SymactError, match=f"unknown executor '{text}'"):
+        search(budget=8, out=tmp_path / "a", executor=text)
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(SymactError):
+        check_executor(text)
+
+
+def test_draws_travel_as_bytes_without_code(draws):
+    again = Draws.load(draws.dump())
+    assert again.entropy == draws.entropy
+    assert again.rungs.keys() == draws.rungs.keys()
+    first, second = Rungs(draws, "cpu"), Rungs(again, "cpu")
+    for rung in ("mini", "full"):
+        assert first.families(rung) == second.families(rung)
+        for draw in (0, 1):
+            found = [rungs.train(rung, EXPRS, draw) for rungs in (first, second)]
+            np.testing.assert_array_equal(*found)
+    assert first.tune(parse("silu(1.7*x)")) == second.tune(parse("silu(1.7*x)"))
+
+
+def test_a_ladder_of_processes_needs_no_task_there():
+    """A task from arrays is known to this process alone."""
+    rng = np.random.default_rng(0)
+    inside, outside = rng.uniform(-1, 1, (200, 2)), rng.uniform(1, 2, (200, 2))
+    own = Task.from_arrays(inside, inside[:, 0] ** 2, outside, outside[:, 0] ** 2)
+    plan = replace(PLAN, mini_instances=1, full_instances=1)
+    found = []
+    for executor in ("threads", "processes"):
+        ladder = Ladder(own, 0, plan, threads=1, executor=executor)
+        try:
+            found.append(ladder.mini(EXPRS[:2]))
+        finally:
+            ladder.close()
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-8)
