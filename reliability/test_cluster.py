@@ -132,7 +132,7 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch):
         raise ConnectionError(f"Could not find any running\nRay instance at {address}")
 
     monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(SymactError, match="no Ray cluster at .*: Could not find any"):
+    with pytest.raises(SymactError, match="no Ray cluster at"):
         _ray._connect("10.0.0.1:6379", 2)
 
 

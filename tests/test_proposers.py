@@ -245,7 +245,9 @@ for line in sys.stdin:
         "    if 'tell' in m and 'start' in m: told = len(m['tell'])\n"
         "    if 'ask' in m: print(json.dumps([f'sin({told}.5*x)', 'cos(x)']), flush=True)\n"
     )
-    more = resume(found.path, budget=4)
+    with pytest.raises(StoreError, match="starts only if you name it again: --proposer 'exec:"):
+        resume(found.path, budget=4)
+    more = resume(found.path, budget=4, proposer=spec)
     formulas = [c.formula for c in candidates(more)]
     assert "cos(x)" in formulas
     assert "sin(2.5*x)" in formulas  # it was told the history

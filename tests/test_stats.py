@@ -49,24 +49,21 @@ POSITIVE = arrays(float, (3, 2, 4), elements=st.floats(1e-6, 1e4))
 def test_beside_a_reference_an_instance_counts_as_at_most_so_many_decades_away(
     errors, reference, clip
 ):
-    score = stats.score(errors, FAMILIES, reference=reference, clip=clip)
+    ood, inside, cases = stats.Yardstick(reference, FAMILIES, clip).above(errors)
     base, free = stats.score(reference, FAMILIES), stats.score(errors, FAMILIES)
-    ood = np.clip(np.subtract(free.instances, base.instances), -clip, clip) + base.instances
-    np.testing.assert_allclose(score.instances, ood, atol=1e-12)
-    np.testing.assert_allclose(score.ood, (ood[:2].mean() + ood[2]) / 2, atol=1e-12)
-    assert score.families == pytest.approx({"a": ood[:2].mean(), "b": ood[2]}, abs=1e-12)
-    assert abs(score.id_error - base.id_error) <= clip + 1e-12
-    assert score.shells == free.shells
-    unclipped = stats.score(errors, FAMILIES, reference=reference)
-    assert unclipped.ood == pytest.approx(free.ood, abs=1e-9)
-    assert unclipped.id_error == pytest.approx(free.id_error, abs=1e-9)
+    apart = np.clip(np.subtract(free.instances, base.instances), -clip, clip)
+    assert ood == pytest.approx((apart[:2].mean() + apart[2]) / 2, abs=1e-12)
+    assert cases == pytest.approx((apart[:2].mean(), apart[2]), abs=1e-12)  # of families a and b
+    assert abs(inside) <= clip + 1e-12
+    free_ood, free_inside, _ = stats.Yardstick(reference, FAMILIES, 99.0).above(errors)
+    assert free_ood == pytest.approx(free.ood - base.ood, abs=1e-9)
+    assert free_inside == pytest.approx(free.id_error - base.id_error, abs=1e-9)
 
 
 def test_beside_a_reference_what_diverged_is_bad_and_not_hopeless():
     errors, reference = np.full((3, 2, 4), np.nan), np.full((3, 2, 4), 0.01)
-    score = stats.score(errors, FAMILIES, reference=reference, clip=1.0)
-    assert (score.ood, score.id_error) == pytest.approx((-1.0, -1.0))
-    assert score.diverged == 1
+    ood, inside, _ = stats.Yardstick(reference, FAMILIES, 1.0).above(errors)
+    assert (ood, inside) == pytest.approx((1.0, 1.0))
 
 
 @settings(max_examples=60, deadline=None)

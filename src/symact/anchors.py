@@ -28,20 +28,20 @@ class Base:
 
     Attributes:
         families: The family of each instance.
-        anchors: For each draw the geometric mean of the anchors' errors, [instance, 1, 4].
+        anchors: For each draw what measures against the geometric mean of the anchors' errors.
         offset: OOD and ID error of the reference above the anchors, in log10, mean over draws.
         reference: OOD and ID error of the reference, in log10, mean over draws.
     """
 
     families: tuple[str, ...]
-    anchors: tuple[Errors, ...]
+    anchors: tuple[stats.Yardstick, ...]
     offset: Pair
     reference: Pair
 
     def above(self, errors: Errors, draw: int) -> tuple[Pair, tuple[float, ...]]:
         """Return OOD and ID error above the reference's, and each family's above the anchors'."""
-        both, cases = _above(errors, self.anchors[draw % len(self.anchors)], self.families)
-        return (both[0] - self.offset[0], both[1] - self.offset[1]), cases
+        ood, inside, cases = self.anchors[draw % len(self.anchors)].above(errors)
+        return (ood - self.offset[0], inside - self.offset[1]), cases
 
 
 def bases(store: Store, ladder: Ladder) -> dict[str, Base]:
@@ -72,10 +72,9 @@ def bases(store: Store, ladder: Ladder) -> dict[str, Base]:
 def base(draws: Sequence[Sequence[Errors]], families: tuple[str, ...]) -> Base:
     """Return the base of errors [draw][anchor], anchors in the order of ``ANCHORS``."""
     place = ANCHORS.index(REFERENCE)
-    anchors = tuple(10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in draws)
-    above = [
-        _above(own[place], anchor, families)[0] for own, anchor in zip(draws, anchors, strict=True)
-    ]
+    means = [10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in draws]
+    anchors = tuple(stats.Yardstick(mean, families, CLIP) for mean in means)
+    above = [anchor.above(own[place]) for own, anchor in zip(draws, anchors, strict=True)]
     scores = [stats.score(own[place], families) for own in draws]
     return Base(
         families,
@@ -86,12 +85,3 @@ def base(draws: Sequence[Sequence[Errors]], families: tuple[str, ...]) -> Base:
             float(np.mean([s.id_error for s in scores])),
         ),
     )
-
-
-def _above(
-    errors: Errors, anchor: Errors, families: Sequence[str]
-) -> tuple[Pair, tuple[float, ...]]:
-    own = stats.score(errors, families, reference=anchor, clip=CLIP)
-    known = stats.score(anchor, families)
-    cases = tuple(own.families[name] - known.families[name] for name in own.families)
-    return (own.ood - known.ood, own.id_error - known.id_error), cases

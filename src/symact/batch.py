@@ -173,7 +173,9 @@ def _run_job(job: Job, folder: Path, log: TextIO) -> str:
         _log(log, f"{progress.phase} {progress.fraction:.0%} {counts}{best} {progress.message}")
 
     if (folder / "run.db").exists():
-        result = engine.resume(folder, budget=job.budget, on_progress=on_progress)
+        result = engine.resume(
+            folder, budget=job.budget, proposer=job.proposer, on_progress=on_progress
+        )
     else:
         result = engine.search(
             job.grammar,

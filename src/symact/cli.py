@@ -198,6 +198,9 @@ def search(
 def resume(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     budget: Annotated[str | None, typer.Option(help="A new total budget.")] = None,
+    proposer: Annotated[
+        str | None, typer.Option(help="The exec:'COMMAND' that the run was begun with.")
+    ] = None,
     judge: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Judge on the test draws at the end.")
     ] = True,
@@ -213,6 +216,7 @@ def resume(
         result = engine.resume(
             run,
             budget=budget,
+            proposer=proposer,
             device=device,
             threads=workers,
             executor=_executor(executor, ray),

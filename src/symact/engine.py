@@ -6,6 +6,7 @@ and stored in one transaction together with the state after it.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -69,8 +70,8 @@ from symact.store import (
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
 
-#: Seconds sympy may spend on a candidate that reaches full training.
-SIMPLIFY_SECONDS = 1.0
+#: Seconds of computing that sympy may spend on a finalist.
+SIMPLIFY_SECONDS = 2.0
 
 #: After so many generations in a row without a new candidate a search ends.
 BARREN_GENERATIONS = 20
@@ -187,7 +188,7 @@ def resume(
     path: str | Path,
     *,
     task: Task | None = None,
-    proposer: Proposer | None = None,
+    proposer: str | Proposer | None = None,
     budget: str | int | Budget | None = None,
     threads: int | None = None,
     device: str | None = None,
@@ -199,7 +200,8 @@ def resume(
     Args:
         path: The run directory.
         task: The task again, if it was made from arrays.
-        proposer: The proposer again, if it was an object.
+        proposer: The proposer again, if it was an object or a command (``"exec:COMMAND"``): a run
+            that somebody sent starts nothing by itself.
         budget: A new total budget; None for the one the run was given.
         threads: As in :func:`search`.
         device: As in :func:`search`.
@@ -214,40 +216,57 @@ def resume(
     total = None if budget is None else parse_budget(budget)
     store = open_run(path)
     with closing(store), store.claimed():
-        config = config_of(store)
-        if gaps := store.get(GAPS):
-            raise StoreError(
-                f"{path}: was salvaged and lacks {gaps}; it can be shown, not continued"
-            )
-        if config["protocol"] != VERSION:
-            raise StoreError(
-                f"{path}: judged by protocol {config['protocol']}, this symact has {VERSION}; "
-                "its scores cannot be continued"
-            )
-        ladder = config.get("ladder", "of an earlier symact")
-        if ladder != LADDER:
-            raise StoreError(
-                f"{path}: trained by ladder {ladder}, this symact has {LADDER}; "
-                "its scores cannot be continued"
-            )
-        if proposer is None and config["proposer"].startswith("python:"):
-            raise StoreError(f"{path}: its proposer was an object; pass proposer=")
-        if task is None:
-            if config["task"] not in TASKS:
-                raise StoreError(
-                    f"{path}: its task '{config['task']}' came from arrays; pass task="
-                )
-            task = built_in_task(config["task"])
-        grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
-        own = None if proposer is None else adapt(proposer, grammar)
-        if total is None:
-            total = parse_budget(config["budget"])
-        elif config["budget"] != str(total):
+        with store.understood():
+            config = config_of(store)
+            _check_continues(path, store, config)
+            named = config["proposer"] if proposer is None else proposer
+            _check_proposer(path, config["proposer"], proposer)
+            task = task or _task_again(path, config["task"])
+            grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
+            own = None if isinstance(named, str) else adapt(named, grammar)
+            total = parse_budget(config["budget"]) if total is None else total
+        if config["budget"] != str(total):
             config["budget"] = str(total)
             with store.transaction():
                 store.put("config", config)
         workers = {"threads": threads, "device": device, "executor": executor}
         return _run(store, grammar, task, total, workers, on_progress, own)
+
+
+def _check_continues(path: str | Path, store: Store, config: dict[str, Any]) -> None:
+    """Refuse a run that lacks something, or whose scores are of another kind."""
+    if gaps := store.get(GAPS):
+        raise StoreError(f"{path}: was salvaged and lacks {gaps}; it can be shown, not continued")
+    kinds = {
+        "judged by protocol": (config["protocol"], VERSION),
+        "trained by ladder": (config.get("ladder", "of an earlier symact"), LADDER),
+    }
+    for what, (stored, present) in kinds.items():
+        if stored != present:
+            raise StoreError(
+                f"{path}: {what} {stored}, this symact has {present}; "
+                "its scores cannot be continued"
+            )
+
+
+def _check_proposer(path: str | Path, stored: str, given: str | Proposer | None) -> None:
+    """Refuse a proposer that is not the run's; a command has to be named by who starts it."""
+    if stored.startswith("python:"):
+        if given is None or isinstance(given, str):
+            raise StoreError(f"{path}: its proposer was an object; pass proposer=")
+    elif stored.startswith("exec:") and given != stored:
+        raise StoreError(
+            f"{path}: its proposer is a command, which starts only if you name it again: "
+            f"--proposer {shlex.quote(stored)}"
+        )
+    elif isinstance(given, str) and given != stored:
+        raise StoreError(f"{path}: its proposer is '{stored}', not '{given}'")
+
+
+def _task_again(path: str | Path, name: str) -> Task:
+    if name not in TASKS:
+        raise StoreError(f"{path}: its task '{name}' came from arrays; pass task=")
+    return built_in_task(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,10 +352,10 @@ class _Search:
         self.proposer = proposer
         self.reference = zoo.find(REFERENCE).expr
         state = store.get("state") or {"generation": 0, "seconds": 0.0, "judged": 0}
-        self.generation: int = state["generation"]
-        self.seconds: float = state["seconds"]
-        self.judged: int = state["judged"]
-        self.barren: int = state.get("barren", 0)
+        self.generation = int(state["generation"])
+        self.seconds = float(state["seconds"])
+        self.judged = int(state["judged"])
+        self.barren = int(state.get("barren", 0))
         self.refined: set[int] = set(state.get("refined", ()))
         #: What became of proposals that are not stored one by one, since a forecast chose others.
         self.passed_over: dict[str, int] = state.get("passed_over", {})
@@ -469,15 +488,11 @@ class _Search:
             scores = self._record(rung, [c.id for c in passed], current.trained(), draws)
         extra: list[Candidate] = []
         refined: list[Scored] = []
-        simplified: dict[int, str] = {}
         if self.plan.ladder:
             with self._timed("refine", 0):
                 extra, refined = self._refine(len(passed), room)
             scores += refined
-            promoted, simplified = self._promote(
-                self.plan.full_share * (len(passed) + len(refined))
-            )
-            scores += promoted
+            scores += self._promote(self.plan.full_share * (len(passed) + len(refined)))
         with self._timed("propose", 0):
             self._tell(current.opened, candidates, extra, [s.candidate for s in scores])
         if self.plan.pool > 1 and self.plan.ladder and self.forecast.is_due:
@@ -491,7 +506,6 @@ class _Search:
         with self.store.transaction():
             self.store.add_candidates([*candidates, *extra])
             self.store.add_scores(scores, VERSION)
-            self.store.add_simplified(simplified)
             self._store_failures()
             self.store.put("state", self._state())
 
@@ -652,41 +666,35 @@ class _Search:
         scores = self._record("mini", passed, trained.trained(), draws)
         return candidates, scores
 
-    def _promote(self, earned: float) -> tuple[list[Scored], dict[int, str]]:
+    def _promote(self, earned: float) -> list[Scored]:
         """Fully train the best candidates so far that are not yet, as many as are due."""
         ids = self._take("full", earned)
         waiting = [self.ladder.start_full([parse(self.formulas[i])], i) for i in ids]
-        simplified = self._simplify(ids)
         with self._timed("full", len(ids)):
             trained = [wait()[0] for wait in waiting]
-        return self._record("full", ids, trained, ids), simplified
+        return self._record("full", ids, trained, ids)
 
     def complete(self) -> None:
         """Fully train as many as there are finalists, if a short search has not come to it."""
         missing = min(self.plan.finalists, len(self.mini)) - len(self.full)
         if not self.plan.ladder or missing <= 0:
             return
-        scores, simplified = self._promote(missing - self.queues["full"].due)
+        scores = self._promote(missing - self.queues["full"].due)
         with self.store.transaction():
             self.store.add_scores(scores, VERSION)
-            self.store.add_simplified(simplified)
             self._store_failures()
 
     def simplified(self, numbers: Sequence[int]) -> dict[int, str]:
-        """Return simplified formulas; what was not simplified on its way up is now."""
+        """Return the simplified formulas of finalists, which are remembered one by one."""
         known = self.store.simplified()
-        new = self._simplify([number for number in numbers if number not in known])
-        if new:
+        for number in numbers:
+            if number in known:
+                continue
+            expr = simplify(parse(self.formulas[number]), seconds=SIMPLIFY_SECONDS)
+            known[number] = show(expr)
             with self.store.transaction():
-                self.store.add_simplified(new)
-        return known | new
-
-    def _simplify(self, ids: Sequence[int]) -> dict[int, str]:
-        with self._timed("simplify", len(ids)):
-            return {
-                number: show(simplify(parse(self.formulas[number]), seconds=SIMPLIFY_SECONDS))
-                for number in ids
-            }
+                self.store.add_simplified({number: known[number]})
+        return known
 
     def _tell(
         self,
@@ -804,13 +812,15 @@ def _run(
 ) -> Result:
     report: OnProgress = on_progress or (lambda progress: None)
     config = config_of(store)
-    plan, evolution = Plan(**config["plan"]), Evolution(**config["evolution"])
+    with store.understood():
+        plan, evolution = Plan(**config["plan"]), Evolution(**config["evolution"])
     ladder: Ladder | None = None
     try:
         proposer = proposer or _proposer(config["proposer"], grammar, config["seed"], evolution)
         ladder = Ladder(task, config["seed"], plan, **workers)
         _pass_gate(store, ladder, report)
-        state = _Search(store, grammar, ladder, plan, report, proposer)
+        with store.understood():
+            state = _Search(store, grammar, ladder, plan, report, proposer)
         state.progress("search", budget.fraction(state.seconds, state.judged))
         while budget.fraction(state.seconds, state.judged) < 1 and not state.exhausted:
             limit = None if budget.candidates is None else budget.candidates - state.judged

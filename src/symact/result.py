@@ -195,7 +195,16 @@ def non_dominated(points: Sequence[tuple[float, ...]]) -> list[bool]:
 
 
 def result_of(store: Store) -> Result:
-    """Return an open run's result as it stands."""
+    """Return an open run's result as it stands.
+
+    Raises:
+        DamagedError: It holds what symact does not write.
+    """
+    with store.understood():
+        return _result_of(store)
+
+
+def _result_of(store: Store) -> Result:
     config = config_of(store)
     candidates = store.candidates()
     scores = {rung: {s.candidate: s for s in store.scores(rung)} for rung in RUNGS}

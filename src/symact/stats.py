@@ -108,29 +108,16 @@ def merit(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
     return np.asarray(np.asarray(ood, dtype=np.float64) + np.maximum(0.0, excess))
 
 
-def score(
-    errors: ArrayLike,
-    families: Sequence[str],
-    *,
-    reference: ArrayLike | None = None,
-    clip: float = np.inf,
-) -> Score:
+def score(errors: ArrayLike, families: Sequence[str]) -> Score:
     """Aggregate the errors of one function.
 
     Args:
         errors: ``[instance, size, seed, 4]``, normalised mean squared errors.
         families: The family of each instance.
-        reference: The same of a reference function.
-        clip: In OOD and ID error an instance counts as at most this many decades away from the
-            reference.
     """
     values = _checked(errors, families)
     members = _members(families)
     ood, inside = _ood(values), _id(values)
-    if reference is not None:
-        base = _checked(reference, families)
-        ood = _near(ood, _ood(base), clip)
-        inside = _near(inside, _id(base), clip)
     per_shell = _over_networks(log_errors(values)[..., 1:])  # [instance, shell]
     near, middle, far = (_mean_over(members, per_shell[:, shell]) for shell in range(3))
     return Score(
@@ -143,8 +130,32 @@ def score(
     )
 
 
-def _near(logs: FloatArray, base: FloatArray, clip: float) -> FloatArray:
-    return np.asarray(base + np.clip(logs - base, -clip, clip))
+class Yardstick:
+    """Measures many functions against one, instance by instance.
+
+    Args:
+        reference: Errors ``[instance, size, seed, 4]`` of that one.
+        families: The family of each instance.
+        clip: An instance counts as at most so many decades away from the reference.
+    """
+
+    def __init__(self, reference: ArrayLike, families: Sequence[str], clip: float) -> None:
+        base = _checked(reference, families)
+        self._families, self._clip = tuple(families), clip
+        self._members = _members(families)
+        self._ood, self._id = _ood(base), _id(base)
+
+    def above(self, errors: ArrayLike) -> tuple[float, float, tuple[float, ...]]:
+        """Return OOD error, ID error, and OOD error by family above the reference's, in log10.
+
+        Args:
+            errors: ``[instance, size, seed, 4]`` of a function on the same instances.
+        """
+        values = _checked(errors, self._families)
+        ood = np.clip(_ood(values) - self._ood, -self._clip, self._clip)
+        inside = np.clip(_id(values) - self._id, -self._clip, self._clip)
+        own = tuple(float(ood[rows].mean()) for rows in self._members.values())
+        return float(np.mean(own)), _mean_over(self._members, inside), own
 
 
 def ratio(
@@ -322,7 +333,8 @@ def _checked(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
 
 def _over_networks(logs: FloatArray) -> FloatArray:
     """Average logs ``[instance, size, seed, ...]``: median over seeds, mean over sizes."""
-    return np.asarray(np.median(logs, axis=2).mean(axis=1))
+    own = logs[:, :, 0] if logs.shape[2] == 1 else np.median(logs, axis=2)
+    return np.asarray(own.mean(axis=1))
 
 
 def _ood(errors: FloatArray) -> FloatArray:

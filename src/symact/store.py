@@ -88,6 +88,12 @@ _INDEX = "CREATE INDEX candidates_fingerprint ON candidates (fingerprint)"
 #: The key under which a salvaged run says what it lacks.
 GAPS = "gaps"
 
+#: What reading nonsense may end in.
+_MISUNDERSTOOD = (
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError),
+    MemoryError,
+)
+
 #: Seconds that a process waits for another one that writes.
 BUSY_SECONDS = 30
 
@@ -199,6 +205,20 @@ class Store:
             raise
         except sqlite3.Error as error:
             raise _failure(self._file, error) from None
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Say in one line that a run holds what symact never wrote, whoever wrote it.
+
+        Raises:
+            DamagedError: What is read inside is not of the kind that it has to be.
+        """
+        try:
+            yield
+        except _MISUNDERSTOOD as error:
+            said = " ".join(str(error).split())[:100]
+            what = f"holds what symact does not write ({type(error).__name__}: {said})"
+            raise _damaged(self._file, what) from None
 
     @property
     def _file(self) -> Path:
@@ -500,7 +520,7 @@ def _open(file: Path) -> Store:
         raise StoreError(f"{file}: cannot be read: {error.strerror}") from None
     except sqlite3.Error as error:
         raise _failure(file, error, "not a readable run") from None
-    except ValueError as error:
+    except _MISUNDERSTOOD as error:
         raise _damaged(file, f"not a readable run: {error}") from None
 
 

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 def to_text(errors: NDArray[np.float64], **more: object) -> str:
     """Return errors as a JSON text, with null for what is not finite (JSON has no NaN)."""
-    flat = [float(f"{v:.9g}") if np.isfinite(v) else None for v in errors.reshape(-1)]
-    return json.dumps({"shape": list(errors.shape), "values": flat, **more})
+    flat = errors.reshape(-1)
+    texts = (",".join(["%.9g"] * len(flat)) % tuple(flat.tolist())).split(",") if len(flat) else []
+    for place in np.flatnonzero(~np.isfinite(flat)):
+        texts[place] = "null"
+    head = json.dumps({"shape": list(errors.shape), **more})
+    return f'{head[:-1]}, "values": [{", ".join(texts)}]}}'
 
 
 def from_text(text: str) -> NDArray[np.float64]:

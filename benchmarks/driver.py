@@ -1,0 +1,148 @@
+"""What the loop itself costs: everything but training, which is simulated.
+
+Workers answer at once with errors that depend on the function alone. What is left is proposing,
+screening, dispatch, scoring, learning and the database: the most that one process can direct.
+
+``python benchmarks/driver.py growth 1000000`` searches until so many are judged and prints, at
+every power of two, candidates a second, memory, and the sizes of database and report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from symact.bench import Bench
+from symact.engine import search
+from symact.expr import show
+from symact.propose import Evolution
+from symact.score import Plan, _ladder
+
+GOAL = 2000.0
+#: One generation of many: what a large cluster works on at a time.
+GENERATION = 1024
+
+
+class Simulated:
+    """Workers that train nothing.
+
+    Errors are log-normal around 1, by the hash of the formula.
+    """
+
+    def __init__(self, draws, device, count):
+        self._instances = {
+            rung: sum(len(part.data.families) for part in drawn[0])
+            for rung, drawn in draws.rungs.items()
+        }
+
+    def start(self, rung, exprs, draw):
+        found = [self._errors(show(expr), rung, draw) for expr in exprs]
+        return lambda: found
+
+    def _errors(self, formula, rung, draw):
+        mark = hashlib.blake2b(f"{rung} {draw} {formula}".encode(), digest_size=8).digest()
+        level = int.from_bytes(mark[:4], "little") / 2**32
+        noise = (
+            np.arange(4.0 * self._instances[rung]) * (1 + int.from_bytes(mark[4:], "little"))
+        ) % 1.0
+        return 10.0 ** (2 * level - 1 + 0.2 * noise.reshape(-1, 1, 4))
+
+    def tune(self, expr):
+        return lambda: None
+
+    def close(self):
+        pass
+
+
+def plan(**changes):
+    """Return a plan of many candidates a generation, without what only costs training time."""
+    values = {"generation": GENERATION, "pool": 1, "finalists": 1, "selection_instances": 1}
+    return Plan(**{**values, "final_form": "quick", **changes})
+
+
+def timed(count, proposer, out=None, on_progress=None, **changes):
+    """Search until so many are judged; return the seconds of each part."""
+    genuine = _ladder._workers
+    _ladder._workers = lambda executor, draws, device, count: Simulated(draws, device, count)
+    try:
+        result = search(
+            "pointwise", "ood-suite", budget=count, seed=1, proposer=proposer, out=out,
+            plan=plan(**changes), evolution=Evolution(), on_progress=on_progress,
+        )  # fmt: skip
+    finally:
+        _ladder._workers = genuine
+    return result
+
+
+def measure(bench: Bench) -> None:
+    """Measure candidates a second with and without evolution, forecast and a file."""
+    count = 4096 if bench.quick else 16384
+    ways = {
+        "random": {"proposer": "random"},
+        "gp": {"proposer": "gp"},
+        "gp, forecast of 4": {"proposer": "gp", "pool": 4},
+    }
+    for name, arguments in ways.items():
+        with tempfile.TemporaryDirectory() as folder:
+            seen = []
+            timed(
+                count,
+                out=Path(folder) / "run",
+                on_progress=lambda p, seen=seen: seen.append((p.phase, p.seconds)),
+                **arguments,
+            )
+            seconds = next(s for phase, s in reversed(seen) if phase == "search")
+        rate = count / seconds
+        bench.row(name, **{"judged": count, "seconds": seconds, "a second": rate})
+        bench.ratio(f"{name}: judged a second over {GOAL:g}", rate / GOAL, least=1.0)
+
+
+def growth(most: int) -> None:
+    """Search until ``most`` are judged; print a line of JSON at every power of two."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, due, last = Path(folder) / "run", [1024], [(0, time.monotonic())]
+
+        def note(progress):
+            judged = progress.counts["mini"]
+            if judged < due[0] and progress.phase != "done":
+                return
+            now = time.monotonic()
+            before, then = last[0]
+            size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(
+                json.dumps(
+                    {
+                        "judged": judged,
+                        "a_second": round((judged - before) / max(now - then, 1e-9), 1),
+                        "peak_mib": round(peak),
+                        "disk_mib": round(size / 2**20, 1),
+                    }
+                ),
+                flush=True,
+            )
+            last[0] = (judged, now)
+            due[0] = 2 * judged
+
+        timed(most, "gp", out=out, on_progress=note)
+        started = time.monotonic()
+        from symact.result import load
+
+        found = load(out)
+        print(json.dumps({"load_seconds": round(time.monotonic() - started, 1)}))
+        started = time.monotonic()
+        from symact.report import write
+
+        write([found], None, out)
+        print(json.dumps({"report_seconds": round(time.monotonic() - started, 1)}))
+
+
+if __name__ == "__main__":
+    growth(int(sys.argv[2]) if sys.argv[1:2] == ["growth"] else 0)

@@ -1,0 +1,62 @@
+"""Ten thousand random functions of the largest grammar go through every rung; none does harm."""
+
+from __future__ import annotations
+
+import collections
+import time
+
+import numpy as np
+
+from symact.canonical import canonical
+from symact.cost import flops
+from symact.expr import parse, show
+from symact.grammar import Grammar
+from symact.lower import to_latex
+from symact.propose import make
+from symact.protocol import Training
+from symact.refine import variants
+from symact.score import Failed, Outcome, screen
+from symact.score._networks import pack
+from symact.score._rungs import Draws, Part, Rungs
+from symact.simplify import simplify
+from symact.tasks import task
+
+COUNT = 10_000
+#: All that a rung does, in small networks for few steps.
+SMALL = Training(width=4, depth=2, steps=5, points=16, learning_rate=5e-2)
+
+
+def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
+    started = time.monotonic()
+    grammar = Grammar.load("full")
+    proposer = make("random", grammar, seed=1)
+    data = pack(task("polynomial").draw("search", seed=0, per_family=2), SMALL.points, 16)
+    draws = Draws({rung: ((Part(data, SMALL),),) for rung in ("mini", "full")}, data, 1000)
+    rungs = Rungs(draws, "cpu")
+    became: collections.Counter[str] = collections.Counter()
+    seen = 0
+    while seen < COUNT:
+        for proposal in proposer.ask(min(500, COUNT - seen)):
+            seen += 1
+            expr = proposal.expr
+            assert parse(show(expr)) == expr
+            assert flops(canonical(expr)) >= 0
+            to_latex(expr)
+            outcome = screen(expr, max_slope=grammar.max_slope).outcome
+            became[outcome] += 1
+            simplify(expr, seconds=0)
+            # Training has to bear what the screen would have kept from it, too.
+            for rung in ("mini", "full"):
+                (errors,) = rungs.train(rung, [expr], 0)
+                assert not isinstance(errors, Failed), (show(expr), errors)
+                assert errors.shape == (2, 1, 4)
+                became[f"{rung}, diverged"] += not np.isfinite(errors).all()
+            if outcome == Outcome.PASSED and became["refined"] < COUNT / 100:
+                became["refined"] += 1
+                simplify(expr, seconds=0.5)
+                tuned = rungs.tune(expr)
+                assert tuned is None or np.isfinite(rungs.train("mini", [tuned], 0)[0].shape).all()
+                variants(expr, tuned, grammar)
+    with capsys.disabled():
+        print(f"\n{seen} expressions in {time.monotonic() - started:.0f} s: {dict(became)}")
+    assert became[Outcome.PASSED] > COUNT / 10
