@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # build with CUDA. On a machine with a GPU install that one into .venv yourself.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: help setup search comparison figures test lint clean
+.PHONY: help setup search comparison figures test reliability audit lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,8 @@ help:
 	@echo 'make comparison  judge found, published and classic functions by the whole protocol'
 	@echo 'make figures    tables and figures of the benchmark of the search (docs/benchmark)'
 	@echo 'make test    run the tests'
+	@echo 'make reliability  longer tests: Ray, ten thousand functions, a thousand hostile inputs'
+	@echo 'make audit   look up known vulnerabilities of what is installed (asks pypi.org)'
 	@echo 'make lint    formatter, linter, types, layers'
 	@echo 'make clean   remove .venv and caches; runs stay'
 
@@ -54,6 +56,18 @@ figures: .venv/.runtime
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 -q
+
+.venv/.cluster: .venv/.dev
+	$(PIP) install --quiet -c constraints.txt -e '.[cluster]'
+	touch $@
+
+reliability: .venv/.cluster
+	SYMACT_EXAMPLES=1000 $(BIN)/python -m pytest -q -s reliability tests/test_hostile.py
+
+# It looks at the list alone.
+audit: .venv/.dev
+	$(PIP) install --quiet -c constraints.txt -e '.[audit]'
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .
