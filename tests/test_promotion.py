@@ -30,6 +30,12 @@ def test_parts_of_a_promotion_add_up():
     assert len(made) == 3
 
 
+def test_a_large_generation_promotes_more_than_the_shortlist_holds():
+    count = 4 * SHORTLIST
+    made = queue({n: float(n) for n in range(count)}, dict.fromkeys(range(count), "sin(x)"))
+    assert made.take(2.0 * SHORTLIST) == list(range(2 * SHORTLIST))
+
+
 def test_measured_and_forecast_merits_count_alike():
     forecasts = {1: 1.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: -1.0}
     made = queue()

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 _CORE: Floats = np.linspace(-8.0, 8.0, 16 * 64 + 1)
 #: Far out, on both sides, two stretches a factor of 4 apart, each long enough for an oscillation.
 _FAR: Floats = np.concatenate([np.linspace(40, 50, 48), np.linspace(160, 200, 48)])
+_EVERYWHERE: Floats = np.concatenate([_CORE, -_FAR, _FAR])
+_PLACES = [len(_CORE), len(_CORE) + len(_FAR)]
 #: Within the largest value on the core, two values this close are equal.
 _EQUAL = 1e-3
 #: A slope that jumps by more than this part of the steepest one between neighbouring points.
@@ -67,9 +69,9 @@ class Behaviour:
 def behaviour(expr: Expr) -> Behaviour:
     """Return how a function of ``x`` behaves; one that is not finite counts as fast growing."""
     with np.errstate(all="ignore"):
-        core, slopes = evaluate_with_slopes(expr, _CORE)
-        left, _ = evaluate_with_slopes(expr, -_FAR)
-        right, _ = evaluate_with_slopes(expr, _FAR)
+        value, slope = evaluate_with_slopes(expr, _EVERYWHERE)
+        core, left, right = np.split(value, _PLACES)
+        slopes = slope[: len(core)]
         size = float(np.max(np.abs(core - core[len(core) // 2])))
         sides = [_growth(side, core, size) for side in (left, right)]
         return Behaviour(

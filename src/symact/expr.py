@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -287,6 +288,11 @@ def parse(text: str, names: tuple[str, ...] = ("x",)) -> Expr:
     """
     if len(text) > MAX_TEXT:
         raise ParseError(f"an expression may have {MAX_TEXT} characters, got {len(text)}")
+    return _parsed(text, names)
+
+
+@functools.lru_cache(maxsize=4096)  # a search reads what it wrote a moment ago
+def _parsed(text: str, names: tuple[str, ...]) -> Expr:
     return _Parser(text, names).whole()
 
 

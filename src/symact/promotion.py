@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from symact.behaviour import kind
 from symact.expr import parse
 
-#: So many of the best are looked at anew, beside their forecasts, to choose from.
+#: At least so many of the best are looked at anew, beside their forecasts, to choose from.
 SHORTLIST = 128
 
 #: Merits of candidates as a model forecasts them.
@@ -62,7 +62,8 @@ class Queue:
         self.due -= whole
         if not whole:
             return []
-        short = [heappop(self._waiting) for _ in range(min(len(self._waiting), SHORTLIST))]
+        most = max(SHORTLIST, 2 * whole)
+        short = [heappop(self._waiting) for _ in range(min(len(self._waiting), most))]
         if forecasts is not None:
             means = np.array([merit for merit, _ in short]) + forecasts([c for _, c in short])
             short = [short[place] for place in np.argsort(means, kind="stable")]

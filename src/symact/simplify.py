@@ -74,7 +74,7 @@ def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
                 if _price(found) < _price(best) and _agree(evaluate(found, _PROBE), values):
                     best = found
         short = _with_short_literals(best)
-        if _agree(evaluate(short, _PROBE), values):
+        if short != best and _agree(evaluate(short, _PROBE), values):
             best = short
     return best
 
