@@ -12,7 +12,7 @@ from symact.cost import flops
 from symact.expr import parse, show
 from symact.grammar import Grammar
 from symact.lower import to_latex
-from symact.propose import make
+from symact.propose import Evolution, make
 from symact.protocol import Training
 from symact.refine import variants
 from symact.score import Failed, Outcome, screen
@@ -29,7 +29,7 @@ SMALL = Training(width=4, depth=2, steps=5, points=16, learning_rate=5e-2)
 def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
     started = time.monotonic()
     grammar = Grammar.load("full")
-    proposer = make("random", grammar, seed=1)
+    proposer = make("random", grammar, seed=1, evolution=Evolution(), seeds=())
     data = pack(task("polynomial").draw("search", seed=0, per_family=2), SMALL.points, 16)
     draws = Draws({rung: ((Part(data, SMALL),),) for rung in ("mini", "full")}, data, 1000)
     rungs = Rungs(draws, "cpu")

@@ -27,6 +27,7 @@ from symact.store import RUN_FILE, TABLES, checksum
 from test_engine import BRIEF, SMALL
 
 EXAMPLES = int(os.environ.get("SYMACT_EXAMPLES", "100"))
+POINTWISE = Grammar.load("pointwise")
 GRAMMARS = sorted((Path(__file__).parents[1] / "grammars").glob("*.toml"))
 #: Each would leave a file behind, were it ever evaluated, unpickled, or given to a shell.
 PAYLOADS = [

@@ -28,6 +28,7 @@ from symact.score._networks import pack
 from symact.score._rungs import Draws, Rungs
 from symact.score._workers import Processes
 from symact.tasks import Task, task
+from test_cli import symact
 from test_engine import SMALL, TINY
 
 EXPRS = [parse(text) for text in ("gelu(x)", "x*tanh(2*x)", "sin(x)")]
@@ -139,12 +140,11 @@ def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
 
 def test_processes_and_threads_say_the_same_to_the_last_digit_that_is_stored():
     plan = {"plan": replace(TINY, refine_share=0.2), "evolution": SMALL}
-    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 40, "seed": 3, **plan}
+    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 24, "seed": 3, **plan}
     expected = search(**arguments)
-    for count in (1, 3):
-        found = search(**arguments, executor="processes", threads=count)
-        assert found.to_frame().equals(expected.to_frame())
-        assert found.front == expected.front
+    found = search(**arguments, executor="processes", threads=3)
+    assert found.to_frame().equals(expected.to_frame())
+    assert found.front == expected.front
 
 
 @pytest.fixture
@@ -239,3 +239,22 @@ def test_a_ladder_of_processes_needs_no_task_there():
         finally:
             ladder.close()
     np.testing.assert_allclose(found[0], found[1], rtol=1e-8)
+
+
+def test_the_command_line_takes_workers_and_says_what_it_cannot_use(tmp_path):
+    small = "--set mini_instances=1 --set mini_draws=1 --set full_instances=1 --set full_draws=1"
+    rest = "--set finalists=1 --set selection_instances=1 --set final_form=quick --no-compare"
+    arguments = f"search --task polynomial --budget 8 {small} {rest} --executor".split()
+    done = symact(*arguments, "processes", "--workers", "1", "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "run").counts["mini"] == 8
+    done = symact(*arguments, "proceses", "--out", str(tmp_path / "other"))
+    assert done.returncode == 2
+    assert done.stderr.strip() == ("symact: unknown executor 'proceses'; did you mean 'processes'?")
+    assert not (tmp_path / "other").exists()
+
+
+def test_without_ray_it_is_said_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SymactError, match=r"not installed; pip install 'symact\[cluster\]'"):
+        check_executor("ray:auto")

@@ -590,7 +590,10 @@ def batch(
 @app.command()
 def bench(
     name: Annotated[
-        str, typer.Argument(help="evaluator, mini, full, ladder, activation or proposer.")
+        str,
+        typer.Argument(
+            help="evaluator, mini, full, ladder, activation, proposer, driver or workers."
+        ),
     ],
     quick: Annotated[bool, typer.Option(help="End within 45 s; rougher figures.")] = False,
     as_json: JsonFlag = False,
