@@ -3,8 +3,9 @@
 Workers answer at once with errors that depend on the function alone. What is left is proposing,
 screening, dispatch, scoring, learning and the database: the most that one process can direct.
 
-``python benchmarks/driver.py growth 1000000`` searches until so many are judged and prints, at every
-power of two, candidates a second, memory and the size of the run; then how long reading takes.
+``python benchmarks/driver.py growth 1000000`` searches until so many are judged and prints, at
+every power of two, candidates a second, memory and the size of the run; then the time that reading
+takes.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from strategies import exprs
 from symact.cost import flops
-from symact.expr import Expr, const, fold, parse, show, var
+from symact.expr import Expr, const, fold, parse, show, var, with_literals
 from symact.grammar import Grammar, grammar_names
 from symact.lower import evaluate
 from symact.lower._torch import lower
@@ -23,7 +23,7 @@ from symact.protocol import Training
 from symact.refine import MOST_PRUNED, pruned, rounded, variants
 from symact.score._networks import Data, initial_weights, learning_rates, pack
 from symact.score._stack import Span, Stack
-from symact.score._tune import Tuner, with_literals
+from symact.score._tune import Tuner
 from symact.tasks import task
 
 grammar = functools.cache(Grammar.load)

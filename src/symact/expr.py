@@ -155,6 +155,30 @@ def fold(expr: Expr, visit: Callable[[Expr, Sequence[T]], T]) -> T:
     return done[expr]
 
 
+def literals(expr: Expr) -> list[float]:
+    """Return the different numbers of an expression in the order of :func:`fold`."""
+    found: list[float] = []
+
+    def visit(node: Expr, args: Sequence[None]) -> None:
+        if node.op == CONST:
+            found.append(node.number)
+
+    fold(expr, visit)
+    return list(dict.fromkeys(found))
+
+
+def with_literals(expr: Expr, values: Sequence[float]) -> Expr:
+    """Return an expression with other numbers for its different literals, in their order."""
+    new = dict(zip(literals(expr), values, strict=True))
+
+    def visit(node: Expr, args: Sequence[Expr]) -> Expr:
+        if node.op == CONST:
+            return const(new[node.number])
+        return Expr(node.op, tuple(args), node.value)
+
+    return fold(expr, visit)
+
+
 def distinct(expr: Expr) -> list[Expr]:
     """Return each distinct subexpression once, arguments before what uses them."""
     nodes: dict[Expr, None] = {}

@@ -20,7 +20,7 @@ from symact.tasks import Instance
 Floats = NDArray[np.float32]
 
 #: Separates the initial weights of one use from another's; the rungs of a search begin at 1,000.
-ENTROPY = {"selection": 4, "test": 5, "gate": 6, "tuning": 7}
+ENTROPY = {"selection": 4, "test": 5, "gate": 6, "tuning": 7, "search": 8}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symact.expr import Expr, const, fold, show, uses_statistics, var
+from symact.expr import Expr, fold, literals, show, uses_statistics, var, with_literals
 from symact.lower._torch import lower
 from symact.ops import CONST
 from symact.protocol import Training
@@ -25,11 +25,11 @@ _PREFIX = "literal"
 class _Shared(nn.Module):
     """A function whose literals are parameters of the shape [1, 1, 1]."""
 
-    def __init__(self, expr: Expr, literals: Sequence[float]) -> None:
+    def __init__(self, expr: Expr, start: Sequence[float]) -> None:
         super().__init__()
         self._expr = expr
-        self.register_buffer("start", torch.tensor(literals, dtype=torch.float32))
-        self.change = nn.Parameter(torch.zeros(len(literals), 1, 1))
+        self.register_buffer("start", torch.tensor(start, dtype=torch.float32))
+        self.change = nn.Parameter(torch.zeros(len(start), 1, 1))
 
     @property
     def literals(self) -> Tensor:
@@ -62,11 +62,11 @@ class Tuner:
         One set of literals serves every layer of every network, so that what they become is a
         function and not a model.
         """
-        literals = _literals(expr)
-        if not literals or uses_statistics(expr):
+        start = literals(expr)
+        if not start or uses_statistics(expr):
             return None
         torch.set_num_threads(1)
-        shared = _Shared(_with_names(expr), literals)
+        shared = _Shared(_with_names(expr), start)
         function = Trainable(show(expr), lambda networks, layer: shared)
         self._trainer._draw((1, 1))
         self._trainer._train_stack(
@@ -78,35 +78,12 @@ class Tuner:
         return with_literals(expr, found)
 
 
-def _literals(expr: Expr) -> list[float]:
-    found: list[float] = []
-
-    def visit(node: Expr, args: Sequence[None]) -> None:
-        if node.op == CONST:
-            found.append(node.number)
-
-    fold(expr, visit)
-    return list(dict.fromkeys(found))
-
-
 def _with_names(expr: Expr) -> Expr:
-    places = {value: place for place, value in enumerate(_literals(expr))}
+    places = {value: place for place, value in enumerate(literals(expr))}
 
     def visit(node: Expr, args: Sequence[Expr]) -> Expr:
         if node.op == CONST:
             return var(f"{_PREFIX}{places[node.number]}")
-        return Expr(node.op, tuple(args), node.value)
-
-    return fold(expr, visit)
-
-
-def with_literals(expr: Expr, values: Sequence[float]) -> Expr:
-    """Return an expression with other numbers for its different literals, in their order."""
-    new = dict(zip(_literals(expr), values, strict=True))
-
-    def visit(node: Expr, args: Sequence[Expr]) -> Expr:
-        if node.op == CONST:
-            return const(new[node.number])
         return Expr(node.op, tuple(args), node.value)
 
     return fold(expr, visit)
