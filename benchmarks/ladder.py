@@ -85,8 +85,7 @@ def measure(bench: Bench) -> None:
             **{"ms each": 1e3 * own_cost["seconds"] / max(1, own_cost["candidates"])},
             share=own_cost["seconds"] / whole,
         )
-    algebra = sum(found.costs[part]["seconds"] for part in ("screen", "simplify"))
-    bench.ratio("algebra_share_of_time", algebra / whole, most=0.2)
+    bench.ratio("screen_share_of_time", found.costs["screen"]["seconds"] / whole, most=0.2)
 
 
 class _EnoughError(Exception):
@@ -149,10 +148,9 @@ def _judge(
         start = time.perf_counter()
         errors = rung.start(pool, exprs)()
         seconds = (time.perf_counter() - start) / len(exprs)
-    scores = [stats.score(own, rung.families, reference=reference, clip=CLIP) for own in errors]
-    return Judged(
-        np.array([s.ood for s in scores]), np.array([s.id_error for s in scores]), seconds
-    )
+    yardstick = stats.Yardstick(reference, rung.families, CLIP)
+    above = [yardstick.above(own) for own in errors]
+    return Judged(np.array([a[0] for a in above]), np.array([a[1] for a in above]), seconds)
 
 
 def _agreement(bench: Bench, name: str, found: Judged, truth: Judged) -> float:

@@ -11,7 +11,7 @@ from test_engine import SMALL, TINY
 ARGUMENTS = {
     "grammar": "pointwise",
     "task": "polynomial",
-    "budget": 90,
+    "budget": 60,
     "seed": 5,
     "plan": replace(TINY, generation=6, full_share=0.2, refine_share=0.08),
     "evolution": SMALL,

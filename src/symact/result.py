@@ -73,7 +73,7 @@ class Result:
         front: The finalists that none dominates in (OOD, ID, FLOPs), best OOD error first.
         reference: The reference function on the same selection draws.
         costs: For each part of the search (``propose``, ``screen``, ``mini``, ``refine``,
-            ``simplify``, ``full``) how many ``candidates`` it took and how many ``seconds``.
+            ``forecast``, ``full``) how many ``candidates`` it took and how many ``seconds``.
         finished: Whether the budget was spent and the finalists were judged.
         quarantined: Candidates that could not be trained: ``id``, ``rung`` and ``reason``. They
             count as diverged.
