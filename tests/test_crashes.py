@@ -14,9 +14,6 @@ from symact.result import load
 from symact.store import is_run
 from symact.table import to_json
 
-#: They share a server of processes, which takes a while to begin.
-pytestmark = pytest.mark.xdist_group("server")
-
 KILLS = 24
 
 

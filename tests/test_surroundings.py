@@ -83,7 +83,6 @@ def test_a_run_that_cannot_be_written_is_shown_but_not_continued_and_stays_as_it
     assert "Traceback" not in err
 
 
-@pytest.mark.xdist_group("server")
 def test_of_two_searches_into_one_directory_one_is_refused_and_the_other_undisturbed(
     server, tmp_path
 ):
