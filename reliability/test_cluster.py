@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from dataclasses import replace
 
 import pytest
@@ -65,22 +64,20 @@ def test_ray_and_threads_find_the_same(expected):
 
 
 def test_workers_that_are_killed_during_a_search_cost_nothing(expected, tmp_path):
-    killed, is_over = [], threading.Event()
+    killed = []
 
-    def kill():
-        while not is_over.wait(4.0):
-            for pid in pids_of_workers()[:1]:
+    def kill(progress):
+        """Kill what trains, after every second generation: the next one is under way."""
+        if progress.phase == "search" and 0 < progress.fraction < 1:
+            kill.turns += 1
+            for pid in pids_of_workers() if kill.turns % 2 else ():
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        found = search(**ARGUMENTS, executor="ray", out=tmp_path / "run")
-    finally:
-        is_over.set()
-        killer.join()
-    assert killed
+    kill.turns = 0
+    found = search(**ARGUMENTS, executor="ray", out=tmp_path / "run", on_progress=kill)
+    print(f"{len(killed)} workers killed")
+    assert len(killed) > 1
     assert found.quarantined == []
     assert found.to_frame().equals(expected.to_frame())
     assert found.front == expected.front
