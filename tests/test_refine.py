@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from strategies import exprs
 from symact.cost import flops
-from symact.expr import Expr, const, fold, parse, show, var, with_literals
+from symact.expr import Expr, const, fold, literals, parse, show, var, with_literals
 from symact.grammar import Grammar, grammar_names
 from symact.lower import evaluate
 from symact.lower._torch import lower
@@ -29,18 +29,6 @@ from symact.tasks import task
 grammar = functools.cache(Grammar.load)
 SHORT = Training(width=8, depth=2, steps=60, points=64, learning_rate=5e-2)
 ENTROPY = 9
-
-
-def literals(expr: Expr) -> list[float]:
-    """Return the different literals in the order in which they are read."""
-    found: list[float] = []
-
-    def visit(node: Expr, args: list[None]) -> None:
-        if node.op == CONST:
-            found.append(node.number)
-
-    fold(expr, visit)
-    return list(dict.fromkeys(found))
 
 
 def without_literals(expr: Expr) -> Expr:

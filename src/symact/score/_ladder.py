@@ -123,10 +123,7 @@ class Ladder:
         self.threads = threads or os.cpu_count() or 1
         self.device = device or _best_device()
         draws = Draws.of(task, seed, plan)
-        self._families = {
-            rung: tuple(family for part in drawn[0] for family in part.data.families)
-            for rung, drawn in draws.rungs.items()
-        }
+        self._families = {rung: draws.families(rung) for rung in draws.rungs}
         self.workers = _workers(executor, draws, self.device, self.threads)
 
     @property

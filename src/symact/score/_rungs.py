@@ -66,6 +66,10 @@ class Draws:
             1000 * (seed + 1),  # beyond what the judge's weights have
         )
 
+    def families(self, rung: str) -> tuple[str, ...]:
+        """Return the family of each instance; the same for every draw."""
+        return tuple(family for part in self.rungs[rung][0] for family in part.data.families)
+
     def dump(self) -> bytes:
         """Return all of it as the bytes of an ``.npz`` file."""
         arrays: dict[str, np.ndarray] = {}
@@ -141,10 +145,6 @@ class Rungs:
             for rung, drawn in draws.rungs.items()
         }
         self._tuner: Tuner | None = None
-
-    def families(self, rung: str) -> tuple[str, ...]:
-        """Return the family of each instance; the same for every draw."""
-        return self._mixed[rung][0].families
 
     def start(self, pool: Executor, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
         """Put candidates into a pool; any number names a draw: they are taken in turn."""
