@@ -26,7 +26,7 @@ from symact.expr import parse
 from symact.protocol import TRAIN_POINTS, Training
 from symact.score import _full
 from symact.score._full import FullTrainer
-from symact.score._networks import pack
+from symact.score._networks import GPU_NETWORKS, pack
 from symact.tasks import task
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -109,7 +109,7 @@ def _on_cuda(bench: Bench) -> None:
         y=data.y.repeat(2, axis=2),
     )
     trainer = FullTrainer(data, training, [0], 2, "cuda")
-    count = _full.GPU_NETWORKS // NETWORKS
+    count = GPU_NETWORKS // NETWORKS
     for name, (text, _) in CANDIDATES.items():
         work = partial(trainer.judge, [parse(text)] * count)
         work()

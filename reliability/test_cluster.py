@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 
 import pytest
+import torch
 
 from symact.engine import resume, search
 from symact.errors import SymactError
@@ -94,6 +95,14 @@ def test_what_a_cluster_began_threads_end(expected, tmp_path):
     assert found.to_frame().equals(expected.to_frame())
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_trains_by_ray_as_it_does_without():
+    own = search(**ARGUMENTS, device="cuda")
+    found = search(**ARGUMENTS, device="cuda", executor="ray")
+    assert found.to_frame().equals(own.to_frame())
+    assert found.front == own.front
+
+
 def test_a_function_that_kills_every_worker_is_quarantined(monkeypatch):
     from symact.score import Failed, Plan, _ray
     from symact.score._rungs import Draws
@@ -138,6 +147,9 @@ def test_batches_are_as_large_as_candidates_are_fast():
 
     own = _ray.RayWorkers.__new__(_ray.RayWorkers)
     own._seconds = {"mini": 0.001, "full": 4.0}
+    own._device = "cpu"
     assert own._batch("mini") == 250
     assert own._batch("full") == 1
     assert own._batch("tuning") == 1
+    own._device, own._together = "cuda", 64
+    assert own._batch("full") == 64

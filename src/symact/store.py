@@ -94,6 +94,9 @@ _MISUNDERSTOOD = (
     MemoryError,
 )
 
+#: Characters of what SQLite or Python says of a damaged file, at most.
+_LONG = 160
+
 #: Seconds that a process waits for another one that writes.
 BUSY_SECONDS = 30
 
@@ -216,8 +219,7 @@ class Store:
         try:
             yield
         except _MISUNDERSTOOD as error:
-            said = " ".join(str(error).split())[:100]
-            what = f"holds what symact does not write ({type(error).__name__}: {said})"
+            what = f"holds what symact does not write ({type(error).__name__}: {error})"
             raise _damaged(self._file, what) from None
 
     @property
@@ -528,8 +530,7 @@ def _ask(connection: sqlite3.Connection, check: str, file: Path) -> None:
     """Let SQLite check the whole database."""
     (found,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
     if found != "ok":
-        said = " ".join(found.replace("*** in database main ***", "").split())
-        raise _damaged(file, f"damaged: {said}")
+        raise _damaged(file, f"damaged: {found.replace('*** in database main ***', '')}")
 
 
 def _has_log(file: Path) -> bool:
@@ -555,6 +556,9 @@ def _failure(file: Path, error: sqlite3.Error, damaged: str = "damaged") -> Stor
 
 
 def _damaged(file: Path, what: str) -> DamagedError:
+    """Return what to tell a user on one line, whatever the file made SQLite or Python say."""
+    what = " ".join(what.split())
+    what = what if len(what) <= _LONG else f"{what[:_LONG]} ..."
     if file.name == RUN_FILE:
         return DamagedError(f"{file}: {what}; 'symact doctor {file.parent}' saves what can be read")
     return DamagedError(f"{file}: {what}; move it away, and all is judged anew")

@@ -22,14 +22,12 @@ from symact.lower import _tape
 from symact.protocol import Training
 from symact.score._function import Function, Trainable
 from symact.score._jobs import Errors, Finish, Job, Trained, failure
-from symact.score._networks import Data, initial_weights, learning_rates
+from symact.score._networks import GPU_NETWORKS, Data, initial_weights, learning_rates
 from symact.score._stack import Span, Stack
 
 #: Networks of a stack on the CPU, which one thread trains: enough to fill the batched products,
 #: few enough that a layer's activations stay near the core.
 CPU_NETWORKS, LEAST_NETWORKS = 12, 4
-#: On a GPU larger stacks pay; 24 networks of the full protocol take about 20 MB.
-GPU_NETWORKS = 1536
 
 
 def has_cuda() -> bool:

@@ -18,10 +18,11 @@ from typing import Any
 import ray
 
 from symact.errors import SymactError
-from symact.expr import Expr, show
+from symact.expr import Expr, parse, show
 from symact.score._jobs import Failed, Finish
+from symact.score._networks import GPU_NETWORKS
 from symact.score._rungs import Draws, Rungs
-from symact.score._workers import TRIES, answer_of, trained, tuned
+from symact.score._workers import TRIES, answer_from, answer_of, trained, tuned
 
 #: A task lasts at least so long, where candidates are faster: what it costs to send one is less
 #: than a hundredth of it.
@@ -48,6 +49,8 @@ class RayWorkers:
         self._draws = ray.put(content)
         self._key = hashlib.sha256(content).hexdigest()
         self._device = device
+        #: Candidates that fill a GPU.
+        self._together = max(1, GPU_NETWORKS // len(draws.families("full")))
         #: Seconds a candidate took lately on each rung.
         self._seconds: dict[str, float] = {}
 
@@ -76,14 +79,18 @@ class RayWorkers:
         if self._is_own:
             ray.shutdown()
 
+    def _takes_gpu(self, rung: str) -> bool:
+        return rung == "full" and self._device == "cuda"
+
     def _batch(self, rung: str) -> int:
         """Return how many candidates make a task that is worth sending."""
+        if self._takes_gpu(rung):
+            return self._together
         seconds = self._seconds.get(rung, LEAST_SECONDS)
         return max(1, math.ceil(LEAST_SECONDS / max(seconds, 1e-6)))
 
     def _send(self, rung: str, formulas: list[str], draw: int) -> Any:
-        on_gpu = rung == "full" and self._device == "cuda"
-        needs = {"num_cpus": 1, "num_gpus": 1} if on_gpu else {"num_cpus": 1}
+        needs = {"num_cpus": 1, "num_gpus": 1} if self._takes_gpu(rung) else {"num_cpus": 1}
         # A worker that dies is replaced by Ray, which repeats the task.
         task = _task().options(**needs, max_retries=TRIES - 1)
         return task.remote(self._draws, self._key, self._device, rung, formulas, draw)
@@ -146,7 +153,10 @@ def _work(
         _made[key, device] = Rungs(Draws.load(draws), device)
     rungs = _made[key, device]
     began = time.monotonic()
-    answers = [
-        answer_of(rungs, {"rung": rung, "formula": formula, "draw": draw}) for formula in formulas
-    ]
+    if rung == "full" and device == "cuda":  # one stack of networks
+        found = rungs.train(rung, [parse(formula) for formula in formulas], draw)
+        answers = [answer_from(own) for own in found]
+    else:
+        asked = ({"rung": rung, "formula": formula, "draw": draw} for formula in formulas)
+        answers = [answer_of(rungs, request) for request in asked]
     return time.monotonic() - began, json.dumps(answers)

@@ -221,6 +221,11 @@ def answer_of(rungs: Rungs, request: dict[str, Any]) -> dict[str, Any]:
         (own,) = rungs.train(request["rung"], [expr], request["draw"])
     except Exception as error:  # a candidate may not end a worker either
         return {"failed": failure(error).reason}
+    return answer_from(own)
+
+
+def answer_from(own: Trained) -> dict[str, Any]:
+    """Return what a worker answers about a training, see :func:`trained`."""
     return {"failed": own.reason} if isinstance(own, Failed) else {"errors": to_text(own)}
 
 
