@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -237,3 +238,21 @@ def test_a_graph_captures_a_launch():
     z.normal_()
     graph.replay()
     torch.testing.assert_close(value, torch.nn.functional.silu(z), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
+def test_threads_that_train_at_once_take_turns():
+    from symact.protocol import Training
+    from symact.score._full import FullTrainer
+    from symact.score._networks import pack
+    from symact.tasks import task
+
+    training = Training(width=16, depth=2, steps=60, points=256, learning_rate=1e-2)
+    data = pack([*task("ood-suite").draw("search", seed=0, per_family=2)], training.points)
+    trainers = [FullTrainer(data, training, [0], entropy, DEVICE) for entropy in range(4)]
+    functions = [parse("x*sigmoid(x)"), parse("sin(x)")]
+    alone = [trainer.judge(functions) for trainer in trainers]
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [trainer.start(pool, functions) for trainer in trainers]
+        for expected, wait in zip(alone, waiting, strict=True):
+            np.testing.assert_array_equal(np.stack(wait()), expected)

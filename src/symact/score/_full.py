@@ -6,6 +6,7 @@ On the CPU each core trains stacks of its own; on a GPU larger stacks pay. See
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -28,6 +29,8 @@ from symact.score._stack import Span, Stack
 #: Networks of a stack on the CPU, which one thread trains: enough to fill the batched products,
 #: few enough that a layer's activations stay near the core.
 CPU_NETWORKS, LEAST_NETWORKS = 12, 4
+#: One stack at a time on a GPU: while a step is captured no other thread may use the device.
+_ON_GPU = threading.Lock()
 
 
 def has_cuda() -> bool:
@@ -201,6 +204,17 @@ class FullTrainer:
         ]
 
     def _train_stack(
+        self,
+        exprs: Sequence[Function],
+        networks: NDArray[np.int64],
+        each: int,
+        rates: NDArray[np.float64],
+        is_stopped: Callable[[], bool],
+    ) -> NDArray[np.float64]:
+        with contextlib.nullcontext() if self.device.type == "cpu" else _ON_GPU:
+            return self._train(exprs, networks, each, rates, is_stopped)
+
+    def _train(
         self,
         exprs: Sequence[Function],
         networks: NDArray[np.int64],

@@ -26,6 +26,8 @@ from symact.score._wire import from_text, to_text
 #: How many workers a candidate may end before it is quarantined: the first ones may have been
 #: killed by somebody else.
 TRIES = 5
+#: What a process of ours runs.
+_COMMAND = "from symact.score._workers import work; work()"
 #: What ends a worker beyond what training may take: it has to start, and to compile.
 _START_SECONDS = 120.0
 
@@ -83,7 +85,7 @@ class Processes:
         device: For full training.
         count: Of processes.
         limit: Seconds that a candidate may take on a rung.
-        command: What starts one; None for this module.
+        command: What starts one; None for :func:`work`.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class Processes:
         self._limit = limit
         content = base64.b64encode(draws.dump()).decode("ascii")
         self._first = json.dumps({"draws": content, "device": device}) + "\n"
-        self._command = command or (sys.executable, "-m", "symact.score._workers")
+        self._command = command or (sys.executable, "-c", _COMMAND)
         self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(count)
         self._children: set[_Child] = set()
@@ -253,7 +255,3 @@ def work(answer: Callable[[Rungs, dict[str, Any]], dict[str, Any]] = answer_of) 
     rungs = Rungs(Draws.load(base64.b64decode(first["draws"])), first["device"])
     for line in sys.stdin:
         print(json.dumps(answer(rungs, json.loads(line))), file=answers)
-
-
-if __name__ == "__main__":
-    work()
