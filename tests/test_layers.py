@@ -34,7 +34,7 @@ HOMES = {
     },
     "llvmlite": {"lower/_intrinsics.py"},
     "sympy": {"lower/_sympy.py", "simplify.py"},
-    "deap": {"polish.py", "propose/_gp.py", "propose/_population.py", "propose/_trees.py"},
+    "deap": {"propose/_gp.py", "propose/_population.py", "propose/_trees.py"},
     "matplotlib": {"figures/"},
     "sklearn": {"score/_forecast.py", "tasks/_digits.py"},
     "pandas": {"result.py"},

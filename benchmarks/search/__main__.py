@@ -1,7 +1,6 @@
-"""``python benchmarks/search``: run, polish, judge, report. Each step goes on where it was.
+"""``python benchmarks/search``: run, judge, report. Each step goes on where it was.
 
 python benchmarks/search run      # methods x seeds, hours
-python benchmarks/search polish   # constants of what they found, tuned; 20 minutes a run
 python benchmarks/search judge    # what they found, on the test draws
 python benchmarks/search report   # tables and figures from what is kept alone, seconds
 """
@@ -15,7 +14,7 @@ from pathlib import Path
 from judging import SEEDS, Judgements, judge_curves, judge_finals, records
 from methods import ABLATIONS, BY_NAME, METHODS, Method
 from report import report
-from runs import polish, run
+from runs import run
 
 from symact.errors import SymactError, choices
 from symact.score import Plan
@@ -31,7 +30,7 @@ QUICK_PLAN = Plan(**QUICK, finalists=1, selection_instances=1, final_form="quick
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/search", description=__doc__.split("\n")[0])
-    parser.add_argument("step", choices=("run", "polish", "judge", "report"))
+    parser.add_argument("step", choices=("run", "judge", "report"))
     parser.add_argument("--methods", default="main", help="names, 'main', or 'ablations'")
     parser.add_argument("--seeds", default="20-24", help="search seeds, such as 20-24")
     parser.add_argument("--budget", default="5m", help="of one search; judging finalists on top")
@@ -40,7 +39,6 @@ def main() -> None:
         "--selection-instances", type=int, default=8, help="of a family, for the finalists"
     )
     parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
-    parser.add_argument("--variants", type=int, default=36, help="of each, to polish")
     parser.add_argument("--part", default="all", choices=("finals", "curves", "all"))
     parser.add_argument("--training-seeds", type=int, default=SEEDS, help="for the finals")
     parser.add_argument("--quick", action="store_true", help="tiny draws, to see that it works")
@@ -62,10 +60,6 @@ def main() -> None:
             )
             plan = QUICK_PLAN if given.quick else plan
             run(methods, _seeds(given.seeds), given.budget, plan, given.runs, kept, _say)
-        if given.step == "polish":
-            target = given.results / "polished" / "runs"
-            seeds = _seeds(given.seeds)
-            polish(methods, seeds, given.variants, given.runs, kept, target, _say)
         names = [method.name for method in methods]
         runs = [own for own in records(kept) if own["method"] in names]
         if given.step == "judge" and given.part != "curves":

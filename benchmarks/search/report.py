@@ -52,7 +52,7 @@ def report(results: Path) -> None:
         parts += ["", *_reaching(runs, quick)]
         for suffix in ("png", "svg") if REFERENCE in quick else ():
             _draw_curves(runs, quick, results / f"curves.{suffix}")
-    parts += ["", *_ablations(runs)]
+    parts += ["", *_ablations([*runs, *records(results / "ablations" / "runs")])]
     (results / "report.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -76,70 +75,8 @@ def run(
             say(f"  {document['best']['formula']}")
 
 
-def polish(
-    methods: Sequence[Method],
-    seeds: Sequence[int],
-    variants: int,
-    folder: Path,
-    kept: Path,
-    target: Path,
-    say: Say,
-) -> None:
-    """Go on with finished searches, with copies of them: tune the constants of what they found.
-
-    Args:
-        methods: Ways to search.
-        seeds: Of each.
-        variants: ``Plan.polish``.
-        folder: Of the run directories; a copy lies beside each.
-        kept: Of the records of the searches.
-        target: Of the new records.
-        say: Takes a line of progress.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
-        for method in methods:
-            before, record = (place / f"{method.name}-{seed}.json" for place in (kept, target))
-            if record.exists() or not before.exists():
-                continue
-            say(f"{method.name}, seed {seed}, {variants} variants")
-            path = _free(folder / f"{method.name}-{seed}-polished")
-            shutil.copytree(folder / f"{method.name}-{seed}", path)
-            old = json.loads(before.read_text(encoding="utf-8"))
-            spawn = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, mp_context=spawn) as alone:
-                document = alone.submit(_polish, old, variants, path).result()
-            with replacing(record) as new:
-                new.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            say(f"  {document['best']['formula']}")
-
-
-def _polish(old: dict[str, Any], variants: int, path: Path) -> dict[str, Any]:
-    store = open_run(path)
-    try:
-        config = store.get("config")
-        config["plan"]["polish"] = variants
-        with store.transaction():
-            store.put("config", config)
-    finally:
-        store.close()
-    started = time.monotonic()
-    result = engine.resume(path)
-    seconds = time.monotonic() - started
-    return {
-        **old,
-        "finals": [*old["finals"], variants],
-        "plan": config["plan"],
-        "seconds_of_polishing": round(seconds, 1),
-        "seconds_in_all": round(old["seconds_in_all"] + seconds, 1),
-        "before": old["best"],
-        **_found(result),
-    }
-
-
 def _common(budget: str, plan: Plan) -> dict[str, Any]:
     finals = [plan.finalists, plan.selection_instances, plan.final_form]
-    finals += [plan.polish] if plan.polish else []
     return {"budget": budget, "protocol": VERSION, "ladder": LADDER, "finals": finals}
 
 

@@ -720,12 +720,10 @@ _SHOWN_FAILURES = 5
 
 def _print_run(result: Result) -> None:
     counts = result.counts
-    polished = result.outcomes.get("polished", 0)
-    screened_out = counts["seen"] - counts["screened"] - polished
+    screened_out = counts["seen"] - counts["screened"]
     print(
         f"\n{counts['seen']} candidates seen, {screened_out} screened out, "
         f"{counts['mini']} mini-trained, {counts['full']} fully trained"
-        + (f", {polished} variants polished" if polished else "")
     )
     for failed in result.quarantined[:_SHOWN_FAILURES]:
         print(f"#{failed['id']} counts as diverged ({failed['rung']}): {failed['reason']}")

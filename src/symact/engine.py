@@ -22,10 +22,9 @@ from symact.anchors import bases
 from symact.budget import Budget, parse_budget
 from symact.cost import flops
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
-from symact.expr import Expr, literals, parse, show
+from symact.expr import Expr, parse, show
 from symact.gate import Gate, check_task
 from symact.grammar import Grammar
-from symact.polish import Polisher, loosened
 from symact.promotion import Queue
 from symact.propose import (
     REFUSED,
@@ -37,7 +36,7 @@ from symact.propose import (
     adapt,
     make,
 )
-from symact.protocol import LADDER, POLISH_ID_LIMITS, REFERENCE, VERSION
+from symact.protocol import LADDER, REFERENCE, VERSION
 from symact.refine import variants
 from symact.result import Result, config_of, merit, non_dominated, result_of
 from symact.score import (
@@ -82,8 +81,6 @@ SEMIFINALISTS = 2
 EXPLORED = 0.1
 #: What became of a proposal that came through the screen and was not chosen.
 PASSED_OVER = "passed over"
-#: What stands for the outcome of a variant that was judged like a finalist, on no rung before.
-POLISHED = "polished"
 #: How far apart, in a list of proposals, those begin that generations take whatever is forecast.
 _STRIDE = 7919
 _EXHAUSTED = "the grammar brings nothing new any more; the search ends here"
@@ -94,7 +91,7 @@ class Progress:
     """What a search reports after each step.
 
     Attributes:
-        phase: ``"gate"``, ``"search"``, ``"polish"``, ``"select"`` or ``"done"``.
+        phase: ``"gate"``, ``"search"``, ``"select"`` or ``"done"``.
         fraction: Of the budget used, in [0, 1].
         seconds: Spent on the search so far, over all sessions.
         counts: As in :attr:`Result.counts`.
@@ -767,96 +764,6 @@ class _Search:
         half = (self.plan.finalists + 1) // 2
         return list(dict.fromkeys([*top[:half], *front, *top]))[: self.plan.finalists]
 
-    def polished(self, finalists: Sequence[int]) -> list[int]:
-        """Tune the constants of the best finalist; return who is judged on the selection draws.
-
-        Finalists and variants are judged as they will be, on search draws that nothing else sees.
-        What was judged is stored generation by generation.
-        """
-        rehearsed = self._rehearse(finalists)
-        best = min(finalists, key=lambda i: (rehearsed[i][2], i))
-        start = loosened(parse(self.formulas[best]), self.grammar)
-        if not any(literals(start)):
-            return list(finalists)
-        parents = (self.formulas[best],)
-        known = [
-            c.id for c in self.store.candidates() if c.origin == "polished" and c.parents == parents
-        ]
-        polisher = Polisher(start, self.ladder.seed)
-        variants: list[int] = []
-        while len(variants) < self.plan.polish:
-            exprs = polisher.ask()
-            ids = known[len(variants) : len(variants) + len(exprs)]
-            ids = ids or self._add_variants(exprs, parents)
-            variants += ids
-            rehearsed |= self._rehearse(ids)
-            polisher.tell([rehearsed[i][2] for i in ids])
-            self.progress("polish", min(1.0, len(variants) / self.plan.polish))
-        middle = known[len(variants) :] or self._add_variants([polisher.mean], parents)
-        every = [*finalists, *variants, *middle]
-        rehearsed |= self._rehearse(middle)
-        strict = min(every, key=lambda i: (rehearsed[i][3], i))
-        order = sorted(every, key=lambda i: (rehearsed[i][2], i))
-        chosen = dict.fromkeys([*order[:2], strict, *middle, best])
-        return list(chosen)[: max(3, self.plan.finalists)]
-
-    def _add_variants(self, exprs: Sequence[Expr], parents: tuple[str, ...]) -> list[int]:
-        """Store variants as candidates that no rung has trained."""
-        opened = [
-            _Opened(
-                Proposal(expr, "polished", parents),
-                show(expr),
-                "",
-                POLISHED,
-                flops(expr),
-                expr.size,
-            )
-            for expr in exprs
-        ]
-        candidates = [self._number(one) for one in opened]
-        with self.store.transaction():
-            self.store.add_candidates(candidates)
-            self.store.put("state", self._state())
-        return [candidate.id for candidate in candidates]
-
-    def _rehearse(self, numbers: Sequence[int]) -> dict[int, tuple[float, float, float, float]]:
-        """Return OOD and ID error above the reference's, and merits by both limits."""
-        known = {s.candidate: s.errors for s in self.store.scores("rehearsal")}
-        base = self.store.get("rehearsal")
-        new = [number for number in numbers if number not in known]
-        if new:
-            exprs = [parse(self.formulas[number]) for number in new]
-            extra = [self.reference] if base is None else []
-            data, trained = self.ladder.rehearsal([*exprs, *extra])
-            if base is None:
-                yardstick = stats.score(whole(trained[-1:], [REFERENCE])[0], data.families)
-                base = {
-                    "families": data.families,
-                    "ood": yardstick.ood,
-                    "id_error": yardstick.id_error,
-                }
-            shape = (len(data.families), len(self.ladder.final_form.sizes), 1, 4)
-            scores = []
-            for number, one in zip(new, trained, strict=False):
-                if isinstance(one, Failed):
-                    self.failures.append((number, "rehearsal", one.reason))
-                own = np.full(shape, np.nan) if isinstance(one, Failed) else as_stored(one)
-                score = stats.score(own, data.families)
-                scores.append(Scored(number, "rehearsal", score.ood, score.id_error, own))
-                known[number] = own
-            with self.store.transaction():
-                self.store.add_scores(scores, VERSION)
-                self.store.put("rehearsal", base)
-                self._store_failures()
-        assert base is not None
-        found = {}
-        for number in numbers:
-            score = stats.score(known[number], base["families"])
-            ood, inside = score.ood - base["ood"], score.id_error - base["id_error"]
-            merits = [float(stats.merit(ood, inside, limit)) for limit in POLISH_ID_LIMITS]
-            found[number] = (ood, inside, merits[0], merits[1])
-        return found
-
     def _repeated(self, numbers: Sequence[int]) -> dict[int, tuple[float, float]]:
         """Return OOD and ID errors of candidates, means over all draws of full training."""
         known: dict[str, list[float]] = self.store.get("repeated") or {}
@@ -962,8 +869,6 @@ def _select(state: _Search) -> None:
     """Judge the finalists on the selection draws, unless that was done for this very search."""
     state.progress("select", 1.0)
     ids = state.finalists()
-    if ids and state.plan.polish:
-        ids = state.polished(ids)
     known = state.store.get("selected")
     if not ids or (known is not None and known["ids"] == ids):
         return

@@ -156,8 +156,5 @@ COMPARED = (
 #: more than others from a rate of its own. Over twelve functions the ratio of ID errors rose by
 #: 1.22 from full training to the judgement of finalists (docs/search.md).
 RUNG_ID_LIMIT = 0.8
-#: What polished functions may have of the reference's ID error on search draws, so that on others
-#: they keep the limit below: the first by a little, the second for sure.
-POLISH_ID_LIMITS = (0.95, 0.85)
 #: A found function may have at most this multiple of the reference's ID error to be called best.
 ID_LIMIT = 1.0

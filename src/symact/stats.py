@@ -94,18 +94,17 @@ def log_errors(errors: ArrayLike) -> FloatArray:
     return np.asarray(np.log10(np.clip(finite, BEST_ERROR, WORST_ERROR)), dtype=np.float64)
 
 
-def merit(ood: ArrayLike, id_error: ArrayLike, limit: float = RUNG_ID_LIMIT) -> FloatArray:
+def merit(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
     """Return what a search chooses by: OOD error plus what the ID error exceeds its limit by.
 
     Args:
         ood: Above the reference's, log10.
-        id_error: The same.
-        limit: It may be so many times the reference's.
+        id_error: The same; it may be ``RUNG_ID_LIMIT`` times the reference's.
 
     Returns:
         Above the reference's OOD error, log10; lower is better.
     """
-    excess = np.asarray(id_error, dtype=np.float64) - np.log10(limit)
+    excess = np.asarray(id_error, dtype=np.float64) - np.log10(RUNG_ID_LIMIT)
     return np.asarray(np.asarray(ood, dtype=np.float64) + np.maximum(0.0, excess))
 
 

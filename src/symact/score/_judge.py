@@ -18,7 +18,7 @@ from symact import stats
 from symact.protocol import Form
 from symact.score._function import Function
 from symact.score._networks import ENTROPY, Data, pack
-from symact.tasks import Instance, Task
+from symact.tasks import Task
 
 if TYPE_CHECKING:
     from symact.score._full import FullTrainer
@@ -35,10 +35,7 @@ class Judge:
         per_family: Test instances of a family; None for the form's.
         seeds: Training seeds; None for the form's.
         device: ``"cuda"``, ``"cpu"`` or None for the best there is.
-        split: ``"test"``; a search chooses its best function on ``"selection"`` and polishes it on
-            ``"search"``. Rates are chosen on selection draws, there on search draws.
-        seed: Of search draws.
-        skip: Search instances of a family that served for something else.
+        split: ``"test"``; a search chooses its best function on ``"selection"``.
     """
 
     def __init__(
@@ -49,17 +46,13 @@ class Judge:
         seeds: int | None = None,
         device: str | None = None,
         split: str = "test",
-        seed: int = 0,
-        skip: int = 0,
     ) -> None:
         self.task = task
         self.split = split
         self.form = form
         self.seeds = form.seeds if seeds is None else seeds
         self.device = device
-        self._seed, self._skip = seed, skip
-        self._per_family = per_family or form.per_family
-        self.instances = self._draw(split, self._per_family)
+        self.instances = task.draw(split, seed=0, per_family=per_family or form.per_family)
         self._trainers: dict[tuple[str, int], FullTrainer] = {}
 
     @cached_property
@@ -69,17 +62,8 @@ class Judge:
 
     @cached_property
     def _tuning_data(self) -> Data:
-        if self.split != "search":
-            drawn = self.task.draw("selection", seed=0, per_family=self.form.tuning)
-        else:
-            drawn = self._draw("search", self.form.tuning, beyond=self._per_family)
+        drawn = self.task.draw("selection", seed=0, per_family=self.form.tuning)
         return pack(drawn, self.form.training(0, 0.0).points)
-
-    def _draw(self, split: str, count: int, beyond: int = 0) -> tuple[Instance, ...]:
-        """Draw so many instances of each family, beyond those that are left out."""
-        left_out = self._skip + beyond
-        drawn = self.task.draw(split, seed=self._seed, per_family=left_out + count)
-        return tuple(i for place, i in enumerate(drawn) if place % (left_out + count) >= left_out)
 
     def rates(self, functions: Sequence[Function]) -> list[tuple[float, ...]]:
         """Return for each function the learning rate of each size."""

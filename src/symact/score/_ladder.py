@@ -8,7 +8,6 @@ its neighbours nor on the number or kind of workers.
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 import shutil
@@ -17,7 +16,7 @@ from dataclasses import dataclass, fields
 
 from symact.errors import SymactError, choices
 from symact.expr import Expr
-from symact.protocol import QUICK_FORM, SELECTION_FORM, Form
+from symact.protocol import QUICK_FORM, SELECTION_FORM
 from symact.score._jobs import Failed, Finish, Trained, failure
 from symact.score._judge import Judge
 from symact.score._networks import Data
@@ -46,8 +45,6 @@ class Plan:
         refine_share: Share of mini-trained candidates that is refined: constants tuned inside
             training and rounded, branches pruned.
         finalists: Candidates judged on the selection draws at the end.
-        polish: So many variants of the best finalist are judged like finalists, but on search draws
-            of their own, to tune its constants by CMA-ES; 0 for none.
         selection_instances: Instances of a family there.
         final_form: The form they are judged in: ``"selection"``, which is nearly the protocol
             (20 s a function on two cores), or ``"quick"``.
@@ -68,7 +65,6 @@ class Plan:
     pool: int = 48
     refine_share: float = 0.01
     finalists: int = 8
-    polish: int = 0
     selection_instances: int = 8
     final_form: str = "selection"
     ladder: bool = True
@@ -86,7 +82,7 @@ class Plan:
                         f"plan, final_form: unknown '{value}'; {choices(value, FINALS)}"
                     )
                 continue
-            least = 1 if field.type == "int" and field.name != "polish" else 0
+            least = 1 if field.type == "int" else 0
             if value < least or (field.type == "float" and value > 1):
                 expected = f"at least {least}" if field.type == "int" else "0 to 1"
                 raise SymactError(f"plan, {field.name}: expected {expected}, got {value}")
@@ -159,40 +155,20 @@ class Ladder:
         """
         return self.workers.tune(expr)
 
-    @property
-    def final_form(self) -> Form:
-        """How finalists are judged."""
-        return FINALS[self.plan.final_form]
-
     def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Trained]]:
         """Return the selection draws and the errors [instance, size, 1, 4] on them.
 
         As the protocol judges, with a learning rate for each function and size; in this process.
         """
-        judge = self._judge("selection")
-        return judge.data, _judged(judge, exprs)
-
-    def rehearsal(self, exprs: Sequence[Expr]) -> tuple[Data, list[Trained]]:
-        """Return the same of search draws that no rung sees."""
-        return self._rehearsal.data, _judged(self._rehearsal, exprs)
-
-    @functools.cached_property
-    def _rehearsal(self) -> Judge:
-        plan = self.plan
-        rungs = plan.mini_instances * plan.mini_draws + plan.full_instances * plan.full_draws
-        return self._judge("search", seed=self.seed, skip=rungs)
-
-    def _judge(self, split: str, seed: int = 0, skip: int = 0) -> Judge:
-        return Judge(
+        judge = Judge(
             self.task,
-            self.final_form,
+            FINALS[self.plan.final_form],
             self.plan.selection_instances,
             seeds=1,
             device=self.device,
-            split=split,
-            seed=seed,
-            skip=skip,
+            split="selection",
         )
+        return judge.data, _judged(judge, exprs)
 
     def close(self) -> None:
         """Let the workers go; candidates that wait are not started."""
