@@ -81,7 +81,7 @@ def tree(nodes: int, stream: random.Random) -> Expr:
 
 def measure(bench: Bench) -> None:
     stream = random.Random(0)
-    exprs = [tree(NODES, stream) for _ in range(COUNT // 4 if bench.quick else COUNT)]
+    exprs = [tree(NODES, stream) for _ in range(COUNT // 8 if bench.quick else COUNT)]
     batch = to_batch(exprs)
     # Compiling its loops is most of what a quick run takes; no goal asks for float64.
     dtypes = ("float32",) if bench.quick else ("float32", "float64")
@@ -117,14 +117,14 @@ def _side_by_side(
     operon = _operon(exprs, x)
     if operon is not None:
         works["pyoperon EvaluateTrees"] = operon
-    taken = bench.times(works, rounds=15, quick_rounds=7)
+    taken = bench.times(works, rounds=15, quick_rounds=3)
     slow: dict[str, Callable[[], object]] = {
         "symact float32, lowering included": lambda: _lowered_anew(exprs).evaluate(x, threads=1),
         "DEAP compiled before, NumPy": lambda: [function(x) for function in compiled],
         "DEAP gp.compile and NumPy": lambda: [function(x) for function in deap()],
     }
     with np.errstate(all="ignore"):
-        taken |= bench.times(slow, rounds=5, quick_rounds=2)
+        taken |= bench.times(slow, rounds=5, quick_rounds=1)
     work = Counter(batch.code[:, 0].tolist())
     blocks = points / BLOCK
     for dtype, rates in alone.items():
@@ -206,7 +206,7 @@ def _kernel_rows(bench: Bench) -> None:
                 "NumPy": partial(NUMPY[name], x, out=target),
                 "libm": partial(_scalar(NUMPY[name]), x, target),
             }
-            taken = bench.times(works, rounds=15, quick_rounds=5)
+            taken = bench.times(works, rounds=15, quick_rounds=3)
             taken["kernel"] /= 32
             bench.row(
                 f"{name} {text}",

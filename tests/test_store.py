@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -270,6 +271,26 @@ def test_a_run_of_an_earlier_schema_is_brought_up_to_this_one(version, tmp_path)
             assert store.get("state") == {"generation": 1}
             assert store.get("schema") == SCHEMA_VERSION
             store.check()
+
+
+def test_what_a_killed_process_left_half_changed_is_taken_back(store, tmp_path):
+    with store.transaction():
+        store.add_candidates([candidate(n) for n in range(1, 400)])
+    store.close()
+    file, left = tmp_path / "run" / "run.db", tmp_path / "left"
+    left.mkdir()
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute("PRAGMA cache_size = 1")  # what is changed goes to the file at once
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("UPDATE candidates SET formula = 'x + 1'")
+        for own in (file, file.with_name("run.db-journal")):
+            shutil.copy(own, left)
+        database.execute("ROLLBACK")
+    with closing(sqlite3.connect(f"file:{left}/run.db?immutable=1", uri=True)) as half:
+        assert half.execute("SELECT * FROM candidates WHERE formula = 'x + 1'").fetchone()
+    with closing(open_run(left)) as found:
+        assert [c.formula for c in found.candidates()] == [candidate(1).formula] * 399
 
 
 def test_a_run_of_another_schema_is_refused(store):

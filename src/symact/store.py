@@ -505,14 +505,13 @@ def _open(file: Path) -> Store:
         # Read-only at first: a database of another program stays as it is.
         mode = "ro" if is_writable else "ro&immutable=1"
         uri = f"{file.resolve().as_uri()}?mode={mode}"
-        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as reader:
-            row = reader.execute("SELECT * FROM meta WHERE key = 'schema'").fetchone()
-            version = None if row is None else json.loads(row[1])
-            if row is not None and row[3:] and checksum(row[:3]) != row[3]:
-                raise _damaged(file, "damaged: its schema is not what was written")
-            if version != SCHEMA_VERSION and (version not in _MIGRATIONS or not is_writable):
-                raise StoreError(f"{file}: schema {version}, this symact reads {SCHEMA_VERSION}")
-            _ask(reader, "quick_check", file)
+        try:
+            _check(file, uri, is_writable)
+        except sqlite3.Error as error:
+            # A process that was killed has left changes to take back, which takes writing.
+            if not is_writable or not _name_of(error).startswith("SQLITE_READONLY"):
+                raise
+            _check(file, f"{file.resolve().as_uri()}?mode=rw", is_writable)
         if not is_writable:
             return Store(sqlite3.connect(uri, uri=True, isolation_level=None), folder, file.name)
         store = Store(_connect(file), folder, file.name)
@@ -526,6 +525,18 @@ def _open(file: Path) -> Store:
         raise _damaged(file, f"not a readable run: {error}") from None
 
 
+def _check(file: Path, uri: str, is_writable: bool) -> None:
+    """Refuse what is damaged, or of a version that cannot be read here."""
+    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as reader:
+        row = reader.execute("SELECT * FROM meta WHERE key = 'schema'").fetchone()
+        version = None if row is None else json.loads(row[1])
+        if row is not None and row[3:] and checksum(row[:3]) != row[3]:
+            raise _damaged(file, "damaged: its schema is not what was written")
+        if version != SCHEMA_VERSION and (version not in _MIGRATIONS or not is_writable):
+            raise StoreError(f"{file}: schema {version}, this symact reads {SCHEMA_VERSION}")
+        _ask(reader, "quick_check", file)
+
+
 def _ask(connection: sqlite3.Connection, check: str, file: Path) -> None:
     """Let SQLite check the whole database."""
     (found,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
@@ -534,13 +545,18 @@ def _ask(connection: sqlite3.Connection, check: str, file: Path) -> None:
 
 
 def _has_log(file: Path) -> bool:
-    log = file.with_name(f"{file.name}-wal")
-    return log.exists() and log.stat().st_size > 0
+    """Whether SQLite keeps changes beside the database that it would have to merge or take back."""
+    logs = [file.with_name(f"{file.name}-{kind}") for kind in ("wal", "journal")]
+    return any(log.exists() and log.stat().st_size > 0 for log in logs)
+
+
+def _name_of(error: sqlite3.Error) -> str:
+    return str(getattr(error, "sqlite_errorname", ""))
 
 
 def _failure(file: Path, error: sqlite3.Error, damaged: str = "damaged") -> StoreError:
     """Return what to tell a user: what is wrong, and what to do."""
-    kind = getattr(error, "sqlite_errorname", "")
+    kind = _name_of(error)
     then = f"go on with 'symact resume {file.parent}'" if file.name == RUN_FILE else "try again"
     if kind.startswith("SQLITE_FULL"):
         return StoreError(f"{file}: the disk is full; free some space, then {then}")
@@ -615,7 +631,7 @@ def _make(file: Path, first: Mapping[str, Any]) -> bool:
     """
     new = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+        with closing(_connect(new)) as connection:
             _initialise(Store(connection, file.parent, file.name), first)
         try:
             os.link(new, file)  # fails where the name is taken, which a rename does not
