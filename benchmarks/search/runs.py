@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -139,8 +140,21 @@ def _run(method: Method, seed: int, budget: str, plan: Plan, path: Path) -> dict
         "plan": result.config["plan"],
         "evolution": result.config["evolution"],
         "machine": machine(),
+        "commit": _commit(),
     }
     return {**document, **_found(result)}
+
+
+def _commit() -> str | None:
+    """Return what git calls this checkout, None outside of one."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or None
 
 
 def _found(result: Result) -> dict[str, Any]:
