@@ -11,7 +11,15 @@ import argparse
 import time
 from pathlib import Path
 
-from judging import SEEDS, Judgements, judge_curves, judge_finals, records
+from judging import (
+    SEEDS,
+    Judgements,
+    judge_chosen,
+    judge_curves,
+    judge_finals,
+    judge_fresh,
+    records,
+)
 from methods import ABLATIONS, BY_NAME, METHODS, Method
 from report import report
 from runs import run
@@ -22,6 +30,10 @@ from symact.score import Plan
 #: What the repository keeps: one record a run, errors on test draws, tables and figures.
 KEPT = Path(__file__).resolve().parents[2] / "docs" / "benchmark"
 
+
+#: What is judged: the chosen functions by the whole protocol, or once more on other test instances;
+#: the best so far, or the chosen ones, by the quick form.
+PARTS = ("finals", "curves", "all", "fresh", "chosen")
 
 #: For a look at whether all works: minutes, and figures that mean nothing.
 QUICK = {"mini_instances": 1, "mini_draws": 1, "full_instances": 1, "full_draws": 1}
@@ -39,7 +51,7 @@ def main() -> None:
         "--selection-instances", type=int, default=8, help="of a family, for the finalists"
     )
     parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
-    parser.add_argument("--part", default="all", choices=("finals", "curves", "all"))
+    parser.add_argument("--part", default="all", choices=PARTS)
     parser.add_argument("--training-seeds", type=int, default=SEEDS, help="for the finals")
     parser.add_argument("--quick", action="store_true", help="tiny draws, to see that it works")
     parser.add_argument("--runs", type=Path, help="for run directories")
@@ -62,14 +74,20 @@ def main() -> None:
             run(methods, _seeds(given.seeds), given.budget, plan, given.runs, kept, _say)
         names = [method.name for method in methods]
         runs = [own for own in records(kept) if own["method"] in names]
-        if given.step == "judge" and given.part != "curves":
+        if given.step == "judge" and given.part in ("finals", "all"):
             known = Judgements(
                 given.results / "finals.json", "full", few or given.training_seeds, few
             )
             judge_finals(runs, known, _say)
-        if given.step == "judge" and given.part != "finals":
+        if given.step == "judge" and given.part == "fresh":
+            known = Judgements(given.results / "fresh.json", "full", few, few, draw=1)
+            judge_fresh(runs, known, _say)
+        if given.step == "judge" and given.part in ("curves", "all"):
             known = Judgements(given.results / "curves.json", "quick", few, few)
             judge_curves(runs, known, _say)
+        if given.step == "judge" and given.part == "chosen":
+            known = Judgements(given.results / "chosen.json", "quick", few, few)
+            judge_chosen(runs, known, _say)
         if given.step == "report":
             report(given.results)
     except SymactError as error:

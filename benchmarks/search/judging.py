@@ -40,12 +40,19 @@ class Judgements:
         form: Of the protocol.
         seeds: Training seeds of each instance; None for the form's.
         per_family: Test instances of a family; None for the form's.
+        draw: Of the test instances.
     """
 
     def __init__(
-        self, file: Path, form: str, seeds: int | None = None, per_family: int | None = None
+        self,
+        file: Path,
+        form: str,
+        seeds: int | None = None,
+        per_family: int | None = None,
+        draw: int = 0,
     ) -> None:
         self.file, self.form, self.per_family = file, FORMS[form], per_family
+        self.draw = draw
         stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         self.seeds = stored.get("seeds", self.form.seeds if seeds is None else seeds)
         self._judge: Judge | None = None
@@ -82,7 +89,9 @@ class Judgements:
         todo = [name for name in dict.fromkeys(names) if name not in self]
         if not todo:
             return
-        judge = self._judge or Judge(task(TASK), self.form, self.per_family, self.seeds)
+        judge = self._judge or Judge(
+            task(TASK), self.form, self.per_family, self.seeds, draw=self.draw
+        )
         self._judge = judge
         instances = [instance.name for instance in judge.instances]
         if self.document["instances"] not in ([], instances):
@@ -130,6 +139,21 @@ def judge_finals(
     found = [own["best"]["formula"] for own in runs]
     found += [own["frugal"]["formula"] for own in runs if own["frugal"] is not None]
     known.add([REFERENCE, *PUBLISHED, *found, *CLASSICS, *BATCH], say)
+
+
+def judge_fresh(
+    runs: Sequence[dict[str, Any]], known: Judgements, say: Callable[[str], None]
+) -> None:
+    """Judge what this search chose, and what it has to beat, on other test instances."""
+    found = [own["best"]["formula"] for own in runs if own["method"] == "symact"]
+    known.add([REFERENCE, "SiLU", *PUBLISHED, *found], say)
+
+
+def judge_chosen(
+    runs: Sequence[dict[str, Any]], known: Judgements, say: Callable[[str], None]
+) -> None:
+    """Judge what runs chose."""
+    known.add([REFERENCE, *(own["best"]["formula"] for own in runs)], say)
 
 
 def judge_curves(

@@ -27,7 +27,7 @@ Errors = NDArray[np.float64]
 
 
 class Judge:
-    """Judges functions on the test draws of a task.
+    """Judges functions on the test draws of a task, or on its selection draws.
 
     Args:
         task: What to judge on.
@@ -36,6 +36,7 @@ class Judge:
         seeds: Training seeds; None for the form's.
         device: ``"cuda"``, ``"cpu"`` or None for the best there is.
         split: ``"test"``; a search chooses its best function on ``"selection"``.
+        draw: Of the instances. The protocol takes the first; others confirm what it says.
     """
 
     def __init__(
@@ -46,18 +47,19 @@ class Judge:
         seeds: int | None = None,
         device: str | None = None,
         split: str = "test",
+        draw: int = 0,
     ) -> None:
         self.task = task
         self.split = split
         self.form = form
         self.seeds = form.seeds if seeds is None else seeds
         self.device = device
-        self.instances = task.draw(split, seed=0, per_family=per_family or form.per_family)
+        self.instances = task.draw(split, seed=draw, per_family=per_family or form.per_family)
         self._trainers: dict[tuple[str, int], FullTrainer] = {}
 
     @cached_property
     def data(self) -> Data:
-        """The test draws."""
+        """The draws that are judged on."""
         return pack(self.instances, self.form.training(0, 0.0).points)
 
     @cached_property
