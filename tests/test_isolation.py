@@ -99,11 +99,11 @@ def test_a_job_that_is_given_up_does_not_begin_its_other_parts():
 
 
 def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
-    """Every tenth candidate cannot be trained, every seventh not screened."""
+    """Every tenth candidate cannot be trained, every seventh screened, every ninth shortened."""
     from symact import engine
 
-    counts = {"train": 0, "screen": 0}
-    train, screen = MiniTrainer._train, engine.screen
+    counts = {"train": 0, "screen": 0, "short": 0}
+    train, screen, simplify = MiniTrainer._train, engine.screen, engine.simplify
 
     def failing_train(self, *arguments):
         counts["train"] += 1
@@ -117,6 +117,13 @@ def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
             raise RecursionError
         return screen(expr, **options)
 
+    def failing_simplify(expr, **options):
+        counts["short"] += 1
+        if counts["short"] % 9 == 0:
+            raise KeyError("no such factor")
+        return simplify(expr, **options)
+
+    monkeypatch.setattr(engine, "simplify", failing_simplify)
     monkeypatch.setattr(MiniTrainer, "_train", failing_train)
     monkeypatch.setattr(engine, "screen", failing_screen)
     result = search(
@@ -127,6 +134,7 @@ def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
     reasons = {(entry["rung"], entry["reason"]) for entry in result.quarantined}
     assert ("screen", "RecursionError") in reasons
     assert ("mini", "FloatingPointError: too hot") in reasons
+    assert ("short form", "KeyError: 'no such factor'") in reasons
     failed = {entry["id"] for entry in result.quarantined if entry["rung"] == "mini"}
     frame = result.to_frame().set_index("id")
     assert (frame.loc[sorted(failed), "mini_ood"] >= frame["mini_ood"].max()).all()

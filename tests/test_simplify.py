@@ -186,6 +186,7 @@ def exprs(draw: st.DrawFn, max_leaves: int = 10) -> Expr:
         ("where(1 < x, x**2, x)", "where(x > 1, x**2, x)"),
         ("x*sigmoid(x)", "silu(x)"),
         ("x/(1 + exp(-x))", "silu(x)"),
+        ("sigmoid(sigmoid(x))*sigmoid(x)*x", "x*silu(sigmoid(x))"),
         ("1/(1 + exp(-2*x))", "sigmoid(2*x)"),
         ("exp(-x**2)", "gaussian(x)"),
         ("exp(-(x/tanh(x))**2)", "gaussian(x/tanh(x))"),

@@ -50,6 +50,9 @@ def report(results: Path) -> None:
     if finals.exists():
         known = Judgements(finals, "full")
         parts += ["", *_finals(runs, known)]
+    fresh = results / "fresh.json"
+    if fresh.exists():
+        parts += ["", *_fresh(runs, Judgements(fresh, "full"))]
     curves = results / "curves.json"
     if curves.exists():
         quick = Judgements(curves, "quick")
@@ -57,7 +60,10 @@ def report(results: Path) -> None:
         for suffix in ("png", "svg") if REFERENCE in quick else ():
             _draw_curves(runs, quick, results / f"curves.{suffix}")
         parts += ["", "![Test error of the best so far](curves.png)"]
-    parts += ["", *_ablations([*runs, *records(results / "ablations" / "runs")])]
+    shorter = results / "ablations"
+    if (shorter / "chosen.json").exists():
+        quick = Judgements(shorter / "chosen.json", "quick")
+        parts += ["", *_ablations(records(shorter / "runs"), quick)]
     (results / "report.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 
@@ -135,6 +141,29 @@ def _finals(runs: Sequence[Record], known: Judgements) -> list[str]:
         *_methods(runs, known, rival),
         "",
         *_goals(runs, known, rival),
+    ]
+
+
+def _fresh(runs: Sequence[Record], known: Judgements) -> list[str]:
+    """Compare what this search chose once more, on other test instances."""
+    if not all(name in known for name in (REFERENCE, SEED, *PUBLISHED)):
+        return ["## On fresh test instances", "", "Not judged yet."]
+    rival = _best_published(known)
+    lines = [line for line in _lines(runs, known) if "(cheap)" not in line.label]
+    chosen = [line for line in lines if line.label.startswith("symact ")]
+    joined = _joined(known.errors(line.name) for line in chosen)
+    over = [
+        f"{_interval(stats.ratio(joined, known.errors(name), known.families))} of {name}"
+        for name in (REFERENCE, rival, SEED)
+    ]
+    return [
+        f"## On fresh test instances: {len(known.families)} others x {known.seeds} training seeds",
+        "",
+        "The same functions, judged once on instances that nothing was judged on before: other "
+        "polynomials, other sums of sines, other draws from the test equations. Over the runs: "
+        f"{'; '.join(over)}.",
+        "",
+        *_ratios(lines, known, rival),
     ]
 
 
@@ -431,35 +460,44 @@ def _band(lines: Sequence[tuple[list[float], list[float], float]]) -> tuple[Any,
 
 
 # Ablations.
-def _ablations(runs: Sequence[Record]) -> list[str]:
+def _ablations(runs: Sequence[Record], quick: Judgements) -> list[str]:
+    families = quick.families
+    gelu = quick.errors(REFERENCE)
+    ood: dict[str, dict[int, float]] = {}
+    inside: dict[str, list[float]] = {}
+    for own in runs:
+        if own["best"]["formula"] in quick:
+            errors = quick.errors(own["best"]["formula"])
+            ratio = stats.ratio(errors, gelu, families).ratio
+            ood.setdefault(own["method"], {})[own["seed"]] = float(np.log10(ratio))
+            inside.setdefault(own["method"], []).append(
+                stats.id_ratio(errors, gelu, families).ratio
+            )
     rows = []
-    whole = {own["seed"]: own for own in _of(runs, ["whole"])}
     for method in ABLATIONS:
-        own = _of(runs, [method.name])
-        if not own:
+        logs = ood.get(method.name, {})
+        if not logs:
             continue
-        ratios = np.log10([run["best"]["ood"] / run["reference"]["ood"] for run in own])
-        paired = [
-            np.log10(run["best"]["ood"] / whole[run["seed"]]["best"]["ood"])
-            for run in own
-            if run["seed"] in whole
-        ]
+        each = 10 ** np.array(list(logs.values()))
+        both = [logs[seed] - ood["whole"][seed] for seed in logs if seed in ood.get("whole", {})]
+        mean = 10 ** float(np.mean(list(logs.values())))
         rows.append(
             (
                 method.name,
                 method.says,
-                len(own),
-                f"{10 ** ratios.mean():.2f} ({10 ** ratios.min():.2f} to {10 ** ratios.max():.2f})",
-                _effect(paired),
-                f"{np.mean([run['counts']['mini'] / run['seconds'] for run in own]):.2f}",
+                len(logs),
+                f"{mean:.2f} ({each.min():.2f} to {each.max():.2f})",
+                "-" if method.name == "whole" else _effect(both),
+                ", ".join(f"{value:.2f}" for value in inside[method.name]),
             )
         )
-    if not rows:
-        return []
-    head = ("without", "what", "seeds", "chosen, of GELU", "of the whole", "mini-trained a second")
+    budget = {own["budget"] for own in runs}
+    head = ("without", "what", "seeds", "chosen, of GELU", "of the whole", "ID of GELU, by seed")
     note = (
-        "Shorter runs. What each chose, as judged where it was chosen: on the selection draws, "
-        "which flatters all alike. The last but one column is paired by seed, with a t interval."
+        f"Runs of {' or '.join(sorted(budget))} judged candidates, with `migration_every=75` and "
+        "`refine_share=0.04`, so that what is rare happens in them too. What each chose, by the "
+        "quick form on the test draws. The last but one column is paired by seed, with a 95% "
+        "interval by Student's t over seeds."
     )
     return ["## Ablations", "", note, "", *_table(head, rows)]
 

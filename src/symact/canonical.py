@@ -300,7 +300,7 @@ def _to_silu(over: dict[Expr, int]) -> None:
     """Replace ``u * sigmoid(u)`` by ``silu(u)``."""
     for gate in [base for base in over if base.op == "sigmoid"]:
         (u,) = gate.args
-        count = min(over[gate], over.get(u, 0))
+        count = min(over.get(gate, 0), over.get(u, 0))  # an earlier one may have taken this gate
         if count:
             unit = Expr("silu", (u,))
             over[unit] = over.get(unit, 0) + count

@@ -442,8 +442,12 @@ class _Search:
             if one.outcome == Outcome.PASSED:
                 if self.plan.dedupe:
                     self.seen.add(one.fingerprint)
-                expr = simplify(one.proposal.expr, seconds=0)
-                one = replace(one, formula=show(expr), flops=flops(expr), nodes=expr.size)
+                try:
+                    expr = simplify(one.proposal.expr, seconds=0)
+                except Exception as error:  # it stays as it is
+                    one = replace(one, failure=failure(error).reason)
+                else:
+                    one = replace(one, formula=show(expr), flops=flops(expr), nodes=expr.size)
             admitted.append(one)
         return admitted
 
@@ -516,7 +520,8 @@ class _Search:
         self.flops[candidate.id] = candidate.flops
         self.tags[candidate.id] = candidate.tag
         if one.failure:
-            self.failures.append((candidate.id, "screen", one.failure))
+            where = "short form" if one.outcome == Outcome.PASSED else "screen"
+            self.failures.append((candidate.id, where, one.failure))
         return candidate
 
     def _store_failures(self) -> None:
@@ -690,10 +695,15 @@ class _Search:
         for number in numbers:
             if number in known:
                 continue
-            expr = simplify(parse(self.formulas[number]), seconds=SIMPLIFY_SECONDS)
-            known[number] = show(expr)
+            known[number] = self.formulas[number]
+            try:
+                expr = simplify(parse(self.formulas[number]), seconds=SIMPLIFY_SECONDS)
+                known[number] = show(expr)
+            except Exception as error:  # it stays as it is
+                self.failures.append((number, "short form", failure(error).reason))
             with self.store.transaction():
                 self.store.add_simplified({number: known[number]})
+                self._store_failures()
         return known
 
     def _tell(
