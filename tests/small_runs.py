@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from symact.comparison import compare
+from symact.comparison import compare, write_report
+from symact.result import load
 from test_engine import SMALL, TINY
 
 #: Every rung, tuning, pruning and simplification, several times each.
@@ -13,7 +14,7 @@ ARGUMENTS = {
     "task": "polynomial",
     "budget": 60,
     "seed": 5,
-    "plan": replace(TINY, generation=6, full_share=0.2, refine_share=0.08),
+    "plan": replace(TINY, generation=6, full_share=0.2, refine_share=0.08, pool=6),
     "evolution": SMALL,
     "threads": 1,
 }
@@ -22,3 +23,8 @@ ARGUMENTS = {
 def judge(run):
     """Judge what a run found beside two known functions, on few instances."""
     return compare(run, "ReLU", "SiLU", form="quick", per_family=2, best=2)
+
+
+def judge_and_report(run):
+    """Do so and write what users read into the run."""
+    write_report(load(run), judge(run), run)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from contextlib import closing
 
 import pytest
 
-from small_runs import ARGUMENTS, judge
+from small_runs import ARGUMENTS, judge, judge_and_report
 from symact.engine import resume, search
 from symact.result import load
-from symact.store import is_run
+from symact.store import is_run, open_run
 from symact.table import to_json
 
 KILLS = 24
@@ -19,10 +20,18 @@ KILLS = 24
 
 def go_on(folder):
     """Do what a user would do who finds the run as it is."""
+
+    def note(progress):
+        phase_of(folder).write_text(progress.phase)
+
     if is_run(folder):
-        resume(folder, threads=1)
+        resume(folder, threads=1, on_progress=note)
     else:
-        search(out=folder, **ARGUMENTS)
+        search(out=folder, on_progress=note, **ARGUMENTS)
+
+
+def phase_of(folder):
+    return folder.with_name(f"{folder.name}-phase")
 
 
 def killed(server, work, folder, after=None):
@@ -52,7 +61,9 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
 ):
     folder, length = whole
     expected = load(folder)
-    stream, kills, places = random.Random(7), 0, set()
+    with closing(open_run(folder)) as store:
+        assert store.get("state")["forecast"][0] > 0
+    stream, kills, places, phases = random.Random(7), 0, set(), set()
     while kills < KILLS:
         own, place, reach = tmp_path / f"killed-{kills}", None, length / 12
         while killed(server, go_on, own, stream.uniform(0.0, reach)):
@@ -61,11 +72,14 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
             # Where a generation takes longer than it was given it has to be given more.
             reach = 1.5 * reach if place == before else length / 12
             places.add(place)
+            phases.add(phase_of(own).read_text() if phase_of(own).exists() else "before")
         ended = load(own)
         assert ended.front == expected.front
         assert ended.to_frame().equals(expected.to_frame())
         assert ended.counts == expected.counts
     assert len(places) > 3
+    assert phases >= {"search", "select"}
+    print(f"{kills} kills in the phases {', '.join(sorted(phases))}")
 
 
 def test_a_comparison_that_is_killed_loses_nothing_and_says_the_same_in_the_end(
@@ -84,12 +98,14 @@ def test_a_comparison_that_is_killed_loses_nothing_and_says_the_same_in_the_end(
 
 def test_two_comparisons_of_one_run_at_once_do_not_disturb_each_other(server, whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
-    children = [server.Process(target=judge, args=(tmp_path / "run",)) for _ in range(2)]
+    work = {"target": judge_and_report, "args": (tmp_path / "run",)}
+    children = [server.Process(**work) for _ in range(3)]
     for child in children:
         child.start()
     for child in children:
         child.join()
-    assert [child.exitcode for child in children] == [0, 0]
+    assert [child.exitcode for child in children] == [0, 0, 0]
+    assert not [path.name for path in (tmp_path / "run").iterdir() if path.name[0] == "."]
     shutil.copytree(whole[0], tmp_path / "alone")
     assert to_json(judge(tmp_path / "run")) == to_json(judge(tmp_path / "alone"))
     assert load(tmp_path / "run").to_frame().equals(load(whole[0]).to_frame())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -187,19 +188,69 @@ def test_a_process_that_somebody_kills_is_replaced_and_nothing_is_lost(draws):
         rungs = Rungs(draws, "cpu")
         exprs = [parse(f"tanh({number}*x)") for number in range(1, 13)]
         own.start("mini", exprs[:2], 0)()
-        before = set(own.pids)
+        before, every = set(own.pids), set(own.pids)
         finish = own.start("full", exprs, 0)
         for pid in sorted(before):
             os.kill(pid, signal.SIGKILL)
         found = finish()
+        every |= set(own.pids)
+        assert len(every) > len(before)
         assert not before & set(own.pids)
         expected = rungs.train("full", exprs, 0)
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-8)
     finally:
         own.close()
-    assert own.pids
-    assert not any(Path(f"/proc/{pid}").exists() for pid in own.pids)
+    assert own.pids == []
+    assert not any(Path(f"/proc/{pid}").exists() for pid in every)
+
+
+def test_a_worker_imports_nothing_from_the_current_directory(draws, tmp_path, monkeypatch):
+    (tmp_path / "base64.py").write_text("open('ran', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    own = Processes(draws, "cpu", 1)
+    try:
+        (found,) = own.start("mini", [parse("sin(x)")], 0)()
+    finally:
+        own.close()
+    assert not isinstance(found, Failed)
+    assert [path.name for path in tmp_path.iterdir()] == ["base64.py"]
+
+
+ORPHANED = """
+import sys
+from symact.expr import parse
+from symact.score import Plan
+from symact.score._rungs import Draws
+from symact.score._workers import Processes
+from symact.tasks import task
+plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
+own = Processes(Draws.of(task("polynomial"), 0, plan), "cpu", 1, command=sys.argv[1:])
+own.start("mini", [parse("sin(x)")], 0)()
+print(*own.pids, flush=True)
+own.start("mini", [parse("cos(3*x)")], 0)()
+"""
+
+
+def test_a_worker_ends_with_the_process_that_asks_whatever_it_is_at():
+    worker = [sys.executable, str(Path(__file__).with_name("poisoned_worker.py"))]
+    command = [sys.executable, "-c", ORPHANED, *worker]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
+        pid = int(asking.stdout.readline())
+        time.sleep(0.5)  # it has begun with what never ends
+        assert is_running(pid)
+        asking.kill()
+    end = time.monotonic() + 20
+    while is_running(pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_running(pid)
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_closing_does_not_wait_for_what_is_under_way(poisoned):

@@ -40,6 +40,7 @@ def fill(folder, *, checkpoint=True):
                     "1.0",
                 )
                 store.add_simplified({n: f"tanh({n}*x)" for n in numbers})
+                store.add_quarantined([(start, "screen", f"too hot, {start}")])
                 last = start + 15
                 population = [f"x + {n}" for n in range(40 * last)]
                 store.put("state", {"rows": [last, last], "population": population})
@@ -91,7 +92,7 @@ def test_a_sound_run_is_called_sound_and_nothing_is_written(sound):
     assert (found.problem, found.lost, found.saved) == ("", "", None)
     assert found.rows == {
         "meta": 3, "candidates": COUNT, "scores": COUNT, "simplified": COUNT, "judged": 0,
-        "quarantined": 0,
+        "quarantined": COUNT // 16,
     }  # fmt: skip
     assert {p for p in sorted(sound.parent.rglob("*")) if "run.db-" not in p.name} == {
         p for p in before if "run.db-" not in p.name
@@ -115,7 +116,7 @@ def test_every_page_in_turn_is_noticed_or_needless_and_all_others_are_saved(soun
         assert "\n" not in found.problem
         saved = rows_of(found.saved)
         lost = {}
-        for table in ("candidates", "scores", "simplified"):
+        for table in ("candidates", "scores", "simplified", "quarantined"):
             assert set(saved[table].items()) <= set(original[table].items())
             lost[table] = len(original[table]) - len(saved[table])
         assert sum(lost.values()) < PAGE / 20  # the rows of one page
@@ -168,7 +169,7 @@ def test_whatever_is_changed_no_false_row_is_read_and_none_is_saved(
     found = examine_run(folder)
     if found.saved is not None:
         saved = rows_of(found.saved)
-        for table in ("candidates", "scores", "simplified"):
+        for table in ("candidates", "scores", "simplified", "quarantined"):
             assert set(saved[table].items()) <= set(original[table].items())
         if not found.lost:
             assert saved["candidates"] == original["candidates"]
@@ -225,3 +226,19 @@ def test_nothing_that_was_saved_before_is_overwritten(sound, tmp_path):
 def test_where_there_is_no_run_there_is_nothing_to_examine(tmp_path):
     with pytest.raises(StoreError, match="no run here"):
         examine_run(tmp_path)
+
+
+def test_scores_of_finalists_are_no_part_of_what_the_state_counts(sound, tmp_path):
+    folder = tmp_path / "extended"
+    shutil.copytree(sound, folder)
+    with closing(open_run(folder)) as store, store.transaction():
+        errors = np.ones((9, 1, 4))
+        for _ in range(2):  # the second time they are replaced, under other numbers
+            store.add_scores([Scored(n, "selection", 1.0, 1.0, errors) for n in (1, 2)], "1.0")
+    data = bytearray((folder / RUN_FILE).read_bytes())
+    data[:16] = bytes(16)
+    (folder / RUN_FILE).write_bytes(data)
+    found = examine_run(folder)
+    assert found.problem
+    assert found.lost == ""
+    assert found.rows["scores"] == COUNT + 2

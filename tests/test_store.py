@@ -143,6 +143,16 @@ def test_readers_are_not_blocked_by_a_writer_and_see_whole_generations(store, re
         assert len(reader.candidates()) == len(other.candidates()) == 2
 
 
+def test_a_snapshot_is_one_state_whatever_is_written_meanwhile(store, reader):
+    with reader.snapshot():
+        assert reader.candidates() == []
+        with store.transaction():
+            store.add_candidates([candidate(1)])
+        assert reader.candidates() == []
+        assert reader.counts()["seen"] == 0
+    assert reader.candidates() == [candidate(1)]
+
+
 def test_remembered_errors_are_given_only_if_all_are_there():
     with closing(in_memory()) as store:
         errors = np.arange(48, dtype=float).reshape(3, 2, 2, 4)  # [instance, size, seed, 4]

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from runs import replacing
 
 from symact import zoo
+from symact.drafts import replacing
 from symact.entrants import of_zoo
 from symact.errors import SymactError
 from symact.expr import parse, show

@@ -6,9 +6,8 @@ import json
 import multiprocessing
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from methods import Method
 from symact import engine, stats, zoo
 from symact.bench import machine
 from symact.cost import flops
+from symact.drafts import replacing
 from symact.engine import Progress
 from symact.errors import SymactError
 from symact.expr import parse
@@ -89,14 +89,6 @@ def _check(record: Path, wanted: dict[str, Any]) -> None:
                 f"{record}: its {key} is {stored[key]}, asked is {wanted[key]}; "
                 "choose other --results, or the same"
             )
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """Yield a file that takes the place of another when all is written."""
-    new = file.with_suffix(".new")
-    yield new
-    new.replace(file)
 
 
 def _free(path: Path) -> Path:

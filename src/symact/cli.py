@@ -121,8 +121,13 @@ def _insist_on_interrupts() -> threading.Event:
 
 
 def _quit(line: str, status: int) -> NoReturn:
-    print(line, file=sys.stderr)
+    print(_on_a_line(line), file=sys.stderr)
     sys.exit(status)
+
+
+def _on_a_line(text: str) -> str:
+    """Return a text without line breaks and what else steers a terminal: it may be somebody's."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _version(value: bool) -> None:
@@ -726,7 +731,9 @@ def _print_run(result: Result) -> None:
         f"{counts['mini']} mini-trained, {counts['full']} fully trained"
     )
     for failed in result.quarantined[:_SHOWN_FAILURES]:
-        print(f"#{failed['id']} counts as diverged ({failed['rung']}): {failed['reason']}")
+        print(
+            f"#{failed['id']} counts as diverged ({failed['rung']}): {_on_a_line(failed['reason'])}"
+        )
     if len(result.quarantined) > _SHOWN_FAILURES:
         print(f"and {len(result.quarantined) - _SHOWN_FAILURES} more; show --json lists them")
     agreement = ", ".join(

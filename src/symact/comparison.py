@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from symact import __version__, stats, zoo
+from symact import __version__, drafts, stats, zoo
 from symact.cost import flops
 from symact.entrants import Entrant, Item, entrants, known_as, of_zoo
 from symact.errors import ParseError, StoreError, SymactError, choices
@@ -276,7 +275,7 @@ def write_report(
     write_html(comparison, facts, pictures, paths["html"])
     # The JSON comes last: it says that everything else is there.
     for key, (_, text) in texts.items():
-        _replace(paths[key], text)
+        drafts.write(paths[key], text)
     return paths
 
 
@@ -286,13 +285,6 @@ def _is_written(paths: Mapping[str, Path], document: str) -> bool:
     return all(path.is_file() for path in files) and (
         paths["json"].read_text(encoding="utf-8") == document
     )
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new one, never half of one."""
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
 
 
 def _run_info(result: Result) -> dict[str, object]:

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from symact import drafts
 from symact.table import Comparison, Row, number_text, p_text, skill_text, what_was_trained
 
 _STYLE = """
@@ -82,9 +83,7 @@ def write_html(
         + "\n".join(body)
         + "\n</body></html>\n"
     )
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(page, encoding="utf-8")
-    draft.replace(path)
+    drafts.write(path, page)
 
 
 def _table(comparison: Comparison) -> str:

@@ -200,7 +200,7 @@ def result_of(store: Store) -> Result:
     Raises:
         DamagedError: It holds what symact does not write.
     """
-    with store.understood():
+    with store.understood(), store.snapshot():
         return _result_of(store)
 
 

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from symact.errors import DamagedError, StoreError
-from symact.store import CONFIG_FILE, GAPS, RUN_FILE, TABLES, checksum, create, open_run
+from symact.store import CONFIG_FILE, GAPS, MAGIC, RUN_FILE, TABLES, checksum, create, open_run
 
 #: What SQLite makes where nobody asks for another.
 _PAGE_SIZE = 4096
-_MAGIC = b"SQLite format 3\0"
 _LEAF = 0x0D
 #: No record of ours has more columns.
 _MOST_COLUMNS = 16
@@ -109,16 +108,12 @@ def _lost(found: Found, values: dict[str, Any]) -> str:
         return str(values[GAPS])
     if "state" not in values:
         return "the state of the search"
-    whole = values["state"].get("rows") or [max(found[t], default=0) for t in _COUNTED]
-    missing = {
-        table: sum(number not in found[table] for number in range(1, count + 1))
-        for table, count in zip(_COUNTED, whole, strict=True)
-    }
-    return ", ".join(f"{count} {table}" for table, count in missing.items() if count)
-
-
-#: What the state of a search counts, in this order.
-_COUNTED = ("candidates", "scores")
+    # Scores of finalists are not counted by the state: who lacks them is judged again.
+    scores = {(row[0], row[1]) for row in found["scores"].values() if row[1] in ("mini", "full")}
+    known = {"candidates": len(found["candidates"]), "scores": len(scores)}
+    whole = values["state"].get("rows") or [max(found["candidates"], default=0), 0]
+    missing = {table: count - known[table] for table, count in zip(known, whole, strict=True)}
+    return ", ".join(f"{count} {table}" for table, count in missing.items() if count > 0)
 
 
 def _beside(folder: Path) -> Path:
@@ -177,21 +172,26 @@ def _table_of(record: list[Any], rowid: int) -> tuple[str, Sequence[Any]] | None
             else (float(value) if "REAL" in kind and isinstance(value, int) else value)
             for value, kind in zip(record, columns.values(), strict=False)
         ]
-        if any(isinstance(value, bytes) for value in row):
-            return None
-        return (name, row) if checksum(row) == record[-1] else None
+        if all(map(_is_of, row, columns.values())) and checksum(row) == record[-1]:
+            return name, row
     return None
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    """Whether a value is of the type of a column; none is NULL."""
+    types = {"TEXT": str, "INTEGER": int, "REAL": float}
+    return isinstance(value, types[kind.partition(" ")[0]])
 
 
 def _pages(file: Path) -> tuple[Pages, int, int, frozenset[int]]:
     """Return the pages as the log leaves them, their size, its usable part, and the free ones."""
     data = file.read_bytes()
     size = _PAGE_SIZE
-    if data[:16] == _MAGIC and len(data) >= 18:
+    if data[:16] == MAGIC and len(data) >= 18:
         (stated,) = struct.unpack(">H", data[16:18])
         stated = 65536 if stated == 1 else stated
         size = stated if stated >= 512 and stated & (stated - 1) == 0 else size
-    usable = size - (data[20] if data[:16] == _MAGIC and len(data) > 20 else 0)
+    usable = size - (data[20] if data[:16] == MAGIC and len(data) > 20 else 0)
     pages = {
         number: data[start : start + size]
         for number, start in enumerate(range(0, len(data), size), start=1)

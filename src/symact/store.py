@@ -22,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from symact.drafts import beside
 from symact.errors import DamagedError, StoreError
 from symact.score import from_text, to_text
 
@@ -32,7 +33,7 @@ RUN_FILE, JUDGED_FILE, LOCK_FILE = "run.db", "judged.db", "run.lock"
 CONFIG_FILE = "config.toml"
 
 #: How every SQLite database begins; anything else is not opened, so that it stays as it is.
-_MAGIC = b"SQLite format 3\0"
+MAGIC = b"SQLite format 3\0"
 
 #: The columns of each table; a checksum of them follows, which makes the last column of all.
 TABLES = {
@@ -199,6 +200,17 @@ class Store:
             if self._db.in_transaction:  # SQLite has rolled back by itself where the disk is full
                 self._db.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read one state of the run inside, whatever another process writes meanwhile."""
+        with self._guard():
+            self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -497,7 +509,7 @@ def _open(file: Path) -> Store:
     folder = file.parent
     try:
         with file.open("rb") as handle:
-            if handle.read(len(_MAGIC)) != _MAGIC:
+            if handle.read(len(MAGIC)) != MAGIC:
                 raise _damaged(file, "not a readable run: it is no SQLite database")
         is_writable = os.access(folder, os.W_OK) and os.access(file, os.W_OK)
         if not is_writable and _has_log(file):
@@ -629,17 +641,20 @@ def _make(file: Path, first: Mapping[str, Any]) -> bool:
     Returns:
         Whether it was made; it was not where there is one by now.
     """
-    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new = beside(file)
     try:
         with closing(_connect(new)) as connection:
             _initialise(Store(connection, file.parent, file.name), first)
+        if _has_log(new):
+            raise StoreError(f"{file}: cannot be written: its log could not be merged")
         try:
             os.link(new, file)  # fails where the name is taken, which a rename does not
         except FileExistsError:
             return False
         return True
     finally:
-        new.unlink(missing_ok=True)
+        for kind in ("", "-wal", "-shm"):
+            new.with_name(f"{new.name}{kind}").unlink(missing_ok=True)
 
 
 def _create(table: str) -> str:

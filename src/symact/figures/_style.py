@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from symact.drafts import replacing
 from symact.errors import SymactError
 from symact.table import Row, shortened
 
@@ -71,12 +72,13 @@ def styled(inches: tuple[float, float]) -> Iterator[Figure]:
 
 def save(figure: Figure, path: Path) -> None:
     suffix = path.suffix.lower()
-    if suffix == ".svg":
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "symact"})
-    elif suffix == ".png":
-        figure.savefig(path, format="png", dpi=_PNG_DPI, metadata={"Software": "symact"})
-    else:
+    if suffix not in (".svg", ".png"):
         raise SymactError(f"a figure is written as .svg or .png, got '{path.name}'")
+    with replacing(path) as draft:
+        if suffix == ".svg":
+            figure.savefig(draft, format="svg", metadata={"Date": None, "Creator": "symact"})
+        else:
+            figure.savefig(draft, format="png", dpi=_PNG_DPI, metadata={"Software": "symact"})
 
 
 #: How a remark at the start of a line is set.

@@ -10,9 +10,11 @@ import base64
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -99,7 +101,8 @@ class Processes:
         self._limit = limit
         content = base64.b64encode(draws.dump()).decode("ascii")
         self._first = json.dumps({"draws": content, "device": device}) + "\n"
-        self._command = command or (sys.executable, "-c", _COMMAND)
+        # -P: what lies in the current directory is not imported; it may be somebody's run.
+        self._command = command or (sys.executable, "-P", "-c", _COMMAND)
         self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(count)
         self._children: set[_Child] = set()
@@ -128,11 +131,13 @@ class Processes:
             if child is None:
                 return {"failed": "the search has ended"}
             answer = child.ask(request, self._limit)
-            if "ended" not in answer:
+            if child.is_well:
                 self._idle.put(child)
                 return answer
             child.close()
             self._children.discard(child)
+            if "ended" not in answer:
+                return answer
             if answer["ended"] == "late":
                 return {"failed": f"took longer than {self._limit:g} s"}
         return {"failed": f"ended its process {TRIES} times ({answer['ended']})"}
@@ -156,6 +161,7 @@ class Processes:
         for child in children:
             child.close()
         self._pool.shutdown()
+        self._children.clear()
 
 
 class _Child:
@@ -165,7 +171,7 @@ class _Child:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        self._is_late = False
+        self._is_late, self._has_answered = False, False
         #: What it has to be told before it can work, "" once it was.
         self._first = first
 
@@ -173,9 +179,15 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_well(self) -> bool:
+        """Whether it answered the last request and was not told to stop meanwhile."""
+        return self._has_answered and not self._is_late
+
     def ask(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
         """Return the answer, or ``{"ended": why}``."""
         assert self._process.stdin is not None and self._process.stdout is not None
+        self._has_answered = False
         alarm = threading.Timer(limit + (_START_SECONDS if self._first else 0), self._stop)
         alarm.start()
         try:
@@ -186,7 +198,9 @@ class _Child:
             line = ""
         finally:
             alarm.cancel()
+            alarm.join()  # it may have begun to ring
         if line.endswith("\n"):
+            self._has_answered = True
             answer: dict[str, Any] = json.loads(line)
             return answer
         return {"ended": "late" if self._is_late else _how(self._process.wait())}
@@ -245,13 +259,21 @@ def tuned(answer: dict[str, Any]) -> Expr | Failed | None:
 
 def work(answer: Callable[[Rungs, dict[str, Any]], dict[str, Any]] = answer_of) -> None:
     """Answer line by line what standard input asks for, until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who asks decides
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is no answer
-    if os.path.exists("/proc/self/oom_score_adj"):
-        # Where memory runs out, it is this process that goes and not the search.
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("1000")
+    # Where memory runs out, it is this process that goes and not the search.
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
     first = json.loads(sys.stdin.readline())
     rungs = Rungs(Draws.load(base64.b64decode(first["draws"])), first["device"])
     for line in sys.stdin:
         print(json.dumps(answer(rungs, json.loads(line))), file=answers)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone, whatever it is at."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
