@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,18 @@ def test_runs_are_made_judged_and_reported_once(tmp_path):
     assert own["best"]["formula"] in report
     assert "| plain-gp 1 | 8 |" in report
     for name in ("curves.svg", "curves.png"):
+        assert (tmp_path / "results" / name).stat().st_size > 5000
+
+
+def test_the_report_in_the_repository_is_what_its_results_give(tmp_path):
+    kept = SCRIPTS.parents[1] / "docs" / "benchmark"
+    pictures = shutil.ignore_patterns("*.png", "*.svg")
+    shutil.copytree(kept, tmp_path / "results", ignore=pictures)
+    (tmp_path / "results" / "report.md").unlink()
+    step(tmp_path, "report")
+    made = (tmp_path / "results" / "report.md").read_text(encoding="utf-8")
+    assert made == (kept / "report.md").read_text(encoding="utf-8")
+    for name in ("chosen.svg", "curves.svg"):
         assert (tmp_path / "results" / name).stat().st_size > 5000
 
 

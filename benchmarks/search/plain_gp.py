@@ -24,7 +24,7 @@ from symact.propose import Proposal, Told
 from symact.propose._trees import Trees
 from symact.score import Outcome, screen
 
-#: A small population, since a run has some 200 evaluations; crossover as in DEAP's example of
+#: A small population, since a run has some 130 full trainings; crossover as in DEAP's example of
 #: symbolic regression, and the rest mutation but for a tenth that is copied.
 MU, LAMBDA, CROSSOVER, MUTATION = 20, 20, 0.5, 0.4
 #: After so many generations without a new function the search is told that there is none.

@@ -380,7 +380,7 @@ def _reaching(runs: Sequence[Record], quick: Judgements) -> list[str]:
         "",
         f"The seeds of the grammar come first, {REFERENCE} among them: what it beats is reached "
         "with it. Of what full training on search draws called the best so far; quick form of the "
-        "protocol. The search spends mini-trainings beside them (some eight in the time of one); "
+        "protocol. The search spends mini-trainings beside them (some twelve in the time of one); "
         "the curves over seconds count all. No ID error keeps a function from being the best so "
         "far here; what a run chooses in the end has to have at most GELU's, and took up to "
         "4 full trainings a finalist beyond those counted. Bands in the figure are from the "

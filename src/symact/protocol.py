@@ -66,7 +66,7 @@ ANCHORS = ("GELU", "SiLU", "Mish", "tanh")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How thoroughly functions are judged on the test draws.
+    """How thoroughly functions are judged.
 
     Attributes:
         name: Of the form.
@@ -74,7 +74,7 @@ class Form:
         rates: Learning rates. Where there are several, each function gets for each size the one
             with the lowest error held out *in distribution*, on selection draws.
         tuning: Instances of a family that the rate is chosen on.
-        per_family: Test instances of a family.
+        per_family: Instances of a family that are judged on.
         seeds: Training seeds of each instance and size.
         steps: Optimiser steps.
     """
@@ -152,9 +152,8 @@ COMPARED = (
     "Turbulent",
 )
 
-#: On the rungs of a search, where all train at one rate, the limit is lower: the reference gains
-#: more than others from a rate of its own. Over twelve functions the ratio of ID errors rose by
-#: 1.22 from full training to the judgement of finalists (docs/search.md).
+#: On the rungs of a search the limit is lower: over twelve functions the ratio of ID errors rose by
+#: 1.22 from full training on search draws to a judgement on selection draws (docs/search.md).
 RUNG_ID_LIMIT = 0.8
 #: A found function may have at most this multiple of the reference's ID error to be called best.
 ID_LIMIT = 1.0

@@ -225,11 +225,6 @@ def ood_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
     return _ood(_checked(errors, families))
 
 
-def id_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
-    """Return log10 of the error of each instance held out in distribution, ``[instance]``."""
-    return _id(_checked(errors, families))
-
-
 def skill(errors: ArrayLike, baseline: ArrayLike, families: Sequence[str]) -> float:
     """Return the OOD skill against a baseline: 1 minus the ratio of geometric-mean errors.
 
