@@ -129,6 +129,46 @@ def test_a_function_that_kills_every_worker_is_quarantined(monkeypatch):
     own.close()
 
 
+def test_training_that_takes_too_long_is_stopped_by_its_worker(monkeypatch):
+    from symact.expr import parse
+    from symact.score import Failed, Plan, _ray
+    from symact.score._rungs import Draws
+    from symact.tasks import task
+
+    plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
+    work = _ray._work
+
+    def hasty(draws, key, device, rung, formulas, draw):
+        from symact.score import _jobs
+
+        _jobs.LIMIT = 1e-4 if "sin(3*x)" in formulas else 600.0
+        return work(draws, key, device, rung, formulas, draw)
+
+    monkeypatch.setattr(_ray, "_task", lambda: ray.remote(hasty))
+    own = _ray.RayWorkers(Draws.of(task("polynomial"), 0, plan), "cpu", 2, "auto")
+    found = own.start("full", [parse(text) for text in ("sin(x)", "sin(3*x)")], 0)()
+    assert found[0].shape == (1, 1, 4)
+    assert found[1] == Failed("took longer than 0.0001 s")
+
+
+def test_a_gpu_that_the_cluster_does_not_have_is_said_at_once():
+    if ray.cluster_resources().get("GPU"):
+        pytest.skip("this cluster has a GPU")
+    with pytest.raises(SymactError, match="the Ray cluster has no GPU; use cpu"):
+        search(**ARGUMENTS, device="cuda", executor="ray")
+
+
+def test_a_worker_without_symact_is_no_fault_of_a_candidate(monkeypatch):
+    from symact.score import _ray
+
+    def lacking(*arguments):
+        raise ModuleNotFoundError("No module named 'symact'")
+
+    monkeypatch.setattr(_ray, "_task", lambda: ray.remote(lacking))
+    with pytest.raises(SymactError, match="a Ray worker cannot work: ModuleNotFoundError"):
+        search(**ARGUMENTS, executor="ray")
+
+
 def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch):
     from symact.score import _ray
 

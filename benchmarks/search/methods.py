@@ -76,7 +76,7 @@ METHODS = (
         proposer=_plain_gp,
         plan=_DIRECT | {"generation": LAMBDA},
     ),
-    # Its literals are a choice of a few, so that reshaping has nothing to work with; it has no seeds.
+    # Its literals are a choice of a few: reshaping has nothing to work with. It has no seeds.
     Method("swish", "this search, grammar of Ramachandran et al. 2017", grammar="swish"),
 )
 

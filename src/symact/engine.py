@@ -156,7 +156,7 @@ def search(
     spent = parse_budget(budget)
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
     target = built_in_task(task) if isinstance(task, str) else task
-    check_device(device)
+    check_device(device, executor)
     check_executor(executor)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
     if isinstance(proposer, str):  # what is wrong with it is said before anything is made
@@ -211,7 +211,7 @@ def resume(
     Raises:
         StoreError: No run there, or its task cannot be rebuilt.
     """
-    check_device(device)
+    check_device(device, executor)
     check_executor(executor)
     total = None if budget is None else parse_budget(budget)
     store = open_run(path)

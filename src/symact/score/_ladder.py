@@ -117,10 +117,12 @@ class Ladder:
         self.plan = plan
         self.seed = seed
         self.threads = threads or os.cpu_count() or 1
-        self.device = device or _best_device()
+        # With Ray it is the cluster that may have a GPU; finalists are judged in this process.
+        is_elsewhere = device == "cuda" and executor.startswith("ray")
+        self.device = _best_device() if device is None or is_elsewhere else device
         draws = Draws.of(task, seed, plan)
         self._families = {rung: draws.families(rung) for rung in draws.rungs}
-        self.workers = _workers(executor, draws, self.device, self.threads)
+        self.workers = _workers(executor, draws, device, self.device, self.threads)
 
     @property
     def mini_families(self) -> tuple[str, ...]:
@@ -208,13 +210,13 @@ def check_executor(executor: str) -> None:
         raise SymactError("executor 'ray': Ray is not installed; pip install 'symact[cluster]'")
 
 
-def _workers(executor: str, draws: Draws, device: str, count: int) -> Workers:
+def _workers(executor: str, draws: Draws, asked: str | None, device: str, count: int) -> Workers:
     check_executor(executor)
     kind, _, address = executor.partition(":")
     if kind == "ray":
         from symact.score._ray import RayWorkers
 
-        return RayWorkers(draws, device, count, address)
+        return RayWorkers(draws, asked, count, address)
     if kind == "processes":
         return Processes(draws, device, count)
     return Threads(Rungs(draws, device), count)
@@ -229,8 +231,12 @@ def _best_device() -> str:
     return "cuda" if has_cuda() else "cpu"
 
 
-def check_device(device: str | None) -> None:
+def check_device(device: str | None, executor: str = "threads") -> None:
     """Refuse a device that full training cannot run on; None is always fine.
+
+    Args:
+        device: Asked for.
+        executor: Who trains. What a Ray cluster has is known when it is there.
 
     Raises:
         SymactError: It is neither ``cpu`` nor ``cuda``, or there is no CUDA device.
@@ -239,6 +245,8 @@ def check_device(device: str | None) -> None:
         return
     if device != "cuda":
         raise SymactError(f"unknown device '{device}'; {choices(device, ('cpu', 'cuda'))}")
+    if executor.startswith("ray"):
+        return
     from symact.score._full import has_cuda
 
     if not has_cuda():

@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import math
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +21,7 @@ import ray
 
 from symact.errors import SymactError
 from symact.expr import Expr, parse, show
-from symact.score._jobs import Failed, Finish
+from symact.score._jobs import LIMIT, Failed, Finish
 from symact.score._networks import GPU_NETWORKS
 from symact.score._rungs import Draws, Rungs
 from symact.score._workers import TRIES, answer_from, answer_of, trained, tuned
@@ -34,17 +36,24 @@ class RayWorkers:
 
     Args:
         draws: What is trained on.
-        device: For full training.
+        device: For full training; None for ``cuda`` where the cluster has a GPU.
         count: Of logical cores, where a cluster is started on this machine.
         address: Of a running cluster; ``""`` or ``"auto"`` for the one that runs here or else a
             new one on this machine, which ends with the search.
 
     Raises:
-        SymactError: No cluster there.
+        SymactError: No cluster there, or none with a GPU though one is asked for.
     """
 
-    def __init__(self, draws: Draws, device: str, count: int, address: str) -> None:
+    def __init__(self, draws: Draws, device: str | None, count: int, address: str) -> None:
         self._is_own = _connect(address, count)
+        # Ray leaves it without types.
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
+        has_gpu = resources.get("GPU", 0) > 0
+        device = device or ("cuda" if has_gpu else "cpu")
+        if device == "cuda" and not has_gpu:
+            self.close()
+            raise SymactError("device 'cuda': the Ray cluster has no GPU; use cpu")
         content = draws.dump()
         self._draws = ray.put(content)
         self._key = hashlib.sha256(content).hexdigest()
@@ -100,9 +109,16 @@ class RayWorkers:
     ) -> list[dict[str, Any]]:
         try:
             seconds, text = ray.get(reference)
-        except ray.exceptions.RayError as error:
+        except ray.exceptions.RayTaskError as error:
+            # A candidate's errors are answers; this is one of the worker's surroundings.
+            said = " ".join(str(error.cause).split())[:200]
+            raise SymactError(
+                f"a Ray worker cannot work: {type(error.cause).__name__}: {said}; it needs what "
+                "this process has installed"
+            ) from None
+        except _LOST as error:
             if len(formulas) == 1:
-                why = type(getattr(error, "cause", None) or error).__name__
+                why = type(error).__name__
                 return [{"failed": f"ended its worker {TRIES} times ({why})"}]
             # One of them may have done it; alone it ends nobody but itself.
             sent = [(formula, self._send(rung, [formula], draw)) for formula in formulas]
@@ -114,6 +130,14 @@ class RayWorkers:
         self._seconds[rung] = seconds / len(formulas)
         answers: list[dict[str, Any]] = json.loads(text)
         return answers
+
+
+#: What a candidate may have done to a worker, or to the machine that it worked on.
+_LOST = (
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.NodeDiedError,
+)
 
 
 def _connect(address: str, count: int) -> bool:
@@ -128,7 +152,9 @@ def _connect(address: str, count: int) -> bool:
         try:
             ray.init("auto", logging_level=logging.WARNING, log_to_driver=False)
         except ConnectionError:
-            ray.init("local", num_cpus=count, logging_level=logging.WARNING, **quiet)
+            # Where memory runs out Ray would try again for ever.
+            own = {**quiet, "_system_config": {"task_oom_retries": TRIES - 1}}
+            ray.init("local", num_cpus=count, logging_level=logging.WARNING, **own)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())[:200]
         raise SymactError(f"no Ray cluster at '{address or 'auto'}': {said}") from None
@@ -153,10 +179,22 @@ def _work(
         _made[key, device] = Rungs(Draws.load(draws), device)
     rungs = _made[key, device]
     began = time.monotonic()
+    # Training stops by itself when it takes too long; what does not is ended with its worker.
+    alarm = threading.Timer(2 * LIMIT * len(formulas), os._exit, (1,))
+    alarm.daemon = True
+    alarm.start()
+    try:
+        answers = _answers(rungs, device, rung, formulas, draw)
+    finally:
+        alarm.cancel()
+    return time.monotonic() - began, json.dumps(answers)
+
+
+def _answers(
+    rungs: Rungs, device: str, rung: str, formulas: list[str], draw: int
+) -> list[dict[str, Any]]:
     if rung == "full" and device == "cuda":  # one stack of networks
         found = rungs.train(rung, [parse(formula) for formula in formulas], draw)
-        answers = [answer_from(own) for own in found]
-    else:
-        asked = ({"rung": rung, "formula": formula, "draw": draw} for formula in formulas)
-        answers = [answer_of(rungs, request) for request in asked]
-    return time.monotonic() - began, json.dumps(answers)
+        return [answer_from(own) for own in found]
+    asked = ({"rung": rung, "formula": formula, "draw": draw} for formula in formulas)
+    return [answer_of(rungs, request) for request in asked]

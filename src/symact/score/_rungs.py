@@ -10,7 +10,7 @@ import functools
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,7 @@ class Rungs:
             for rung, drawn in draws.rungs.items()
         }
         self._tuner: Tuner | None = None
+        self._own: ThreadPoolExecutor | None = None
 
     def start(self, pool: Executor, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
         """Put candidates into a pool; any number names a draw: they are taken in turn."""
@@ -152,8 +153,9 @@ class Rungs:
         return draws[draw % len(draws)].start(pool, exprs)
 
     def train(self, rung: str, exprs: Sequence[Expr], draw: int) -> list[Trained]:
-        """Train candidates one after another in this thread."""
-        return self.start(_Here(), rung, exprs, draw)()
+        """Train candidates one after another, each within its limit of time."""
+        self._own = self._own or ThreadPoolExecutor(1)
+        return self.start(self._own, rung, exprs, draw)()
 
     def tune(self, expr: Expr) -> Expr | None:
         """Tune the constants of a function inside training; None where there is nothing to tune."""
@@ -162,18 +164,6 @@ class Rungs:
         if self._tuner is None:
             self._tuner = Tuner(self._draws.tuning, TUNING, self._draws.entropy)
         return self._tuner.tune(expr)
-
-
-class _Here(Executor):
-    """A pool without threads: what is put in is done at once."""
-
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
-        future: Future = Future()  # type: ignore[type-arg]
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 class _Trainers:
