@@ -21,7 +21,10 @@ COUNT = 240
 
 def fill(folder, *, checkpoint=True):
     """A run of some hundred pages; one value is too large for a page."""
-    config = {"grammar": "pointwise", "grammar_text": "all of it"}
+    config = {
+        "protocol": "1.0", "grammar": "pointwise", "grammar_text": "all of it", "task": "ood-suite",
+        "budget": "1m", "seed": 0, "proposer": "gp", "plan": {}, "evolution": {}, "versions": {},
+    }  # fmt: skip
     with closing(create(folder, {"config": config})) as store:
         (folder / "config.toml").write_text('grammar = "pointwise"\n')
         rng = np.random.default_rng(0)

@@ -358,14 +358,21 @@ class _Search:
         self.barren = int(state.get("barren", 0))
         self.refined: set[int] = set(state.get("refined", ()))
         #: What became of proposals that are not stored one by one, since a forecast chose others.
-        self.passed_over: dict[str, int] = state.get("passed_over", {})
+        self.passed_over = {str(name): int(n) for name, n in state.get("passed_over", {}).items()}
         #: What each part of the work has cost: candidates and seconds, for the report only.
-        self.costs: dict[str, list[float]] = state.get("costs", {})
+        self.costs = {
+            str(part): [int(count), float(seconds)]
+            for part, (count, seconds) in state.get("costs", {}).items()
+        }
         if "proposer" in state:
             self.proposer.restore(state["proposer"])
         known = store.candidates()
+        if "rows" in state and int(state["rows"][0]) != len(known):
+            raise ValueError(f"{len(known)} candidates of {state['rows'][0]}")
         self.next_id = len(known) + 1
-        self.seen = {c.fingerprint for c in known if c.outcome == Outcome.PASSED}
+        passed = [c for c in known if c.outcome == Outcome.PASSED]
+        self.screened = len(passed)
+        self.seen = {c.fingerprint for c in passed}
         self.formulas = {c.id: c.formula for c in known}
         self.flops = {c.id: c.flops for c in known}
         self.tags = {c.id: c.tag for c in known}
@@ -381,11 +388,13 @@ class _Search:
         self.failures: list[tuple[int, str, str]] = []
         self.mini: dict[int, tuple[float, float]] = {}
         self.full: dict[int, tuple[float, float]] = {}
+        #: Merit and number of the best that is fully trained.
+        self.top: tuple[float, int] | None = None
         self.cases: dict[int, tuple[float, ...]] = {}
         #: What was mini-trained and neither promoted nor refined yet.
         due = state.get("due", {})
         self.queues = {
-            part: Queue(self.formulas, due.get(part, 0.0)) for part in ("full", "refine")
+            part: Queue(self.formulas, float(due.get(part, 0.0))) for part in ("full", "refine")
         }
         self.forecast = Forecast()
         for rung in ("mini", "full"):
@@ -519,6 +528,7 @@ class _Search:
         self.formulas[candidate.id] = candidate.formula
         self.flops[candidate.id] = candidate.flops
         self.tags[candidate.id] = candidate.tag
+        self.screened += one.outcome == Outcome.PASSED
         if one.failure:
             where = "short form" if one.outcome == Outcome.PASSED else "screen"
             self.failures.append((candidate.id, where, one.failure))
@@ -610,6 +620,8 @@ class _Search:
             found.append(Scored(number, rung, *score, own))
             if rung == "full":
                 self.full[number] = score
+                own_place = (merit(score, base.reference), number)
+                self.top = own_place if self.top is None else min(self.top, own_place)
                 if number in self.mini:
                     self.forecast.correct(number, above)
                 continue
@@ -745,11 +757,16 @@ class _Search:
 
     def progress(self, phase: str, fraction: float, message: str = "") -> None:
         best, ratio = "", None
-        if self.full:
-            reference = self.references["full"]
-            top = min(self.full, key=lambda i: (merit(self.full[i], reference), i))
-            best, ratio = self.formulas[top], stats.plain(self.full[top][0] - reference[0])
-        counts = self.store.counts()
+        if self.top is not None:
+            number = self.top[1]
+            above = self.full[number][0] - self.references["full"][0]
+            best, ratio = self.formulas[number], stats.plain(above)
+        counts = {
+            "seen": self.next_id - 1,
+            "screened": self.screened,
+            "mini": len(self.mini),
+            "full": len(self.full),
+        }
         self.report(Progress(phase, fraction, self.seconds, counts, best, ratio, message))
 
     def finalists(self) -> list[int]:

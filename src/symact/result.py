@@ -160,11 +160,24 @@ def config_of(store: Store) -> dict[str, Any]:
 
     Raises:
         StoreError: It was never written.
+        DamagedError: It is not what symact writes.
     """
     config = store.get("config")
     if not isinstance(config, dict):
         raise StoreError(f"{store.path}: the run has no configuration")
+    with store.understood():
+        for key, kind in _CONFIG.items():
+            if not isinstance(config[key], kind):
+                raise TypeError(f"its '{key}' is no {kind.__name__}")
     return config
+
+
+#: What a configuration holds at least.
+_CONFIG = {
+    **dict.fromkeys(("protocol", "grammar", "task", "budget", "proposer"), str),
+    **dict.fromkeys(("plan", "evolution", "versions"), dict),
+    "seed": int,
+}
 
 
 def merit(score: Sequence[float], reference: Sequence[float]) -> float:
