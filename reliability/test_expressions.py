@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from symact.behaviour import kind
 from symact.canonical import canonical
 from symact.cost import flops
 from symact.expr import parse, show
@@ -16,6 +17,7 @@ from symact.propose import Evolution, make
 from symact.protocol import Training
 from symact.refine import variants
 from symact.score import Failed, Outcome, screen
+from symact.score._forecast import features
 from symact.score._networks import pack
 from symact.score._rungs import Draws, Part, Rungs
 from symact.simplify import simplify
@@ -55,8 +57,12 @@ def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
                 became["refined"] += 1
                 simplify(expr, seconds=0.5)
                 tuned = rungs.tune(expr)
-                assert tuned is None or np.isfinite(rungs.train("mini", [tuned], 0)[0].shape).all()
-                variants(expr, tuned, grammar)
+                if tuned is not None:
+                    assert not isinstance(rungs.train("mini", [tuned], 0)[0], Failed)
+                for variant in variants(expr, tuned, grammar):
+                    screen(variant.expr, max_slope=grammar.max_slope)
+            features(expr)
+            kind(expr)
     with capsys.disabled():
         print(f"\n{seen} expressions in {time.monotonic() - started:.0f} s: {dict(became)}")
     assert became[Outcome.PASSED] > COUNT / 10
