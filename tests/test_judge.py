@@ -89,3 +89,8 @@ def test_baselines_predict_the_mean_and_a_line():
     constant = np.square(y - data.y.mean()).mean(axis=(1, 2)) / data.variance[0]
     np.testing.assert_allclose(found["mean"][0], constant, rtol=1e-6)
     assert (found["mean"][0, 1:] > 1).all()  # the mean of the training range is none out there
+
+
+def test_another_draw_has_other_instances_of_the_same_split():
+    first, other = (Judge(task("polynomial"), FORM, 4, device="cpu", draw=n) for n in (0, 1))
+    assert not np.isclose(first.data.y[:, None], other.data.y[None]).all(axis=(2, 3)).any()

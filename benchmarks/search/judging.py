@@ -66,6 +66,10 @@ class Judgements:
             "families": [],
             "functions": {},
         }
+        if draw:
+            self.document["draw"] = draw
+        if stored and stored.get("draw", 0) != draw:
+            raise SymactError(f"{file}: judged on draw {stored.get('draw', 0)}, asked is {draw}")
         self.document |= stored
         if self.document["protocol"] != self.form.version or seeds not in (None, self.seeds):
             raise SymactError(f"{file}: judged by another protocol or with other seeds")

@@ -52,7 +52,7 @@ def report(results: Path) -> None:
         parts += ["", *_finals(runs, known)]
     fresh = results / "fresh.json"
     if fresh.exists():
-        parts += ["", *_fresh(runs, Judgements(fresh, "full"))]
+        parts += ["", *_fresh(runs, Judgements(fresh, "full", draw=1))]
     curves = results / "curves.json"
     if curves.exists():
         quick = Judgements(curves, "quick")
@@ -253,12 +253,13 @@ def _methods(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]
         for both in joined.values()
     ]
     p = dict(zip(joined, stats.holm(values).tolist(), strict=True))
+    others = [name for name in (REFERENCE, rival, SEED) if name in known]
     rows = []
     for name, own in chosen.items():
         if not own:
             continue
         cells = [name, len(own)]
-        for other in (known.errors(REFERENCE), known.errors(rival)):
+        for other in map(known.errors, others):
             each = [stats.ratio(errors, other, families).ratio for errors in own.values()]
             whole = stats.ratio(_joined(own.values()), other, families)
             cells.append(f"{_interval(whole)}, {min(each):.2f} to {max(each):.2f}")
@@ -267,7 +268,8 @@ def _methods(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]
         else:
             cells += ["-", "-"]
         rows.append(cells)
-    head = ("method", "seeds", "of GELU, least to most", f"of {rival}", "symact over it", "p")
+    against = [f"of {name}, least to most" for name in others]
+    head = ("method", "seeds", *against, "symact over it", "p")
     return [
         "### What methods chose, over search seeds",
         "",
