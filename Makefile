@@ -55,7 +55,7 @@ figures: .venv/.runtime
 	$(BIN)/python benchmarks/search report
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 .venv/.cluster: .venv/.dev
 	$(PIP) install --quiet -c constraints.txt -e '.[cluster]'

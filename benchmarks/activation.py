@@ -81,7 +81,7 @@ def _times(
     return bench.times(
         {name: partial(work, module) for name, module in modules.items()},
         rounds=5,
-        quick_rounds=3,
+        quick_rounds=1,
     )
 
 

@@ -62,7 +62,7 @@ def measure(bench: Bench) -> None:
                 "large product": partial(torch.mm, square, square),
             },
             rounds=15,
-            quick_rounds=3,
+            quick_rounds=1,
         )
         per_value = taken["activations"] / (CALLS * rows * BLOCK)
         # After the products of a step, which work on one thread, torch has only one.

@@ -24,7 +24,7 @@ from symact.propose._population import survivors
 
 def measure(bench: Bench) -> None:
     count = 500 if bench.quick else 10_000
-    turns = 4 if bench.quick else 7
+    turns = 3 if bench.quick else 7
     plain = Evolution(population=count, islands=1, diversity="none", archive=False)
     asked, told, proposer = _generations(plain, count, turns)
     ask, tell = statistics.median(asked[2:]), statistics.median(told[2:])

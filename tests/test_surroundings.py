@@ -38,7 +38,7 @@ def in_small_filesystem(script, folder):
 
 def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_when_there_is_space(tmp_path):
     out, err = in_small_filesystem(
-        f"symact {SEARCH(budget=160, folder='$DISK/run')} >$DISK/../first\n"
+        f"symact {SEARCH(budget=120, folder='$DISK/run')} >$DISK/../first\n"
         f"cat $DISK/../first\n"
         "mount -o remount,size=50m $DISK\n"
         "symact resume $DISK/run --no-compare >$DISK/../second; cat $DISK/../second\n"
@@ -54,7 +54,7 @@ def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_when_there_is_space
     assert "sound" in out
     whole = tmp_path / "whole"
     symact_cli = [sys.executable, "-m", "symact.cli"]
-    subprocess.run([*symact_cli, *SEARCH(budget=160, folder=whole).split()], capture_output=True)
+    subprocess.run([*symact_cli, *SEARCH(budget=120, folder=whole).split()], capture_output=True)
     assert load(tmp_path / "kept").to_frame().equals(load(whole).to_frame())
 
 
@@ -97,14 +97,14 @@ def test_of_two_searches_into_one_directory_one_is_refused_and_the_other_undistu
     said = [(tmp_path / "errors" / str(number)).read_text() for number in range(3)]
     assert said.count("") == 1
     assert sum("holds a run already" in text for text in said) == 2
-    whole = search(**ARGUMENTS | {"budget": 24})
+    whole = search(**ARGUMENTS | {"budget": 16})
     assert load(tmp_path / "run").to_frame().equals(whole.to_frame())
 
 
 def search_and_report(folder, number):
     said = ""
     try:
-        search(out=folder / "run", **ARGUMENTS | {"budget": 24})
+        search(out=folder / "run", **ARGUMENTS | {"budget": 16})
     except SymactError as error:
         said = str(error)
     (folder / "errors" / str(number)).write_text(said)
