@@ -6,6 +6,7 @@ and stored in one transaction together with the state after it.
 
 from __future__ import annotations
 
+import functools
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -686,10 +687,30 @@ class _Search:
     def _promote(self, earned: float) -> list[Scored]:
         """Fully train the best candidates so far that are not yet, as many as are due."""
         ids = self._take("full", earned)
-        waiting = [self.ladder.start_full([parse(self.formulas[i])], i) for i in ids]
+        waiting = self._start_full([(i, i % self.plan.full_draws) for i in ids])
         with self._timed("full", len(ids)):
-            trained = [wait()[0] for wait in waiting]
+            trained = [wait() for wait in waiting]
         return self._record("full", ids, trained, ids)
+
+    def _start_full(self, wanted: Sequence[tuple[int, int]]) -> list[Callable[[], Trained]]:
+        """Start full training of candidates, each on a draw; those of a draw go together.
+
+        A GPU trains them in one stack.
+        """
+        together: dict[int, list[int]] = {}
+        for number, draw in wanted:
+            together.setdefault(draw, []).append(number)
+        finish = {
+            draw: functools.cache(
+                self.ladder.start_full([parse(self.formulas[i]) for i in numbers], draw)
+            )
+            for draw, numbers in together.items()
+        }
+
+        def waits_for(number: int, draw: int) -> Callable[[], Trained]:
+            return lambda: finish[draw]()[together[draw].index(number)]
+
+        return [waits_for(number, draw) for number, draw in wanted]
 
     def complete(self) -> None:
         """Fully train as many as there are finalists, if a short search has not come to it."""
@@ -799,20 +820,19 @@ class _Search:
         # On one of the draws each was trained already.
         trained = {s.candidate: s.errors for s in self.store.scores("full")}
         own = {c.id: self._draw("full", c.id, c.generation) for c in self.store.candidates()}
-        waiting = {
-            (number, draw): self.ladder.start_full([parse(self.formulas[number])], draw)
+        wanted = [
+            (number, draw)
             for number in new
             for draw in draws
             if draw != own[number] % self.plan.full_draws
-        }
+        ]
+        waiting = dict(zip(wanted, self._start_full(wanted), strict=True))
         base = self._bases["full"]
         for number in new:
             above = []
             for draw in draws:
                 wait = waiting.get((number, draw))
-                errors = (
-                    trained[number] if wait is None else self._errors("full", number, wait()[0])
-                )
+                errors = trained[number] if wait is None else self._errors("full", number, wait())
                 above.append(base.above(errors, draw)[0])
             means = np.mean(above, axis=0) + np.array(base.reference)
             known[str(number)] = [float(value) for value in means]

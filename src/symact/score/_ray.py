@@ -52,7 +52,8 @@ class RayWorkers:
         has_gpu = resources.get("GPU", 0) > 0
         device = device or ("cuda" if has_gpu else "cpu")
         if device == "cuda" and not has_gpu:
-            self.close()
+            if self._is_own:
+                ray.shutdown()
             raise SymactError("device 'cuda': the Ray cluster has no GPU; use cpu")
         content = draws.dump()
         self._draws = ray.put(content)
@@ -62,6 +63,8 @@ class RayWorkers:
         self._together = max(1, GPU_NETWORKS // len(draws.families("full")))
         #: Seconds a candidate took lately on each rung.
         self._seconds: dict[str, float] = {}
+        #: Tasks that nobody has received.
+        self._sent: set[Any] = set()
 
     def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
         formulas = [show(expr) for expr in exprs]
@@ -85,6 +88,9 @@ class RayWorkers:
         return lambda: tuned(self._receive("tuning", [formula], 0, reference)[0])
 
     def close(self) -> None:
+        for reference in self._sent:
+            ray.cancel(reference)
+        self._sent.clear()
         if self._is_own:
             ray.shutdown()
 
@@ -102,13 +108,16 @@ class RayWorkers:
         needs = {"num_cpus": 1, "num_gpus": 1} if self._takes_gpu(rung) else {"num_cpus": 1}
         # A worker that dies is replaced by Ray, which repeats the task.
         task = _task().options(**needs, max_retries=TRIES - 1)
-        return task.remote(self._draws, self._key, self._device, rung, formulas, draw)
+        reference = task.remote(self._draws, self._key, self._device, rung, formulas, draw)
+        self._sent.add(reference)
+        return reference
 
     def _receive(
         self, rung: str, formulas: list[str], draw: int, reference: Any
     ) -> list[dict[str, Any]]:
         try:
             seconds, text = ray.get(reference)
+            self._sent.discard(reference)
         except ray.exceptions.RayTaskError as error:
             # A candidate's errors are answers; this is one of the worker's surroundings.
             said = " ".join(str(error.cause).split())[:200]
@@ -117,6 +126,7 @@ class RayWorkers:
                 "this process has installed"
             ) from None
         except _LOST as error:
+            self._sent.discard(reference)
             if len(formulas) == 1:
                 why = type(error).__name__
                 return [{"failed": f"ended its worker {TRIES} times ({why})"}]
