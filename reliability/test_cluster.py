@@ -11,6 +11,8 @@ import torch
 
 from symact.engine import resume, search
 from symact.errors import SymactError
+from symact.result import load
+from test_cli import symact
 from test_engine import SMALL, TINY
 
 ray = pytest.importorskip("ray", reason="needs the extra symact[cluster]")
@@ -101,6 +103,17 @@ def test_a_gpu_trains_by_ray_as_it_does_without():
     found = search(**ARGUMENTS, device="cuda", executor="ray")
     assert found.to_frame().equals(own.to_frame())
     assert found.front == own.front
+
+
+def test_the_command_line_makes_a_cluster_of_its_own_where_there_is_none(tmp_path):
+    """Or takes the one that runs here, which is that of these tests."""
+    tiny = ("mini_instances=1", "mini_draws=1", "full_instances=1", "full_draws=1", "generation=8")
+    tiny += ("finalists=1", "selection_instances=1", "final_form=quick")
+    words = ["search", "--task", "polynomial", "--budget", "16", "--no-compare"]
+    words += [word for setting in tiny for word in ("--set", setting)]
+    for name, more in (("own", []), ("ray", ["--ray", "auto"])):
+        symact(*words, *more, "--out", str(tmp_path / name))
+    assert load(tmp_path / "ray").to_frame().equals(load(tmp_path / "own").to_frame())
 
 
 def test_a_function_that_kills_every_worker_is_quarantined(monkeypatch):
