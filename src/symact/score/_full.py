@@ -211,17 +211,6 @@ class FullTrainer:
         rates: NDArray[np.float64],
         is_stopped: Callable[[], bool],
     ) -> NDArray[np.float64]:
-        with contextlib.nullcontext() if self.device.type == "cpu" else _ON_GPU:
-            return self._train(exprs, networks, each, rates, is_stopped)
-
-    def _train(
-        self,
-        exprs: Sequence[Function],
-        networks: NDArray[np.int64],
-        each: int,
-        rates: NDArray[np.float64],
-        is_stopped: Callable[[], bool],
-    ) -> NDArray[np.float64]:
         candidates = networks // each
         spans = [
             Span(exprs[c], *map(int, np.searchsorted(candidates, [c, c + 1])))
@@ -230,17 +219,22 @@ class FullTrainer:
         instance = torch.from_numpy((networks % each) // len(self.seeds))
         seed = torch.from_numpy(networks % len(self.seeds))
         weights = self.initial(spans, instance, seed)
-        x = torch.from_numpy(self.data.x)[instance].to(self.device)
-        y = torch.from_numpy(self.data.y)[instance].to(self.device)
-        stack = Stack(spans, weights, x.shape[2], self.device)
-        stack.fit(x, y, rates, is_stopped)
-        columns = []
-        for part in range(4):
-            x = torch.from_numpy(self.data.x_judged)[instance, part].contiguous().to(self.device)
-            y = torch.from_numpy(self.data.y_judged)[instance, part].to(self.device)
-            residual = (stack.predict(x) - y).double()
-            columns.append(residual.square().mean(dim=(-2, -1)))
-        errors: NDArray[np.float64] = torch.stack(columns, dim=-1).cpu().numpy()
+        with contextlib.nullcontext() if self.device.type == "cpu" else _ON_GPU:
+            x = torch.from_numpy(self.data.x)[instance].to(self.device)
+            y = torch.from_numpy(self.data.y)[instance].to(self.device)
+            stack = Stack(spans, weights, x.shape[2], self.device)
+            stack.fit(x, y, rates, is_stopped)
+            columns = []
+            for part in range(4):
+                x = (
+                    torch.from_numpy(self.data.x_judged)[instance, part]
+                    .contiguous()
+                    .to(self.device)
+                )
+                y = torch.from_numpy(self.data.y_judged)[instance, part].to(self.device)
+                residual = (stack.predict(x) - y).double()
+                columns.append(residual.square().mean(dim=(-2, -1)))
+            errors: NDArray[np.float64] = torch.stack(columns, dim=-1).cpu().numpy()
         return errors
 
 
