@@ -21,7 +21,7 @@ from symact.propose import Evolution
 from symact.propose._gp import GeneticProposer
 from symact.protocol import ID_LIMIT
 from symact.result import load
-from symact.score import Plan
+from symact.score import Ladder, Plan
 from symact.store import open_run
 
 TINY = Plan(
@@ -55,6 +55,33 @@ def run(out=None, **changes):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "a"
     return folder, run(folder)
+
+
+def test_finalists_that_were_judged_are_not_judged_again(finished, tmp_path, monkeypatch):
+    _, expected = finished
+    judged: list[int] = []
+    selection = Ladder.selection
+
+    def limited(self, exprs):
+        if judged:
+            raise KeyboardInterrupt
+        judged.append(len(exprs))
+        return selection(self, exprs)
+
+    monkeypatch.setattr(Ladder, "judged_together", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ladder, "selection", limited)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "run")
+    assert judged == [2]  # the first one and the reference
+    counted: list[int] = []
+    monkeypatch.setattr(
+        Ladder, "selection", lambda self, e: counted.append(len(e)) or selection(self, e)
+    )
+    resumed = resume(tmp_path / "run")
+    assert counted == [1] * (TINY.finalists - 1)
+    assert resumed.front == expected.front
+    assert resumed.to_frame().equals(expected.to_frame())
 
 
 def test_a_candidate_budget_is_met_exactly_and_counts_shrink_from_rung_to_rung(finished):

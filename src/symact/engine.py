@@ -836,7 +836,6 @@ class _Search:
                 above.append(base.above(errors, draw)[0])
             means = np.mean(above, axis=0) + np.array(base.reference)
             known[str(number)] = [float(value) for value in means]
-        if new:
             with self.store.transaction():
                 self.store.put("repeated", known)
                 self._store_failures()
@@ -920,32 +919,38 @@ def _select(state: _Search) -> None:
     if not ids or (known is not None and known["ids"] == ids):
         return
     simplified = state.simplified(ids)
-    exprs = [parse(simplified[i]) for i in ids]
-    data, trained = state.ladder.selection([*exprs, state.reference])
-    (yardstick,) = whole(trained[-1:], [REFERENCE])
-    scores, failures = [], []
-    for number, own in zip(ids, trained[:-1], strict=True):
-        if isinstance(own, Failed):
-            failures.append((number, "selection", own.reason))
-            own = np.full_like(yardstick, np.nan)
-        score = stats.score(own, data.families)
-        scores.append(Scored(number, "selection", score.ood, score.id_error, own))
-    reference = stats.score(yardstick, data.families)
-    with state.store.transaction():
-        state.store.add_scores(scores, VERSION)
-        state.store.add_quarantined(failures)
-        state.store.put(
-            "selected",
-            {
-                "ids": ids,
+    store, ladder = state.store, state.ladder
+    judged = {scored.candidate for scored in store.scores("selection")}
+    waiting = [number for number in ids if number not in judged]
+    base = store.get("yardstick")
+    while waiting or base is None:  # what was judged is stored, whatever comes in between
+        now, waiting = waiting[: ladder.judged_together], waiting[ladder.judged_together :]
+        exprs = [parse(simplified[number]) for number in now]
+        data, trained = ladder.selection([*exprs, *([state.reference] if base is None else [])])
+        if base is None:
+            reference = stats.score(whole(trained[-1:], [REFERENCE])[0], data.families)
+            base = {
                 "families": data.families,
                 "reference": {
                     "ood": reference.ood,
                     "id_error": reference.id_error,
                     "families": reference.families,
                 },
-            },
-        )
+            }
+        nothing = np.full((len(data.families), len(ladder.final_form.sizes), 1, 4), np.nan)
+        scores, failures = [], []
+        for number, own in zip(now, trained, strict=False):
+            if isinstance(own, Failed):
+                failures.append((number, "selection", own.reason))
+                own = nothing
+            score = stats.score(own, data.families)
+            scores.append(Scored(number, "selection", score.ood, score.id_error, own))
+        with store.transaction():
+            store.put("yardstick", base)
+            store.add_scores(scores, VERSION)
+            store.add_quarantined(failures)
+    with store.transaction():
+        store.put("selected", {"ids": ids, **base})
 
 
 def seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:

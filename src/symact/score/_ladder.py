@@ -8,6 +8,7 @@ its neighbours nor on the number or kind of workers.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
@@ -16,7 +17,7 @@ from dataclasses import dataclass, fields
 
 from symact.errors import SymactError, choices
 from symact.expr import Expr
-from symact.protocol import QUICK_FORM, SELECTION_FORM
+from symact.protocol import QUICK_FORM, SELECTION_FORM, Form
 from symact.score._jobs import Failed, Finish, Trained, failure
 from symact.score._judge import Judge
 from symact.score._networks import Data
@@ -157,20 +158,33 @@ class Ladder:
         """
         return self.workers.tune(expr)
 
+    @property
+    def final_form(self) -> Form:
+        """How finalists are judged."""
+        return FINALS[self.plan.final_form]
+
     def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Trained]]:
         """Return the selection draws and the errors [instance, size, 1, 4] on them.
 
-        As the protocol judges, with a learning rate for each function and size; in this process.
+        As the final form says; in this process.
         """
-        judge = Judge(
+        return self._finals.data, _judged(self._finals, exprs)
+
+    @functools.cached_property
+    def _finals(self) -> Judge:
+        return Judge(
             self.task,
-            FINALS[self.plan.final_form],
+            self.final_form,
             self.plan.selection_instances,
             seeds=1,
             device=self.device,
             split="selection",
         )
-        return judge.data, _judged(judge, exprs)
+
+    @property
+    def judged_together(self) -> int:
+        """How many finalists keep this machine busy."""
+        return self.plan.finalists if self.device != "cpu" else max(1, (os.cpu_count() or 1) // 2)
 
     def close(self) -> None:
         """Let the workers go; candidates that wait are not started."""
