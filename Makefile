@@ -55,7 +55,7 @@ figures: .venv/.runtime
 	$(BIN)/python benchmarks/search report
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 .venv/.cluster: .venv/.dev
 	$(PIP) install --quiet -c constraints.txt -e '.[cluster]'

@@ -1,7 +1,7 @@
 """What taking results in the order of asking costs: how busy workers are, by generation and number.
 
 A simulation of the loop's own order (one generation ahead, promotions waited for) with measured
-times of training and a driver that takes none: ``python benchmarks/order.py``, seconds. Without
+times of training and a driver that takes none: ``symact bench order``, seconds. Without
 any order all would be busy, but for the end of a run.
 """
 
@@ -11,6 +11,8 @@ import heapq
 from collections.abc import Iterable
 
 import numpy as np
+
+from symact.bench import Bench
 
 #: Core-seconds of a candidate on each rung, jobs of a full training, its share (docs/search.md).
 MINI, FULL, PARTS, SHARE = 0.33, 4.7, 4, 0.06
@@ -51,8 +53,14 @@ def busy(workers: int, generation: int, generations: int = 60) -> float:
     return work / (workers * max(now, *free))
 
 
+def measure(bench: Bench) -> None:
+    """Simulate each number of workers with generations of several sizes."""
+    for workers in WORKERS[:2] if bench.quick else WORKERS:
+        shares = {f"{each} a worker": busy(workers, max(16, each * workers)) for each in EACH}
+        bench.row(f"{workers} workers", **shares)
+
+
 if __name__ == "__main__":
-    print("workers", *(f"{each:>4} each" for each in EACH), sep="  ")
-    for workers in WORKERS:
-        shares = [busy(workers, max(16, each * workers)) for each in EACH]
-        print(f"{workers:7}", *(f"{share:9.0%}" for share in shares), sep="  ")
+    report = Bench(quick=False)
+    measure(report)
+    print(report.to_text(), end="")

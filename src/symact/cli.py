@@ -597,7 +597,7 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="evaluator, mini, full, ladder, activation, proposer, driver or workers."
+            help="evaluator, mini, full, ladder, activation, proposer, driver, workers or order."
         ),
     ],
     quick: Annotated[bool, typer.Option(help="End within 45 s; rougher figures.")] = False,
