@@ -10,7 +10,6 @@ takes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import resource
 import sys
@@ -18,69 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from symact.bench import Bench
-from symact.engine import search
-from symact.expr import show
-from symact.propose import Evolution
 from symact.result import load
-from symact.score import Plan, _ladder
+
+sys.path.insert(0, str(Path(__file__).parent))
+from _simulated import timed
 
 GOAL = 2000.0
-#: One generation of many: what a large cluster works on at a time.
-GENERATION = 1024
-
-
-class Simulated:
-    """Workers that train nothing.
-
-    Errors lie between 0.06 and 16, by the hash of the formula.
-    """
-
-    def __init__(self, draws):
-        self._instances = {
-            rung: sum(len(part.data.families) for part in drawn[0])
-            for rung, drawn in draws.rungs.items()
-        }
-
-    def start(self, rung, exprs, draw):
-        found = [self._errors(show(expr), rung, draw) for expr in exprs]
-        return lambda: found
-
-    def _errors(self, formula, rung, draw):
-        mark = hashlib.blake2b(f"{rung} {draw} {formula}".encode(), digest_size=8).digest()
-        level = int.from_bytes(mark[:4], "little") / 2**32
-        # Multiples of an irrational step are spread evenly: cheap, and the same each time.
-        step = (1 + int.from_bytes(mark[4:], "little")) / 2**32 * 0.6180339887
-        noise = np.arange(4.0 * self._instances[rung]) * step % 1.0
-        return 10.0 ** (2 * level - 1 + 0.2 * noise.reshape(-1, 1, 4))
-
-    def tune(self, expr):
-        return lambda: None
-
-    def close(self):
-        pass
-
-
-def plan(**changes):
-    """Return a plan of many candidates a generation, without what only costs training time."""
-    values = {"generation": GENERATION, "pool": 1, "finalists": 1, "selection_instances": 1}
-    return Plan(**{**values, "final_form": "quick", **changes})
-
-
-def timed(count, proposer, out=None, on_progress=None, **changes):
-    """Search until so many are judged; return the result."""
-    genuine = _ladder._workers
-    _ladder._workers = lambda executor, draws, asked, device, count: Simulated(draws)
-    try:
-        result = search(
-            "pointwise", "ood-suite", budget=count, seed=1, proposer=proposer, out=out,
-            plan=plan(**changes), evolution=Evolution(), on_progress=on_progress,
-        )  # fmt: skip
-    finally:
-        _ladder._workers = genuine
-    return result
 
 
 def measure(bench: Bench) -> None:

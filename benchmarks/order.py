@@ -1,18 +1,26 @@
-"""What taking results in the order of asking costs: how busy workers are, by generation and number.
+"""What the order of results costs: how busy workers are, by their number and the generation.
 
-A simulation of the loop's own order (one generation ahead, promotions waited for) with measured
-times of training and a driver that takes none: ``symact bench order``, seconds. Without
-any order all would be busy, but for the end of a run.
+First a simulation of the order of asking (one generation ahead, promotions waited for) with
+measured times of training and a driver that takes none. Then searches in both orders whose workers
+sleep for such times, a quarter as long: ``symact bench order``.
 """
 
 from __future__ import annotations
 
 import heapq
+import queue
+import sys
+import threading
+import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from symact.bench import Bench
+
+sys.path.insert(0, str(Path(__file__).parent))
+from _simulated import Simulated, timed
 
 #: Core-seconds of a candidate on each rung, jobs of a full training, its share (docs/search.md).
 MINI, FULL, PARTS, SHARE = 0.33, 4.7, 4, 0.06
@@ -21,6 +29,62 @@ SPREAD = 0.3
 WORKERS = (2, 16, 128, 1024)
 #: Candidates of a generation for each worker.
 EACH = (1, 4, 16, 64)
+#: What the times are multiplied by in a search whose workers sleep, and how many sleep.
+FASTER, SLEEPERS = 0.25, 16
+
+
+class Sleepers(Simulated):
+    """Workers that sleep for as long as training would take; they note who slept when."""
+
+    def __init__(self, draws):
+        super().__init__(draws)
+        self._jobs = queue.SimpleQueue()
+        self.slept = []
+        self._rng = np.random.default_rng(0)
+        for _ in range(SLEEPERS):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self):
+        for seconds, done in iter(self._jobs.get, None):
+            begun = time.monotonic()
+            time.sleep(seconds)
+            self.slept.append((begun, time.monotonic()))
+            done.set()
+
+    def start(self, rung, exprs, draw):
+        found = super().start(rung, exprs, draw)()
+        if rung == "selection" or not exprs:
+            return lambda: found
+        mean, parts = (MINI, 1) if rung == "mini" else (FULL / PARTS, PARTS)
+        waiting = []
+        for _ in exprs:
+            seconds = FASTER * mean * self._rng.lognormal(-(SPREAD**2) / 2, SPREAD)
+            for _ in range(parts):
+                waiting.append(threading.Event())
+                self._jobs.put((seconds, waiting[-1]))
+        return lambda: ([done.wait() for done in waiting], found)[1]
+
+    def close(self):
+        for _ in range(SLEEPERS):
+            self._jobs.put(None)
+
+
+def asleep(order, generation, count):
+    """Search for real; return the share of their time that workers sleep, without begin and end."""
+    made = []
+
+    def make(draws):
+        made.append(Sleepers(draws))
+        return made[-1]
+
+    # No refining: here it takes no time.
+    changes = {"generation": generation, "order": order, "refine_share": 0.0}
+    timed(count, "gp", workers=make, **changes)
+    slept = sorted(made[0].slept)
+    # Anchors come first; what follows the last mini-training is not missed either.
+    first, last = slept[len(slept) // 5][0], slept[len(slept) * 4 // 5][1]
+    inside = sum(max(0.0, min(b, last) - max(a, first)) for a, b in slept)
+    return inside / (SLEEPERS * (last - first))
 
 
 def busy(workers: int, generation: int, generations: int = 60) -> float:
@@ -57,7 +121,11 @@ def measure(bench: Bench) -> None:
     """Simulate each number of workers with generations of several sizes."""
     for workers in WORKERS[:2] if bench.quick else WORKERS:
         shares = {f"{each} a worker": busy(workers, max(16, each * workers)) for each in EACH}
-        bench.row(f"{workers} workers", **shares)
+        bench.row(f"{workers} workers, simulated", **shares)
+    for each in EACH[:2] if bench.quick else EACH[:3]:
+        count = max(400 if bench.quick else 800, 8 * SLEEPERS * each)
+        shares = {order: asleep(order, SLEEPERS * each, count) for order in ("asked", "arrival")}
+        bench.row(f"{SLEEPERS} workers that sleep, generation {SLEEPERS * each}", **shares)
 
 
 if __name__ == "__main__":

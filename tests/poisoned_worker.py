@@ -1,23 +1,44 @@
-"""A worker that two functions are too much for: one ends it, one it never comes back from."""
+"""A worker that some functions are too much for.
+
+One ends it, one it never comes back from, for one there is not enough memory.
+"""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 
+import numpy as np
+
+from symact.expr import show
+from symact.lower import _tape
 from symact.score._workers import answer_of, work
 
-DEADLY, ENDLESS = "sin(3*x)", "cos(3*x)"
+DEADLY, ENDLESS, GREEDY = "sin(3*x)", "cos(3*x)", "tanh(3*x)"
+#: What ends it where finalists are judged, and nowhere else.
+FINALIST = os.environ.get("DEADLY_FINALIST", "")
+#: Bytes that a worker may have in all.
+ROOM = 8 * 2**30
 
 
 def answer(rungs, request):
-    if request["formula"] == DEADLY:
+    is_final = request["rung"] == "selection"
+    if request["formula"] == DEADLY or (is_final and request["formula"] == FINALIST):
         os.kill(os.getpid(), signal.SIGKILL)
     if request["formula"] == ENDLESS:
         time.sleep(3600)
     return answer_of(rungs, request)
 
 
+def compile_greedily(expr, to_tape=_tape.to_tape):
+    if show(expr) == GREEDY:
+        np.ones(ROOM // 8)
+    return to_tape(expr)
+
+
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
+    _tape.to_tape = compile_greedily
     work(answer)

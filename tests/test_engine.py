@@ -60,26 +60,25 @@ def finished(tmp_path_factory):
 def test_finalists_that_were_judged_are_not_judged_again(finished, tmp_path, monkeypatch):
     _, expected = finished
     judged: list[int] = []
-    selection = Ladder.selection
+    start = Ladder.start_each
 
-    def limited(self, exprs):
-        if judged:
-            raise KeyboardInterrupt
+    def limited(self, rung, exprs, draw=0):
+        waiting = start(self, rung, exprs, draw)
+        if rung != "selection":
+            return waiting
         judged.append(len(exprs))
-        return selection(self, exprs)
 
-    monkeypatch.setattr(Ladder, "judged_together", 1)
-    with monkeypatch.context() as patch:
-        patch.setattr(Ladder, "selection", limited)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "run")
-    assert judged == [2]  # the first one and the reference
-    counted: list[int] = []
-    monkeypatch.setattr(
-        Ladder, "selection", lambda self, e: counted.append(len(e)) or selection(self, e)
-    )
+        def interrupt():
+            raise KeyboardInterrupt
+
+        return [*waiting[:2], interrupt] if len(judged) == 1 else waiting
+
+    monkeypatch.setattr(Ladder, "start_each", limited)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
     resumed = resume(tmp_path / "run")
-    assert counted == [1] * (TINY.finalists - 1)
+    # First all of them and the reference, of which two were judged, then the others.
+    assert judged == [TINY.finalists + 1, TINY.finalists - 1]
     assert resumed.front == expected.front
     assert resumed.to_frame().equals(expected.to_frame())
 

@@ -14,16 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poisoned_worker import DEADLY, ENDLESS
+from poisoned_worker import DEADLY, ENDLESS, GREEDY
 from symact.engine import search
 from symact.errors import SymactError
 from symact.expr import parse, show
 from symact.lower import _tape
-from symact.protocol import Training
+from symact.protocol import SELECTION_FORM, Training
 from symact.result import load
 from symact.score import Failed, Ladder, Plan, check_executor, whole
+from symact.score._finals import Finals
 from symact.score._full import FullTrainer
 from symact.score._jobs import Job
+from symact.score._judge import Judge
 from symact.score._mini import MiniTrainer
 from symact.score._networks import pack
 from symact.score._rungs import Draws, Rungs
@@ -101,7 +103,7 @@ def test_a_job_that_is_given_up_does_not_begin_its_other_parts():
 
 def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
     """Every tenth candidate cannot be trained, every seventh screened, every ninth shortened."""
-    from symact import engine
+    from symact.engine import _loop as engine
 
     counts = {"train": 0, "screen": 0, "short": 0}
     train, screen, simplify = MiniTrainer._train, engine.screen, engine.simplify
@@ -164,11 +166,11 @@ def poisoned(draws):
     own.close()
 
 
-def test_a_candidate_that_ends_its_process_or_hangs_in_it_costs_only_itself(
+def test_a_candidate_that_ends_its_process_or_hangs_or_fills_memory_costs_only_itself(
     poisoned, draws, monkeypatch
 ):
     monkeypatch.setattr("symact.score._workers._START_SECONDS", 30.0)
-    texts = ["gelu(x)", DEADLY, "sin(x)", ENDLESS, "tanh(x)"]
+    texts = ["gelu(x)", DEADLY, "sin(x)", ENDLESS, "tanh(x)", GREEDY, "cos(x)"]
     poisoned.start("mini", EXPRS, 0)()  # both have begun
     started = time.monotonic()
     found = poisoned.start("mini", [parse(text) for text in texts], 1)()
@@ -176,7 +178,9 @@ def test_a_candidate_that_ends_its_process_or_hangs_in_it_costs_only_itself(
     assert found[1] == Failed("ended its process 5 times (signal 9)")
     assert found[3] == Failed("took longer than 1 s")
     rungs = Rungs(draws, "cpu")
-    for place in (0, 2, 4):
+    assert isinstance(found[5], Failed)  # for real: the kernel gives a worker no more than so much
+    assert "Unable to allocate 8.00 GiB" in found[5].reason
+    for place in (0, 2, 4, 6):
         (expected,) = rungs.train("mini", [parse(texts[place])], 1)
         np.testing.assert_allclose(found[place], expected, rtol=1e-8)
     assert isinstance(poisoned.tune(parse(DEADLY))(), Failed)
@@ -317,3 +321,46 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SymactError, match=r"not installed; pip install 'symact\[cluster\]'"):
         check_executor("ray:auto")
+
+
+def test_finalists_are_judged_by_who_trains_and_one_that_ends_its_process_is_quarantined(
+    monkeypatch, tmp_path
+):
+    """Whatever is best so far; only where finalists are judged it ends the process."""
+    command = (sys.executable, str(Path(__file__).with_name("poisoned_worker.py")))
+    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 16, "seed": 3}
+    arguments |= {"plan": TINY, "evolution": SMALL}
+    expected = search(**arguments, executor="processes")
+    best = expected.front[0].formula
+    monkeypatch.setenv("DEADLY_FINALIST", best)
+    start = Processes.__init__
+    monkeypatch.setattr(
+        Processes, "__init__", lambda self, *args: start(self, *args, command=command)
+    )
+    found = search(**arguments, executor="processes", out=tmp_path / "run")
+    assert found.finished
+    assert [(entry["rung"], entry["reason"]) for entry in found.quarantined] == [
+        ("selection", "ended its process 5 times (signal 9)")
+    ]
+    assert best not in {one.formula for one in found.front}
+    kept = [one for one in expected.front if one.formula != best]
+    assert all(one in found.front for one in kept)
+    frame = found.to_frame().set_index("id")
+    columns = ["formula", "mini_ood", "full_ood"]
+    assert frame[columns].equals(expected.to_frame().set_index("id")[columns])
+
+
+def test_finals_in_a_pool_say_what_the_judge_says(draws):
+    """Two implementations of waiting, one of judging: rates chosen and errors are the same."""
+    plan = replace(PLAN, final_form="selection", selection_instances=2)
+    form = replace(SELECTION_FORM, sizes=((8, 2), (6, 1)), tuning=1, steps=40)
+    own = task("polynomial")
+    judge = Judge(own, form, 2, 1, "cpu", split="selection")
+    finals = Finals(judge.data, judge._tuning_data, form, "cpu")
+    functions = [*EXPRS, parse("0.001*x**3")]
+    with ThreadPoolExecutor(2) as pool:
+        found = finals.start(pool, functions)()
+    expected = judge.errors(functions, judge.rates(functions))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert Draws.of(own, 1, plan).final_form == "selection"

@@ -81,8 +81,7 @@ class FullTrainer:
             exprs: The candidates.
             learning_rate: Its maximum; None for the one of the training.
         """
-        rate = self.training.learning_rate if learning_rate is None else learning_rate
-        rates = learning_rates(replace(self.training, learning_rate=rate))
+        rates = self._rates(learning_rate)
         count, seeds = len(self.data.families), len(self.seeds)
         each = count * seeds
         is_cpu = self.device.type == "cpu"
@@ -126,7 +125,12 @@ class FullTrainer:
         return shaped / self.data.variance[None, :, None, :]
 
     def start(
-        self, pool: Executor, exprs: Sequence[Function], limit: float | None = None
+        self,
+        pool: Executor,
+        exprs: Sequence[Function],
+        limit: float | None = None,
+        *,
+        learning_rate: float | None = None,
     ) -> Finish:
         """Put candidates into a pool; the result waits for their errors [instance, seed, 4].
 
@@ -138,12 +142,13 @@ class FullTrainer:
             pool: Of threads.
             exprs: The candidates.
             limit: Seconds for each on the CPU; None for :data:`symact.score._jobs.LIMIT`.
+            learning_rate: As in :meth:`judge`.
         """
         if self.device.type != "cpu":
-            job = pool.submit(self._one_by_one, exprs)
+            job = pool.submit(self._one_by_one, exprs, learning_rate)
             return lambda: job.result()
         count, seeds = len(self.data.families), len(self.seeds)
-        rates = learning_rates(self.training)
+        rates = self._rates(learning_rate)
         cuts = np.array_split(np.arange(count * seeds), -(-count * seeds // CPU_NETWORKS))
         for shape in {_shape(expr) for expr in exprs}:
             self._draw(shape)
@@ -171,14 +176,19 @@ class FullTrainer:
 
         return finish
 
-    def _one_by_one(self, exprs: Sequence[Function]) -> list[Trained]:
+    def _one_by_one(self, exprs: Sequence[Function], learning_rate: float | None) -> list[Trained]:
         """Judge all together, or where that fails each alone."""
         try:
-            return list(self.judge(exprs))
+            return list(self.judge(exprs, learning_rate=learning_rate))
         except Exception as error:
             if len(exprs) == 1:
                 return [failure(error)]
-            return [found for expr in exprs for found in self._one_by_one([expr])]
+            return [found for expr in exprs for found in self._one_by_one([expr], learning_rate)]
+
+    def _rates(self, learning_rate: float | None) -> NDArray[np.float64]:
+        """Return the learning rate of each step."""
+        rate = self.training.learning_rate if learning_rate is None else learning_rate
+        return learning_rates(replace(self.training, learning_rate=rate))
 
     def _draw(self, shape: tuple[int, int]) -> None:
         if shape not in self._weights:

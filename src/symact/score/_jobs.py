@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -17,6 +18,8 @@ Errors = NDArray[np.float64]
 #: Seconds that the training of a candidate on a rung may take, a hundred times what is usual: it
 #: ends what would hold up a search, and decides nothing between candidates.
 LIMIT = 600.0
+#: On which rungs a candidate may take longer, and how many times: a worker does all of it.
+_LONGER = {"selection": 6.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,29 @@ class Failed:
 Trained = Errors | Failed
 #: Waits for what training says of each candidate.
 Finish = Callable[[], list[Trained]]
+
+
+class Once:
+    """Waits once for what several may ask for, each in a thread of its own.
+
+    Args:
+        finish: What is waited for.
+    """
+
+    def __init__(self, finish: Finish) -> None:
+        self._finish, self._lock = finish, threading.Lock()
+        self._found: list[Trained] | None = None
+
+    def __call__(self) -> list[Trained]:
+        with self._lock:
+            if self._found is None:
+                self._found = self._finish()
+            return self._found
+
+
+def limit_on(rung: str, limit: float = LIMIT) -> float:
+    """Return the seconds that a worker may take for a candidate on a rung."""
+    return limit * _LONGER.get(rung, 1.0)
 
 
 def whole(found: Sequence[Trained], names: Sequence[str]) -> list[Errors]:

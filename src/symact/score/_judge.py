@@ -72,20 +72,14 @@ class Judge:
         form = self.form
         if len(form.rates) == 1:
             return [form.rates * len(form.sizes) for _ in functions]
-        families = self._tuning_data.families
-        chosen = np.zeros((len(functions), len(form.sizes)))
-        for size in range(len(form.sizes)):
-            inside = np.array(
-                [
-                    [
-                        stats.score(errors, families).id_error
-                        for errors in self._train("tuning", size, rate, functions)
-                    ]
-                    for rate in form.rates
-                ]
-            )
-            chosen[:, size] = np.array(form.rates)[inside.argmin(axis=0)]
-        return [tuple(map(float, row)) for row in chosen]
+        families, sizes = self._tuning_data.families, range(len(form.sizes))
+        trained = [
+            [self._train("tuning", size, rate, functions) for rate in form.rates] for size in sizes
+        ]
+        return [
+            chosen_rates(form, [[errors[place] for errors in row] for row in trained], families)
+            for place in range(len(functions))
+        ]
 
     def errors(
         self, functions: Sequence[Function], rates: Sequence[tuple[float, ...]]
@@ -121,6 +115,20 @@ class Judge:
                 data, training, range(seeds), ENTROPY[use], self.device
             )
         return self._trainers[key].judge(functions, learning_rate=rate)
+
+
+def chosen_rates(
+    form: Form, errors: Sequence[Sequence[Errors]], families: Sequence[str]
+) -> tuple[float, ...]:
+    """Return the learning rate of each size: the one with the lowest error in distribution.
+
+    Args:
+        form: Gives sizes and rates.
+        errors: Of one function for each size and rate, [instance, seed, 4] on the tuning draws.
+        families: The family of each instance.
+    """
+    inside = np.array([[stats.score(own, families).id_error for own in row] for row in errors])
+    return tuple(form.rates[place] for place in inside.argmin(axis=1))
 
 
 def baselines(data: Data) -> dict[str, Errors]:

@@ -17,16 +17,15 @@ from dataclasses import dataclass, fields
 
 from symact.errors import SymactError, choices
 from symact.expr import Expr
-from symact.protocol import QUICK_FORM, SELECTION_FORM, Form
-from symact.score._jobs import Failed, Finish, Trained, failure
-from symact.score._judge import Judge
-from symact.score._networks import Data
+from symact.protocol import Form
+from symact.score._finals import FINALS
+from symact.score._jobs import Failed, Finish, Once, Trained
 from symact.score._rungs import Draws, Rungs
 from symact.score._workers import Processes, Threads, Workers
 from symact.tasks import Task
 
-#: How finalists can be judged.
-FINALS = {form.name: form for form in (SELECTION_FORM, QUICK_FORM)}
+#: Settings that are one of several words.
+_CHOICES = {"final_form": tuple(FINALS), "order": ("asked", "arrival")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,8 @@ class Plan:
         dedupe: Whether functions with the values of an earlier one are rejected.
         tune: Whether refining tunes constants.
         prune: Whether refining prunes branches.
+        order: In which results are taken: ``"asked"``, in which a run with a budget of candidates
+            is the same each time; or ``"arrival"``, in which no worker waits for another.
         lookahead: Whether the next candidates are prepared and trained while the last ones still
             train. Proposals then know of all but the generation that is under way.
     """
@@ -73,14 +74,16 @@ class Plan:
     tune: bool = True
     prune: bool = True
     lookahead: bool = True
+    order: str = "asked"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "final_form":
-                if value not in FINALS:
+            if field.name in _CHOICES:
+                known = _CHOICES[field.name]
+                if value not in known:
                     raise SymactError(
-                        f"plan, final_form: unknown '{value}'; {choices(value, FINALS)}"
+                        f"plan, {field.name}: unknown '{value}'; {choices(value, known)}"
                     )
                 continue
             least = 1 if field.type == "int" else 0
@@ -118,11 +121,9 @@ class Ladder:
         self.plan = plan
         self.seed = seed
         self.threads = threads or os.cpu_count() or 1
-        # With Ray it is the cluster that may have a GPU; finalists are judged in this process.
-        is_elsewhere = device == "cuda" and executor.startswith("ray")
-        self.device = _best_device() if device is None or is_elsewhere else device
+        self.device = device or _best_device()
         draws = Draws.of(task, seed, plan)
-        self._families = {rung: draws.families(rung) for rung in draws.rungs}
+        self._families = {rung: draws.families(rung) for rung in (*draws.rungs, "selection")}
         self.workers = _workers(executor, draws, device, self.device, self.threads)
 
     @property
@@ -163,44 +164,35 @@ class Ladder:
         """How finalists are judged."""
         return FINALS[self.plan.final_form]
 
-    def selection(self, exprs: Sequence[Expr]) -> tuple[Data, list[Trained]]:
-        """Return the selection draws and the errors [instance, size, 1, 4] on them.
-
-        As the final form says; in this process.
-        """
-        return self._finals.data, _judged(self._finals, exprs)
-
-    @functools.cached_property
-    def _finals(self) -> Judge:
-        return Judge(
-            self.task,
-            self.final_form,
-            self.plan.selection_instances,
-            seeds=1,
-            device=self.device,
-            split="selection",
-        )
-
     @property
-    def judged_together(self) -> int:
-        """How many finalists keep this machine busy."""
-        return self.plan.finalists if self.device != "cpu" else max(1, (os.cpu_count() or 1) // 2)
+    def selection_families(self) -> tuple[str, ...]:
+        """The family of each instance that finalists are judged on."""
+        return self._families["selection"]
+
+    def start_each(
+        self, rung: str, exprs: Sequence[Expr], draw: int = 0
+    ) -> list[Callable[[], Trained]]:
+        """Start to train candidates that are waited for one by one.
+
+        Args:
+            rung: ``"full"``, or ``"selection"`` for finalists, whose errors are [instance, size, 1,
+                4].
+            exprs: The candidates.
+            draw: Of the rung.
+        """
+        if self.workers.device != "cpu":  # a GPU takes all as one stack
+            together = Once(self.workers.start(rung, exprs, draw))
+            return [functools.partial(_place, together, place) for place in range(len(exprs))]
+        started = [self.workers.start(rung, [expr], draw) for expr in exprs]
+        return [functools.partial(_place, finish, 0) for finish in started]
 
     def close(self) -> None:
         """Let the workers go; candidates that wait are not started."""
         self.workers.close()
 
 
-def _judged(judge: Judge, exprs: Sequence[Expr]) -> list[Trained]:
-    """Judge all together, or where that fails each alone."""
-    if not exprs:
-        return []
-    try:
-        return list(judge.errors(exprs, judge.rates(exprs)))
-    except Exception as error:  # a candidate may not end a search
-        if len(exprs) == 1:
-            return [failure(error)]
-        return [found for expr in exprs for found in _judged(judge, [expr])]
+def _place(finish: Finish, place: int) -> Trained:
+    return finish()[place]
 
 
 #: Who trains candidates. Results are the same.
@@ -233,7 +225,7 @@ def _workers(executor: str, draws: Draws, asked: str | None, device: str, count:
         return RayWorkers(draws, asked, count, address)
     if kind == "processes":
         return Processes(draws, device, count)
-    return Threads(Rungs(draws, device), count)
+    return Threads(Rungs(draws, device), device, count)
 
 
 def _best_device() -> str:

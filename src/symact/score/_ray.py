@@ -21,9 +21,9 @@ import ray
 
 from symact.errors import SymactError
 from symact.expr import Expr, parse, show
-from symact.score._jobs import LIMIT, Failed, Finish
+from symact.score._jobs import Failed, Finish, limit_on
 from symact.score._networks import GPU_NETWORKS
-from symact.score._rungs import Draws, Rungs
+from symact.score._rungs import ON_GPU, Draws, Rungs
 from symact.score._workers import TRIES, answer_from, answer_of, trained, tuned
 
 #: A task lasts at least so long, where candidates are faster: what it costs to send one is less
@@ -58,7 +58,7 @@ class RayWorkers:
         content = draws.dump()
         self._draws = ray.put(content)
         self._key = hashlib.sha256(content).hexdigest()
-        self._device = device
+        self.device = device
         #: Candidates that fill a GPU.
         self._together = max(1, GPU_NETWORKS // len(draws.families("full")))
         #: Seconds a candidate took lately on each rung.
@@ -95,7 +95,7 @@ class RayWorkers:
             ray.shutdown()
 
     def _takes_gpu(self, rung: str) -> bool:
-        return rung == "full" and self._device == "cuda"
+        return rung in ON_GPU and self.device == "cuda"
 
     def _batch(self, rung: str) -> int:
         """Return how many candidates make a task that is worth sending."""
@@ -108,7 +108,7 @@ class RayWorkers:
         needs = {"num_cpus": 1, "num_gpus": 1} if self._takes_gpu(rung) else {"num_cpus": 1}
         # A worker that dies is replaced by Ray, which repeats the task.
         task = _task().options(**needs, max_retries=TRIES - 1)
-        reference = task.remote(self._draws, self._key, self._device, rung, formulas, draw)
+        reference = task.remote(self._draws, self._key, self.device, rung, formulas, draw)
         self._sent.add(reference)
         return reference
 
@@ -190,7 +190,7 @@ def _work(
     rungs = _made[key, device]
     began = time.monotonic()
     # Training stops by itself when it takes too long; what does not is ended with its worker.
-    alarm = threading.Timer(2 * LIMIT * len(formulas), os._exit, (1,))
+    alarm = threading.Timer(2 * limit_on(rung) * len(formulas), os._exit, (1,))
     alarm.daemon = True
     alarm.start()
     try:
@@ -203,7 +203,7 @@ def _work(
 def _answers(
     rungs: Rungs, device: str, rung: str, formulas: list[str], draw: int
 ) -> list[dict[str, Any]]:
-    if rung == "full" and device == "cuda":  # one stack of networks
+    if rung in ON_GPU and device == "cuda":  # one stack of networks
         found = rungs.train(rung, [parse(formula) for formula in formulas], draw)
         return [answer_from(own) for own in found]
     asked = ({"rung": rung, "formula": formula, "draw": draw} for formula in formulas)

@@ -18,6 +18,7 @@ import numpy as np
 
 from symact.expr import Expr, uses_statistics
 from symact.protocol import FULL, MINI, Training
+from symact.score._finals import FINALS, Finals
 from symact.score._jobs import Finish, Trained
 from symact.score._mixed import Mixed, Part, dealt
 from symact.score._networks import Data, pack
@@ -43,11 +44,16 @@ class Draws:
             networks of several sizes.
         tuning: What constants are tuned on.
         entropy: What the initial weights begin at.
+        final_form: The name of the form that finalists are judged in.
+        finals: What they are judged on, the same for every search: ``"selection"``, and
+            ``"tuning"`` where the form has learning rates to choose from.
     """
 
     rungs: Mapping[str, tuple[tuple[Part, ...], ...]]
     tuning: Data
     entropy: int
+    final_form: str
+    finals: Mapping[str, Data]
 
     @classmethod
     def of(cls, task: Task, seed: int, plan: Plan) -> Draws:
@@ -64,10 +70,14 @@ class Draws:
             },
             pack([i for family in drawn for i in family[:_TUNED_ON]], TUNING.points),
             1000 * (seed + 1),  # beyond what the judge's weights have
+            plan.final_form,
+            _finals(task, plan),
         )
 
     def families(self, rung: str) -> tuple[str, ...]:
         """Return the family of each instance; the same for every draw."""
+        if rung == "selection":
+            return self.finals[rung].families
         return tuple(family for part in self.rungs[rung][0] for family in part.data.families)
 
     def dump(self) -> bytes:
@@ -80,7 +90,10 @@ class Draws:
                 for number, part in enumerate(draw):
                     arrays |= _named(f"{rung}/{place}/{number}", part.data)
         arrays |= _named("tuning", self.tuning)
-        head = json.dumps({"sizes": sizes, "entropy": self.entropy})
+        for use, data in self.finals.items():
+            arrays |= _named(f"finals/{use}", data)
+        finals = {"final_form": self.final_form, "finals": list(self.finals)}
+        head = json.dumps({"sizes": sizes, "entropy": self.entropy, **finals})
         file = io.BytesIO()
         np.savez(file, head=np.array(head), **arrays)  # type: ignore[arg-type]
         return file.getvalue()
@@ -100,7 +113,20 @@ class Draws:
                 )
                 for rung, draws in head["sizes"].items()
             }
-            return cls(rungs, _data(stored, "tuning"), head["entropy"])
+            finals = {use: _data(stored, f"finals/{use}") for use in head["finals"]}
+            tuning = _data(stored, "tuning")
+            return cls(rungs, tuning, head["entropy"], head["final_form"], finals)
+
+
+def _finals(task: Task, plan: Plan) -> dict[str, Data]:
+    form = FINALS[plan.final_form]
+    sizes = {"selection": plan.selection_instances, "tuning": form.tuning}
+    points = form.training(0, 0.0).points
+    return {
+        use: pack(task.draw("selection", seed=0, per_family=size), points)
+        for use, size in sizes.items()
+        if use == "selection" or len(form.rates) > 1
+    }
 
 
 def _named(prefix: str, data: Data) -> dict[str, np.ndarray]:
@@ -114,6 +140,8 @@ def _data(stored: Mapping[str, Any], prefix: str) -> Data:
 
 #: Beyond the entropy of the draws: where the weights of each rung begin.
 _ENTROPY = {"mini": 1, "full": 501}
+#: What a GPU takes, where there is one; mini-training is compiled for the CPU.
+ON_GPU = ("full", "selection")
 #: Into how many jobs a candidate is cut for each size of network.
 _PARTS = {"mini": 1, "full": 2}
 
@@ -123,12 +151,14 @@ class Rungs:
 
     Args:
         draws: What they train on.
-        device: Where full training runs. Mini-training is compiled for the CPU; a GPU, where there
-            is one, takes full training.
+        device: Where full training and the judging of finalists run.
     """
 
     def __init__(self, draws: Draws, device: str) -> None:
         self._draws = draws
+        self._finals = Finals(
+            draws.finals["selection"], draws.finals.get("tuning"), FINALS[draws.final_form], device
+        )
         self._mixed = {
             rung: [
                 Mixed(
@@ -136,7 +166,7 @@ class Rungs:
                     functools.partial(
                         _Trainers,
                         entropy=draws.entropy + _ENTROPY[rung] + place,
-                        device=device if rung == "full" else "cpu",
+                        device=device if rung in ON_GPU else "cpu",
                         parts=_PARTS[rung],
                     ),
                 )
@@ -148,7 +178,12 @@ class Rungs:
         self._own: ThreadPoolExecutor | None = None
 
     def start(self, pool: Executor, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
-        """Put candidates into a pool; any number names a draw: they are taken in turn."""
+        """Put candidates into a pool; any number names a draw: they are taken in turn.
+
+        The selection draws are always the same.
+        """
+        if rung == "selection":
+            return self._finals.start(pool, exprs)
         draws = self._mixed[rung]
         return draws[draw % len(draws)].start(pool, exprs)
 

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from symact.expr import Expr, parse, show
-from symact.score._jobs import LIMIT, Failed, Finish, Trained, failure
+from symact.score._jobs import LIMIT, Failed, Finish, Trained, failure, limit_on
 from symact.score._rungs import Draws, Rungs
 from symact.score._wire import from_text, to_text
 
@@ -35,7 +35,13 @@ _START_SECONDS = 120.0
 
 
 class Workers(Protocol):
-    """Trains candidates somewhere."""
+    """Trains candidates somewhere.
+
+    Attributes:
+        device: Where full training runs: ``"cpu"`` or ``"cuda"``.
+    """
+
+    device: str
 
     def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
         """Start to train candidates on a draw of a rung."""
@@ -52,11 +58,12 @@ class Threads:
 
     Args:
         rungs: The trainers.
+        device: That they are on.
         count: Of threads.
     """
 
-    def __init__(self, rungs: Rungs, count: int) -> None:
-        self._rungs = rungs
+    def __init__(self, rungs: Rungs, device: str, count: int) -> None:
+        self._rungs, self.device = rungs, device
         self._pool = ThreadPoolExecutor(count)
 
     def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
@@ -86,7 +93,7 @@ class Processes:
         draws: What they train on.
         device: For full training.
         count: Of processes.
-        limit: Seconds that a candidate may take on a rung.
+        limit: Seconds that a candidate may take on a rung; for a finalist more.
         command: What starts one; None for :func:`work`.
     """
 
@@ -98,7 +105,7 @@ class Processes:
         limit: float = LIMIT,
         command: Sequence[str] | None = None,
     ) -> None:
-        self._limit = limit
+        self._limit, self.device = limit, device
         content = base64.b64encode(draws.dump()).decode("ascii")
         self._first = json.dumps({"draws": content, "device": device}) + "\n"
         # -P: what lies in the current directory is not imported; it may be somebody's run.
@@ -126,11 +133,12 @@ class Processes:
         return self._pool.submit(self._ask, request)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        limit = limit_on(request["rung"], self._limit)
         for _ in range(TRIES):
             child = self._take()
             if child is None:
                 return {"failed": "the search has ended"}
-            answer = child.ask(request, self._limit)
+            answer = child.ask(request, limit)
             if child.is_well:
                 self._idle.put(child)
                 return answer
@@ -139,7 +147,7 @@ class Processes:
             if "ended" not in answer:
                 return answer
             if answer["ended"] == "late":
-                return {"failed": f"took longer than {self._limit:g} s"}
+                return {"failed": f"took longer than {limit:g} s"}
         return {"failed": f"ended its process {TRIES} times ({answer['ended']})"}
 
     def _take(self) -> _Child | None:

@@ -1,0 +1,252 @@
+"""Results taken as they arrive: no worker waits for another, nothing is lost or judged twice."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from symact.engine import resume, search
+from symact.engine._arrivals import Arrivals
+from symact.expr import show
+from symact.protocol import QUICK_FORM
+from symact.result import load
+from symact.score import Plan, _ladder
+from symact.score._rungs import Draws
+from symact.store import open_run
+from symact.tasks import task
+from test_engine import SIX, SMALL, TINY, run
+
+ARRIVAL = replace(TINY, order="arrival")
+
+
+class Slow:
+    """Workers, any number, that take their time and return errors of the formula's hash."""
+
+    device = "cpu"
+
+    def __init__(self, draws, seconds=lambda rung, formula: 0.0):
+        sizes = {"selection": (len(QUICK_FORM.sizes),)}
+        self.shape = {
+            rung: (len(draws.families(rung)), *sizes.get(rung, ()), 1, 4)
+            for rung in ("mini", "full", "selection")
+        }
+        self.seconds = seconds
+        self.begun: list[tuple[str, str, int]] = []
+
+    def start(self, rung, exprs, draw):
+        formulas = [show(expr) for expr in exprs]
+        self.begun += [(rung, formula, draw) for formula in formulas]
+        end = time.monotonic() + max((self.seconds(rung, f) for f in formulas), default=0.0)
+
+        def finish():
+            time.sleep(max(0.0, end - time.monotonic()))
+            return [errors(formula, draw, self.shape[rung]) for formula in formulas]
+
+        return finish
+
+    def tune(self, expr):
+        return lambda: None
+
+    def close(self):
+        pass
+
+
+def errors(formula, draw, shape):
+    mark = hashlib.blake2b(f"{draw} {formula}".encode(), digest_size=8).digest()
+    return 10.0 ** np.random.default_rng(list(mark)).uniform(-1, 0.5, shape)
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Let searches of this test train with what it returns; set its ``seconds``."""
+    own = Slow(Draws.of(task("polynomial"), 0, ARRIVAL))
+    monkeypatch.setattr(_ladder, "_workers", lambda *arguments: own)
+    return own
+
+
+def stored(folder):
+    with closing(open_run(folder)) as store:
+        return store.candidates(), {rung: store.scores(rung) for rung in ("mini", "full")}
+
+
+def test_scores_are_those_of_the_same_functions_in_the_order_of_asking(tmp_path):
+    """For real: what is trained on a draw does not depend on when it is taken."""
+    result = run(tmp_path / "run", plan=ARRIVAL, budget=24)
+    assert result.finished
+    assert result.counts["mini"] == 24
+    assert result.front
+    candidates, scores = stored(tmp_path / "run")
+    born = {c.id: (c.formula, c.generation) for c in candidates}
+    again = run(tmp_path / "asked", budget=24)  # it begins with the same seeds on the same draws
+    assert again.finished
+    others, expected = stored(tmp_path / "asked")
+    same = {(c.formula, c.generation): c.id for c in others}
+    known = {s.candidate: s.errors for s in expected["mini"]}
+    compared = 0
+    for scored in scores["mini"]:
+        if born[scored.candidate] in same:
+            other = same[born[scored.candidate]]
+            np.testing.assert_array_equal(scored.errors, known[other])
+            compared += 1
+    assert compared >= 8
+
+
+@pytest.mark.parametrize("budget", [1, 9, 40, 65])
+def test_a_candidate_budget_is_met_exactly(budget, workers, tmp_path):
+    workers.seconds = lambda rung, formula: 0.02 * (len(formula) % 5)
+    result = run(tmp_path / "run", plan=ARRIVAL, budget=budget)
+    assert result.finished
+    assert result.counts["mini"] == budget
+    candidates, scores = stored(tmp_path / "run")
+    assert [c.id for c in candidates] == list(range(1, len(candidates) + 1))
+    passed = [c.id for c in candidates if c.outcome == "passed"]
+    assert sorted(s.candidate for s in scores["mini"]) == passed
+    marks = [c.fingerprint for c in candidates if c.outcome == "passed"]
+    assert len(marks) == len(set(marks))  # nothing was trained twice
+
+
+def test_what_takes_long_holds_up_nobody(workers, tmp_path):
+    """The first full training ends when all else is done; in order, all would have waited."""
+    held: list[str] = []
+    done = threading.Event()
+    start = workers.start
+
+    def slow(rung, exprs, draw):
+        finish = start(rung, exprs, draw)
+        if rung != "full" or len(exprs) > 1 or held:  # those that are measured from come together
+            return finish
+        held.append(show(exprs[0]))
+        return lambda: (done.wait(60), finish())[1]
+
+    workers.start = slow
+    said: list[tuple[int, int]] = []
+
+    def report(progress):
+        said.append((progress.counts["mini"], progress.counts["full"]))
+        if progress.counts["mini"] >= 60:
+            done.set()
+
+    result = run(tmp_path / "run", plan=ARRIVAL, budget=60, on_progress=report)
+    assert result.finished
+    assert len(held) == 1
+    # Others were fully trained meanwhile, and it was waited for in the end.
+    assert max(full for mini, full in said if mini < 60) >= 2
+    trained = result.to_frame().dropna(subset="full_ood")
+    assert held[0] in set(trained["formula"])
+
+
+@pytest.mark.parametrize("moment", [2, 4, 7])
+def test_an_interrupted_run_goes_on_with_what_was_under_way(moment, workers, tmp_path):
+    workers.seconds = lambda rung, formula: 0.1 if rung == "full" else 0.05 * (len(formula) % 4)
+    steps = 0
+
+    def interrupt(progress):
+        nonlocal steps
+        steps += progress.phase == "search"
+        if steps == moment:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", plan=ARRIVAL, on_progress=interrupt)
+    before = load(tmp_path / "run").to_frame()
+    with closing(open_run(tmp_path / "run")) as store:
+        state = store.get("state")
+    assert state["under_way"] or state["climbing"]
+    result = resume(tmp_path / "run")
+    assert result.finished
+    assert result.counts["mini"] == 40
+    after = result.to_frame()
+    columns = ["formula", "outcome", "mini_ood"]
+    assert after[: len(before)][columns].equals(before[columns])
+    full = before["full_ood"].dropna()
+    assert after.loc[full.index, "full_ood"].equals(full)
+    trained = after.dropna(subset="full_ood")["id"]
+    assert {int(number) for number in state["climbing"]} <= set(trained)
+    opened = {one[6] for one in state["under_way"] if one[8] == "passed"}
+    assert opened <= set(after["formula"])
+
+
+def test_a_smaller_budget_is_not_exceeded_by_what_was_under_way(workers, tmp_path):
+    calls = 0
+
+    def interrupt(progress):
+        nonlocal calls
+        calls += progress.phase == "search"
+        if calls == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", plan=ARRIVAL, on_progress=interrupt)
+    so_far = load(tmp_path / "run").counts["mini"]
+    assert resume(tmp_path / "run", budget=so_far + 3).counts["mini"] == so_far + 3
+    assert resume(tmp_path / "run", budget=so_far + 20).counts["mini"] == so_far + 20
+
+
+def test_a_grammar_with_few_sentences_ends_the_search(workers, tmp_path):
+    result = run(tmp_path / "run", grammar=SIX, budget=1000, plan=ARRIVAL)
+    assert result.counts["mini"] == 6
+    assert result.finished
+
+
+@pytest.mark.parametrize("lookahead", [True, False])
+def test_other_proposers_and_a_run_without_a_ladder_work_too(lookahead, workers, tmp_path):
+    plan = replace(ARRIVAL, ladder=False, lookahead=lookahead, finalists=1)
+    result = run(tmp_path / "run", proposer="random", budget=20, plan=plan)
+    assert result.counts["full"] == 20
+    assert result.finished
+
+
+def test_a_worker_that_cannot_work_ends_the_search_and_the_run_goes_on_later(workers, tmp_path):
+    start = workers.start
+
+    def broken(rung, exprs, draw):
+        finish = start(rung, exprs, draw)
+        if rung != "full":
+            return finish
+
+        def fail():
+            raise ConnectionError("the cluster has gone")
+
+        return fail
+
+    workers.start = broken
+    with pytest.raises(ConnectionError, match="has gone"):
+        run(tmp_path / "run", plan=ARRIVAL)
+    workers.start = start
+    assert resume(tmp_path / "run").counts["mini"] == 40
+
+
+def test_arrivals_come_as_they_end_and_errors_reach_who_takes_them():
+    arrivals, gate = Arrivals(), threading.Event()
+    assert arrivals.take() == []
+    arrivals.watch("slow", lambda: (gate.wait(60), "late")[1])
+    arrivals.watch("quick", lambda: "early")
+    assert arrivals.take() == [("quick", "early")]
+    assert list(arrivals) == ["slow"]
+    gate.set()
+    assert arrivals.take() == [("slow", "late")]
+    arrivals.watch("bad", lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        arrivals.take()
+    assert len(arrivals) == 0
+
+
+def test_the_order_is_one_of_two():
+    with pytest.raises(Exception, match=r"plan, order: unknown 'arival'; did you mean 'arrival'\?"):
+        Plan(order="arival")
+
+
+def test_six_functions_are_each_trained_once_however_they_arrive(workers, tmp_path):
+    rng = np.random.default_rng(0)
+    workers.seconds = lambda rung, formula: rng.uniform(0, 0.03)
+    plan = replace(ARRIVAL, generation=1)
+    arguments = {"seed": 0, "plan": plan, "evolution": SMALL, "out": tmp_path / "run"}
+    search(SIX, "polynomial", budget=100, **arguments)
+    passed = [c.formula for c in stored(tmp_path / "run")[0] if c.outcome == "passed"]
+    assert len(passed) == len(set(passed)) == 6
