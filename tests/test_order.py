@@ -250,3 +250,16 @@ def test_six_functions_are_each_trained_once_however_they_arrive(workers, tmp_pa
     search(SIX, "polynomial", budget=100, **arguments)
     passed = [c.formula for c in stored(tmp_path / "run")[0] if c.outcome == "passed"]
     assert len(passed) == len(set(passed)) == 6
+
+
+@pytest.mark.parametrize(("seconds", "is_less"), [(0.0, True), (0.3, False)])
+def test_where_asking_holds_up_workers_the_forecast_is_among_fewer_proposals(
+    seconds, is_less, workers, tmp_path
+):
+    workers.seconds = lambda rung, formula: seconds if rung == "mini" else 0.0
+    plan = replace(ARRIVAL, pool=4, generation=8, finalists=1)
+    run(tmp_path / "run", plan=plan, budget=160, threads=2)
+    with closing(open_run(tmp_path / "run")) as store:
+        pool = store.get("state")["pool"]
+    assert (pool < plan.pool) == is_less
+    assert pool >= 1

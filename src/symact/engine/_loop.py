@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -44,6 +45,9 @@ BARREN_GENERATIONS = 20
 EXPLORED = 0.1
 #: What became of a proposal that came through the screen and was not chosen.
 PASSED_OVER = "passed over"
+#: What part of the time the search should wait for workers, where results come as they will: with
+#: less, workers wait for it.
+IDLE = (0.05, 0.2)
 #: How far apart, in a list of proposals, those begin that generations take whatever is forecast.
 _STRIDE = 7919
 
@@ -81,6 +85,8 @@ class Search:
         self.judged = int(state["judged"])
         self.barren = int(state.get("barren", 0))
         self.refined: set[int] = set(state.get("refined", ()))
+        #: Proposals for each candidate that is trained, where there is a forecast.
+        self.pool = float(state.get("pool", plan.pool))
         #: What became of proposals that are not stored one by one, since a forecast chose others.
         self.passed_over = {str(name): int(n) for name, n in state.get("passed_over", {}).items()}
         #: What each part of the work has cost: candidates and seconds, for the report only.
@@ -197,12 +203,17 @@ class Search:
 
     def _step_as_it_comes(self, room: int | None, started: float) -> None:
         """Take what was trained meanwhile, and begin as much as keeps the workers busy."""
+        opened = self.opened
         self._fill(room)
         known: list[tuple[Opened, Candidate]] = []
         scores: list[Scored] = []
         judged = asked = 0
+        waiting = time.monotonic()
         with self._timed("train", 0):
             arrived = self._arrivals.take()
+        if self.opened > opened:
+            now = time.monotonic()
+            self._adapt((now - waiting) / max(now - started, 1e-9))
         for (kind, number), result in arrived:
             if kind == "full":
                 self.climbing.discard(number)
@@ -233,13 +244,25 @@ class Search:
         while not self.proposer.finished:
             left = self._left(room)
             under_way = sum(len(current.passed) for current in self.under_way.values())
-            is_enough = under_way >= self.plan.generation + self.ladder.threads
+            # Of the generations that train now, some candidates have been trained already.
+            is_enough = under_way >= self.plan.generation + 2 * self.ladder.threads
             if is_enough or (left is not None and left <= 0):
                 return
             if self.under_way and not (self.plan.lookahead and self.proposer.looks_ahead):
                 return
             if not self._open(left).passed:  # it counts as barren when it is closed
                 return
+
+    def _adapt(self, idle: float) -> None:
+        """Forecast among fewer proposals where asking, and no worker, is what holds up the search.
+
+        Args:
+            idle: The share of its time that a step waited for workers.
+        """
+        if idle < IDLE[0]:
+            self.pool = max(1.0, self.pool / 1.3)
+        elif idle > IDLE[1]:
+            self.pool = min(float(self.plan.pool), self.pool * 1.1)
 
     def _left(self, room: int | None) -> int | None:
         """Return how many more than those under way may be judged."""
@@ -265,7 +288,7 @@ class Search:
         number, self.opened = self.opened, self.opened + 1
         count = self.plan.generation
         is_choosy = self.plan.pool > 1 and self.proposer.looks_ahead and self.forecast.is_ready
-        asked = count * self.plan.pool if is_choosy else count
+        asked = max(count, round(count * self.pool)) if is_choosy else count
         with self._timed("propose", asked):
             proposals = self.proposer.ask(asked)
         with self._timed("screen", len(proposals)):
@@ -276,18 +299,19 @@ class Search:
         return self._train(self._admitted(opened), number)
 
     def _admitted(self, opened: Sequence[Opened]) -> list[Opened]:
-        """Simplify what will be trained, and know it from now on."""
+        """Write down what is kept; what will be trained in its short form, known from now on."""
         admitted = []
         for one in opened:
+            expr = one.proposal.expr
             if one.outcome == Outcome.PASSED:
                 if self.plan.dedupe:
                     self.seen.add(one.fingerprint)
                 try:
-                    expr = simplify(one.proposal.expr, seconds=0)
+                    expr = simplify(expr, seconds=0)
                 except Exception as error:  # it stays as it is
                     one = replace(one, failure=failure(error).reason)
-                else:
-                    one = replace(one, formula=show(expr), flops=flops(expr), nodes=expr.size)
+            if one.outcome != REFUSED:
+                one = replace(one, formula=show(expr), flops=flops(expr), nodes=expr.size)
             admitted.append(one)
         return admitted
 
@@ -310,10 +334,11 @@ class Search:
             chosen = [one for place, one in enumerate(passed) if place in kept]
         else:
             chosen = []
-        for one in opened:
-            if one not in chosen:
-                name = PASSED_OVER if one.outcome == Outcome.PASSED else one.outcome
-                self.passed_over[name] = self.passed_over.get(name, 0) + 1
+        forgotten = Counter(one.outcome for one in opened)
+        forgotten[PASSED_OVER] = forgotten.pop(Outcome.PASSED.value, 0) - len(chosen)
+        for name, count in forgotten.items():
+            if count:
+                self.passed_over[name] = self.passed_over.get(name, 0) + count
         return chosen
 
     def _train(
@@ -404,6 +429,7 @@ class Search:
             "forecast": self.forecast.fitted,
             "passed_over": self.passed_over,
             "opened": self.opened,
+            "pool": self.pool,
             "under_way": [one.dump() for current in under_way for one in current.opened],
             "numbers": [[own.number, len(own.opened), own.is_refined] for own in under_way],
             "climbing": sorted(self.climbing),
@@ -420,7 +446,10 @@ class Search:
         return self.barren >= BARREN_GENERATIONS or self.proposer.finished
 
     def _screen(self, proposals: Sequence[Proposal], room: int | None) -> list[Opened]:
-        """Screen proposals in order; with a limit, stop after as many have passed."""
+        """Screen proposals in order; with a limit, stop after as many have passed.
+
+        What is kept is written down later (:meth:`_admitted`).
+        """
         opened: list[Opened] = []
         here: set[str] = set()
         passed = 0
@@ -443,9 +472,8 @@ class Search:
             if verdict is Outcome.PASSED:
                 passed += 1
                 here.add(checked.fingerprint)
-            expr, mark = proposal.expr, checked.fingerprint
-            sizes = (flops(expr), expr.size)
-            opened.append(Opened(proposal, show(expr), mark, verdict.value, *sizes, failed))
+            mark = checked.fingerprint
+            opened.append(Opened(proposal, "", mark, verdict.value, 0, 0, failed))
         return opened
 
     def _record(
@@ -585,19 +613,22 @@ class Search:
             self.store.put("state", self._state())
 
     def _tell(self, known: Sequence[tuple[Opened, Candidate]], judged: Sequence[int]) -> None:
-        told = [self._told(one.proposal.expr, candidate) for one, candidate in known]
+        results = [(candidate.id, one.proposal.expr, candidate.outcome) for one, candidate in known]
         # Those that were promoted are told again, with what full training says of them.
         new = {candidate.id for _, candidate in known}
-        told += [
-            self._told(parse(self.formulas[number]), None, number)
+        results += [
+            (number, parse(self.formulas[number]), Outcome.PASSED.value)
             for number in judged
             if number not in new
         ]
-        self.proposer.tell(told)
+        forecasts: dict[int, float] = {}
+        if self.forecast.is_ready and judged:
+            trained = [number for number in judged if number in self.mini]
+            merits = self.forecast_merits(trained) if trained else ()
+            forecasts = dict(zip(trained, map(float, merits), strict=True))
+        self.proposer.tell([self._told(*result, forecasts) for result in results])
 
-    def _told(self, expr: Expr, candidate: Candidate | None, number: int = 0) -> Told:
-        outcome = candidate.outcome if candidate is not None else Outcome.PASSED.value
-        number = candidate.id if candidate is not None else number
+    def _told(self, number: int, expr: Expr, outcome: str, forecasts: Mapping[int, float]) -> Told:
         tag = self.tags[number]
         score = self.mini.get(number) or self.full.get(number)
         if score is None:
@@ -605,8 +636,8 @@ class Search:
         rungs = [r for r, scores in (("mini", self.mini), ("full", self.full)) if number in scores]
         # Relative to the reference all estimate the same; their mean is nearer to it.
         above = [self.merit(rung, number) - self.references[rung][0] for rung in rungs]
-        if self.forecast.is_ready and number in self.mini:
-            above.append(float(self.forecast_merits([number])[0]))
+        if number in forecasts:
+            above.append(forecasts[number])
         error = self.references[rungs[0]][0] + float(np.mean(above))
         objectives = (*score, float(self.flops[number]))
         return Told(expr, objectives, outcome, error, self.cases.get(number, ()), tag)

@@ -49,8 +49,9 @@ def features(expr: Expr) -> Floats:
     """Return what the model sees of a function: values and slopes, compressed and weighted."""
     with np.errstate(all="ignore"):
         both = np.stack(evaluate_with_slopes(expr, _GRID))
-    finite = np.nan_to_num(both, nan=0.0, posinf=1e6, neginf=-1e6)
-    seen: Floats = (np.arcsinh(finite) * _WEIGHT).reshape(-1)
+    if not np.isfinite(both).all():
+        both = np.nan_to_num(both, nan=0.0, posinf=1e6, neginf=-1e6)
+    seen: Floats = (np.arcsinh(both) * _WEIGHT).reshape(-1)
     return seen
 
 
