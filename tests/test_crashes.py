@@ -6,6 +6,7 @@ import random
 import shutil
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ from symact.table import to_json
 KILLS = 24
 
 
-def go_on(folder):
+def go_on(folder, **changes):
     """Do what a user would do who finds the run as it is."""
 
     def note(progress):
@@ -27,7 +28,7 @@ def go_on(folder):
     if is_run(folder):
         resume(folder, threads=1, on_progress=note)
     else:
-        search(out=folder, on_progress=note, **ARGUMENTS)
+        search(out=folder, on_progress=note, **{**ARGUMENTS, **changes})
 
 
 def phase_of(folder):
@@ -80,6 +81,37 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
         assert ended.counts == expected.counts
     assert len(places) > 3
     print(f"{kills} kills in the phases {', '.join(sorted(phases))}")
+
+
+def as_it_comes(folder):
+    go_on(folder, plan=replace(ARGUMENTS["plan"], order="arrival"))
+
+
+def test_a_search_in_the_order_of_arrival_keeps_all_that_it_had_when_it_is_killed(
+    server, whole, tmp_path
+):
+    """What was judged stays as it was; the budget is met to the last candidate."""
+    _, length = whole
+    own, stream, kills, reach = tmp_path / "run", random.Random(5), 0, length / 8
+    columns = ["formula", "outcome", "mini_ood", "mini_id"]
+    kept = None
+    while killed(server, as_it_comes, own, stream.uniform(0.0, reach)):
+        kills += 1
+        assert kills < 4 * KILLS
+        before = kept
+        found = load(own).to_frame() if is_run(own) else ()
+        kept = found if len(found) else None
+        if before is not None:
+            assert kept[: len(before)][columns].equals(before[columns])
+            full = before["full_ood"].dropna()
+            assert kept.loc[full.index, "full_ood"].equals(full)
+        is_further = kept is not None and (before is None or len(kept) > len(before))
+        reach = length / 8 if is_further else 1.5 * reach
+    ended = load(own)
+    assert kills > 2
+    assert ended.finished
+    assert ended.counts["mini"] == ended.counts["screened"] == ARGUMENTS["budget"]
+    assert ended.to_frame()[: len(kept)][columns].equals(kept[columns])
 
 
 def test_a_comparison_that_is_killed_loses_nothing_and_says_the_same_in_the_end(

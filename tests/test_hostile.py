@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symact.batch import load_batch
 from symact.engine import resume, search
-from symact.errors import GrammarError, ParseError, StoreError, SymactError
+from symact.errors import BatchError, GrammarError, ParseError, StoreError, SymactError
 from symact.expr import parse, show
 from symact.grammar import Grammar
 from symact.propose import make
@@ -97,6 +98,36 @@ def test_a_formula_that_is_meant_badly_is_refused(text):
 def test_settings_are_settings_or_refused(changes):
     with suppress(SymactError):
         plan_settings(changes)
+
+
+JOBS = """
+grammars = ["pointwise", "swish"]
+tasks = ["polynomial", "ood-suite"]
+seeds = [0, 1]
+budget = "90s"
+proposer = "gp"
+compare = false
+out = "runs"
+[settings]
+islands = 2
+final_form = "quick"
+"""
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_a_file_of_jobs_is_jobs_or_refused(data):
+    file = Path("jobs.toml")
+    file.write_text(mutated(JOBS, data), encoding="utf-8", errors="replace")
+    batch = None
+    with suppress(BatchError):
+        batch = load_batch(file)
+    if batch is None:
+        return
+    assert batch.jobs
+    assert len({job.name for job in batch.jobs}) == len(batch.jobs)
+    for job in batch.jobs:  # each stays below the batch's own directory
+        assert len(Path(job.name).parts) == 1
 
 
 @given(st.lists(NONSENSE.map(json.dumps) | st.sampled_from(PAYLOADS) | st.text(), min_size=1))

@@ -18,7 +18,7 @@ from symact.engine import Progress
 from symact.errors import BatchError, SymactError, choices
 from symact.grammar import Grammar
 from symact.propose import PROPOSERS, Evolution, is_known
-from symact.score import Plan
+from symact.score import Plan, check_device, check_executor
 from symact.settings import settings
 from symact.tasks import TASKS
 
@@ -134,7 +134,14 @@ def _grammar(file: Path, name: str) -> str:
     return chosen
 
 
-def run_batch(batch: Batch, say: Callable[[str], None]) -> int:
+def run_batch(
+    batch: Batch,
+    say: Callable[[str], None],
+    *,
+    threads: int | None = None,
+    device: str | None = None,
+    executor: str = "threads",
+) -> int:
     """Run every job that is not finished; one that fails does not stop the others.
 
     Each job has the directory ``out/NAME`` with its run and ``log.txt``. A job whose directory
@@ -143,10 +150,19 @@ def run_batch(batch: Batch, say: Callable[[str], None]) -> int:
     Args:
         batch: The jobs.
         say: Takes a line for the one who started the batch.
+        threads: As in :func:`symact.search`, likewise the others.
+        device: For full training.
+        executor: Who trains.
 
     Returns:
         The number of failed jobs.
+
+    Raises:
+        SymactError: An executor or a device that is not there.
     """
+    check_device(device, executor)
+    check_executor(executor)
+    workers = {"threads": threads, "device": device, "executor": executor}
     failed = 0
     for number, job in enumerate(batch.jobs, 1):
         head = f"[{number}/{len(batch.jobs)}] {job.name}"
@@ -156,7 +172,7 @@ def run_batch(batch: Batch, say: Callable[[str], None]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "log.txt").open("a", encoding="utf-8") as log:
             try:
-                outcome = _run_job(job, folder, log)
+                outcome = _run_job(job, folder, log, workers)
             except Exception as error:
                 failed += 1
                 outcome = f"failed: {type(error).__name__}: {error}"
@@ -166,7 +182,7 @@ def run_batch(batch: Batch, say: Callable[[str], None]) -> int:
     return failed
 
 
-def _run_job(job: Job, folder: Path, log: TextIO) -> str:
+def _run_job(job: Job, folder: Path, log: TextIO, workers: dict[str, Any]) -> str:
     def on_progress(progress: Progress) -> None:
         counts = " ".join(f"{rung} {n}" for rung, n in progress.counts.items())
         best = f" best {progress.ratio:.3f} {progress.best}" if progress.ratio else ""
@@ -174,7 +190,7 @@ def _run_job(job: Job, folder: Path, log: TextIO) -> str:
 
     if (folder / "run.db").exists():
         result = engine.resume(
-            folder, budget=job.budget, proposer=job.proposer, on_progress=on_progress
+            folder, budget=job.budget, proposer=job.proposer, on_progress=on_progress, **workers
         )
     else:
         result = engine.search(
@@ -187,9 +203,11 @@ def _run_job(job: Job, folder: Path, log: TextIO) -> str:
             plan=job.plan,
             evolution=job.evolution,
             on_progress=on_progress,
+            **workers,
         )
     if job.compare:
-        write_report(result, compare(result, form="quick"), folder)
+        own = None if workers["executor"].startswith("ray") else workers["device"]
+        write_report(result, compare(result, form="quick", device=own), folder)
     return f"done, best {result.best.formula}"
 
 

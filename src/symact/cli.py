@@ -53,7 +53,8 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Candidates trained at once; the number of cores.")
 ]
 Executor = Annotated[
-    str, typer.Option(help="Who trains: threads, or processes that a candidate cannot take along.")
+    str | None,
+    typer.Option(help="Who trains: threads (default), or processes, which a candidate may end."),
 ]
 Ray = Annotated[
     str | None,
@@ -166,7 +167,7 @@ def search(
     ] = None,
     device: Device = None,
     workers: Workers = None,
-    executor: Executor = "threads",
+    executor: Executor = None,
     ray: Ray = None,
 ) -> None:
     """Search, judge and report."""
@@ -196,7 +197,7 @@ def search(
             with contextlib.suppress(OSError):  # something is in it by now
                 folder.rmdir()
         raise
-    _conclude(result, judge, device)
+    _conclude(result, judge, _own_device(device, executor, ray))
 
 
 @app.command()
@@ -211,7 +212,7 @@ def resume(
     ] = True,
     device: Device = None,
     workers: Workers = None,
-    executor: Executor = "threads",
+    executor: Executor = None,
     ray: Ray = None,
 ) -> None:
     """Go on with a run that was interrupted, or extend one."""
@@ -227,11 +228,20 @@ def resume(
             executor=_executor(executor, ray),
             on_progress=reporter,
         )
-    _conclude(result, judge, device)
+    _conclude(result, judge, _own_device(device, executor, ray))
 
 
-def _executor(executor: str, ray: str | None) -> str:
-    return executor if ray is None else f"ray:{ray}"
+def _own_device(device: str | None, executor: str | None, ray: str | None) -> str | None:
+    """Return where this machine judges: the device asked for, unless that is a cluster's."""
+    return None if _executor(executor, ray).startswith("ray") else device
+
+
+def _executor(executor: str | None, ray: str | None) -> str:
+    if ray is None:
+        return executor or "threads"
+    if executor is not None and executor.partition(":")[0] != "ray":
+        raise SymactError(f"--ray {ray} and --executor {executor}: workers are of one kind")
+    return f"ray:{ray}"
 
 
 @app.command()
@@ -580,12 +590,22 @@ def _examine_run(run: Path, as_json: bool) -> None:
 @app.command()
 def batch(
     jobs: Annotated[Path, typer.Argument(help="A TOML file of jobs.")],
+    device: Device = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    ray: Ray = None,
 ) -> None:
     """Run many searches without a terminal; exit status 1 if any failed."""
     from symact.batch import load_batch, run_batch
 
     loaded = load_batch(jobs)
-    failed = run_batch(loaded, lambda line: print(line, flush=True))
+    failed = run_batch(
+        loaded,
+        lambda line: print(line, flush=True),
+        threads=workers,
+        device=device,
+        executor=_executor(executor, ray),
+    )
     done = len(loaded.jobs) - failed
     print(f"{done} of {len(loaded.jobs)} jobs done, {failed} failed; see {loaded.out}", flush=True)
     if failed:
