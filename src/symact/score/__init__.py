@@ -3,7 +3,8 @@
 from symact.score._forecast import Forecast, apart, features
 from symact.score._function import Function, Trainable
 from symact.score._jobs import Failed, Trained, failure, whole
-from symact.score._ladder import EXECUTORS, Ladder, Plan, check_device, check_executor
+from symact.score._ladder import EXECUTORS, Ladder, check_device, check_executor
+from symact.score._plan import Plan
 from symact.score._screen import GRID, Outcome, Screened, fingerprint, screen
 from symact.score._wire import from_text, to_text
 

@@ -22,11 +22,11 @@ from symact.score._finals import FINALS, Finals
 from symact.score._jobs import Finish, Trained
 from symact.score._mixed import Mixed, Part, dealt
 from symact.score._networks import Data, pack
+from symact.score._plan import Plan
 from symact.tasks import Instance, Task
 
 if TYPE_CHECKING:
     from symact.score._full import FullTrainer
-    from symact.score._ladder import Plan
     from symact.score._mini import MiniTrainer
     from symact.score._tune import Tuner
 
