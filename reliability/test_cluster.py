@@ -156,7 +156,10 @@ def test_training_that_takes_too_long_is_stopped_by_its_worker(monkeypatch):
         from symact.score import _jobs
 
         _jobs.LIMIT = 1e-4 if "sin(3*x)" in formulas else 600.0
-        return work(draws, key, device, rung, formulas, draw)
+        try:
+            return work(draws, key, device, rung, formulas, draw)
+        finally:
+            _jobs.LIMIT = 600.0  # this worker will work for other tests
 
     monkeypatch.setattr(_ray, "_task", lambda: ray.remote(hasty))
     own = _ray.RayWorkers(Draws.of(task("polynomial"), 0, plan), "cpu", 2, "auto")
@@ -201,11 +204,11 @@ def test_batches_are_as_large_as_candidates_are_fast():
 
     own = _ray.RayWorkers.__new__(_ray.RayWorkers)
     own._seconds = {"mini": 0.001, "full": 4.0}
-    own._device = "cpu"
+    own.device = "cpu"
     assert own._batch("mini") == 250
     assert own._batch("full") == 1
     assert own._batch("tuning") == 1
-    own._device, own._together = "cuda", 64
+    own.device, own._together = "cuda", 64
     assert own._batch("full") == 64
 
 
