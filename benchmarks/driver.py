@@ -3,9 +3,9 @@
 Workers answer at once with errors that depend on the function alone. What is left is proposing,
 screening, dispatch, scoring, learning and the database: the most that one process can direct.
 
-``python benchmarks/driver.py growth 1000000`` searches until so many are judged and prints, at
-every power of two, candidates a second, memory and the size of the run; then the time that reading
-takes.
+``python benchmarks/driver.py growth 1000000 docs/growth.jsonl`` searches until so many are judged
+and writes, at every power of two, processor time of a candidate, memory and the size of the run;
+then the time that reading takes. ``python benchmarks/driver.py draw docs/growth.jsonl`` draws it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from symact.bench import Bench
+from symact.figures._style import COLOURS, save, styled
 from symact.result import load
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -49,43 +50,72 @@ def measure(bench: Bench) -> None:
         bench.ratio(f"{name}: judged a second over {GOAL:g}", rate / GOAL, least=1.0)
 
 
-def growth(most: int) -> None:
-    """Search until ``most`` are judged; print a line of JSON at every power of two."""
-    with tempfile.TemporaryDirectory() as folder:
-        out, due, last = Path(folder) / "run", [1024], [(0, time.monotonic())]
+def growth(most: int, record: Path) -> None:
+    """Search until ``most`` are judged; write a line of JSON at every power of two.
+
+    The last line has the seconds that reading the run takes.
+    """
+    page = resource.getpagesize()
+    with tempfile.TemporaryDirectory() as folder, record.open("x") as lines:
+        out, due, last = Path(folder) / "run", [1024], [(0, time.process_time())]
+
+        def write(**values):
+            print(json.dumps(values), file=lines, flush=True)
+            print(values, flush=True)
 
         def note(progress):
             judged = progress.counts["mini"]
             if judged < due[0] and progress.phase != "done":
                 return
-            now = time.monotonic()
+            now = time.process_time()
             before, then = last[0]
             size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(
-                json.dumps(
-                    {
-                        "judged": judged,
-                        "a_second": round((judged - before) / max(now - then, 1e-9), 1),
-                        "peak_mib": round(peak),
-                        "disk_mib": round(size / 2**20, 1),
-                    }
-                ),
-                flush=True,
-            )
+            used = int(Path("/proc/self/statm").read_text().split()[1]) * page
+            each = (now - then) / max(judged - before, 1)
+            write(judged=judged, ms=1e3 * each, memory_mib=used / 2**20, disk_mib=size / 2**20)
             last[0] = (judged, now)
             due[0] = 2 * judged
 
         timed(most, "gp", out=out, on_progress=note)
+        seconds = {}
         for name, read in (("load", lambda: load(out)), ("table", lambda: load(out).to_frame())):
-            started = time.monotonic()
+            started = time.process_time()
             read()
-            print(json.dumps({f"{name}_seconds": round(time.monotonic() - started, 1)}), flush=True)
+            seconds[f"{name}_seconds"] = time.process_time() - started
+        write(**seconds)
+
+
+def draw(record: Path) -> None:
+    """Draw what ``growth`` has written, beside it."""
+    rows = [json.loads(line) for line in record.read_text().splitlines()]
+    # A step of a few generations says little of what one takes.
+    rows = [row for row in rows if "judged" in row and row["judged"] >= 4096]
+    judged = [row["judged"] for row in rows]
+    with styled((7.2, 2.6)) as figure:
+        left, right = (figure.add_axes((x, 0.18, 0.38, 0.72)) for x in (0.08, 0.58))
+        left.plot(judged, [row["ms"] for row in rows], color=COLOURS[0], marker="o", ms=3)
+        left.set_ylim(0)
+        left.set_ylabel("processor ms of a candidate")
+        for name, colour in (("memory", COLOURS[0]), ("disk", COLOURS[1])):
+            values = [row[f"{name}_mib"] for row in rows]
+            right.plot(judged, values, color=colour, marker="o", ms=3)
+            right.annotate(
+                name, (judged[-1], values[-1]), (5, 0), textcoords="offset points",
+                color=colour, va="center",
+            )  # fmt: skip
+        right.set_yscale("log")
+        right.set_ylabel("MiB")
+        for axes in (left, right):
+            axes.set_xscale("log")
+            axes.set_xlabel("candidates judged")
+        save(figure, record.with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["growth"] and sys.argv[2:]:
-        growth(int(sys.argv[2]))
+    if sys.argv[1:2] == ["growth"] and len(sys.argv) == 4:
+        growth(int(sys.argv[2]), Path(sys.argv[3]))
+    elif sys.argv[1:2] == ["draw"] and len(sys.argv) == 3:
+        draw(Path(sys.argv[2]))
     else:
         report = Bench(quick=False, say=print)
         measure(report)
