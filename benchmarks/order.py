@@ -69,7 +69,7 @@ class Sleepers(Simulated):
             self._jobs.put(None)
 
 
-def asleep(order, generation, count):
+def asleep(order, generation, count, pool=1):
     """Search for real; return the share of their time that workers sleep, without begin and end."""
     made = []
 
@@ -78,7 +78,7 @@ def asleep(order, generation, count):
         return made[-1]
 
     # No refining: here it takes no time.
-    changes = {"generation": generation, "order": order, "refine_share": 0.0}
+    changes = {"generation": generation, "order": order, "refine_share": 0.0, "pool": pool}
     timed(count, "gp", workers=make, **changes)
     slept = sorted(made[0].slept)
     # Anchors come first; what follows the last mini-training is not missed either.
@@ -126,6 +126,10 @@ def measure(bench: Bench) -> None:
         count = max(400 if bench.quick else 800, 8 * SLEEPERS * each)
         shares = {order: asleep(order, SLEEPERS * each, count) for order in ("asked", "arrival")}
         bench.row(f"{SLEEPERS} workers that sleep, generation {SLEEPERS * each}", **shares)
+    if not bench.quick:
+        # What one process can propose and forecast is less than so many workers train.
+        shares = {o: asleep(o, 4 * SLEEPERS, 1200, pool=48) for o in ("asked", "arrival")}
+        bench.row(f"the same with a forecast among 48, generation {4 * SLEEPERS}", **shares)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from symact.errors import SymactError
 from symact.expr import parse
-from symact.protocol import Training
-from symact.score import Ladder, Plan
+from symact.protocol import FULL, FULL_FORM, FULL_RATES, MINI, RATE_DOUBT, Training
+from symact.score import Failed, Ladder, Plan
 from symact.score._mini import MiniTrainer
-from symact.score._mixed import Mixed, dealt
+from symact.score._mixed import Mixed, dealt, expected
 from symact.score._networks import Data, pack
-from symact.score._rungs import by_family
+from symact.score._rungs import Draws, Rungs, by_family
 from symact.tasks import task
 
 SIZES = tuple(
@@ -59,6 +59,53 @@ def test_a_size_that_no_instance_is_left_for_trains_nothing(families):
     with ThreadPoolExecutor(1) as pool:
         (errors,) = mixed.start(pool, EXPRS[:1])()
     assert errors.shape == (len(families), 1, 4)
+
+
+def test_of_several_rates_each_counts_as_likely_as_a_judge_would_choose_it(families):
+    rates = (1e-2, 3e-2)
+    both = Mixed(dealt(families, SIZES[:1], rates), trainer)
+    data = pack([i for own in families for i in own], SIZES[0].points)
+    with ThreadPoolExecutor(2) as pool:
+        found = both.start(pool, EXPRS)()
+    for expr, errors in zip(EXPRS, found, strict=True):
+        tried = [trainer(data, replace(SIZES[0], learning_rate=r)).judge(expr) for r in rates]
+        np.testing.assert_array_equal(errors, expected(tried, data.families))
+
+
+def test_the_rate_with_the_lower_error_inside_counts_whatever_it_does_outside():
+    own = ("a", "a", "b")
+    good = np.full((3, 1, 4), [1e-3, 10.0, 10.0, 10.0])
+    bad = np.full((3, 1, 4), [1e-1, 0.1, 0.1, 0.1])
+    for tried in ([good, bad], [bad, good]):
+        np.testing.assert_allclose(expected(tried, own), good, rtol=1e-5)
+    even = np.full((3, 1, 4), [1e-3, 0.1, 0.1, 0.1])
+    np.testing.assert_allclose(expected([good, even], own)[..., 1:], 1.0)  # the geometric mean
+    assert expected([good], own) is good
+    # Less certain by one unit of doubt: shares of 1 and 1/e.
+    less = np.full((3, 1, 4), [1e-3 * 10**RATE_DOUBT, 0.1, 0.1, 0.1])
+    share = 1 / (1 + np.exp(-1))
+    np.testing.assert_allclose(
+        np.log10(expected([good, less], own)[..., 1:]), 2 * share - 1, rtol=1e-6
+    )
+    # What diverged with a rate that nobody would choose costs nothing; a failure is one.
+    lost = np.full((3, 1, 4), np.nan)
+    np.testing.assert_allclose(expected([lost, good], own), good, rtol=1e-5)
+    assert expected([good, Failed("too hot")], own) == Failed("too hot")
+
+
+def test_full_training_as_judged_takes_all_sizes_and_rates_and_travels_as_it_is():
+    plan = replace(PLAN, full_instances=4, as_judged=True, final_form="tuned")
+    draws = Draws.of(task("polynomial"), 1, plan)
+    for own in (draws, Draws.load(draws.dump())):
+        sizes = [(part.training.width, part.training.depth) for part in own.rungs["full"][0]]
+        assert tuple(sizes) == FULL_FORM.sizes
+        assert {part.rates for part in own.rungs["full"][0]} == {FULL_RATES}
+        assert {part.rates for part in own.rungs["mini"][0]} == {(MINI[0].learning_rate,)}
+        assert len(own.finals["tuning"].families) == FULL_FORM.tuning
+        (errors,) = Rungs(own, "cpu").train("full", EXPRS[:1], 0)
+        assert errors.shape == (4, 1, 4)
+    plain = Draws.of(task("polynomial"), 1, replace(PLAN, full_instances=4))
+    assert {part.rates for part in plain.rungs["full"][0]} == {(FULL[0].learning_rate,)}
 
 
 @dataclass

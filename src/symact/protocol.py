@@ -7,7 +7,7 @@ way to the judge, has a version of its own, :data:`LADDER`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 VERSION = "1.0"
 LADDER = "6"
@@ -56,6 +56,17 @@ FULL = tuple(
     Training(width=width, depth=depth, steps=1000, points=128, learning_rate=3e-2)
     for width, depth in ((32, 2), (64, 3))
 )
+#: Full training nearer to the judge, as an alternative (``as_judged``): all its sizes, and two of
+#: its learning rates. It lets each function have, for each size, the rate with the lower error in
+#: distribution; with the larger one of these errors far out are some three times as high. What
+#: counts is the mean over which of them it would take: their shares follow from the difference of
+#: their errors in distribution, in units of so many decades.
+FULL_AS_JUDGED = tuple(
+    Training(width=width, depth=depth, steps=1000, points=128, learning_rate=3e-2)
+    for width, depth in ((32, 2), (64, 2), (32, 3), (64, 3))
+)
+FULL_RATES = (3e-2, 1e-1)
+RATE_DOUBT = 0.07
 #: On both rungs an instance counts by its error over the reference's, at most a factor of ten
 #: either way: no function shall live on a few tasks that it happens to solve.
 CLIP = 1.0
@@ -131,6 +142,9 @@ SELECTION_FORM = Form(
     seeds=1,
     steps=1000,
 )
+
+#: The same with all tasks that the protocol chooses rates on: it will take the same ones.
+TUNED_FORM = replace(SELECTION_FORM, name="tuned", tuning=FULL_FORM.tuning)
 
 FORMS = {form.name: form for form in (FULL_FORM, QUICK_FORM)}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from symact.expr import Expr
-from symact.protocol import QUICK_FORM, SELECTION_FORM, Form
+from symact.protocol import QUICK_FORM, SELECTION_FORM, TUNED_FORM, Form
 from symact.score._jobs import Errors, Failed, Finish, Trained
 from symact.score._judge import chosen_rates
 from symact.score._networks import ENTROPY, Data
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from symact.score._full import FullTrainer
 
 #: How finalists can be judged.
-FINALS = {form.name: form for form in (SELECTION_FORM, QUICK_FORM)}
+FINALS = {form.name: form for form in (SELECTION_FORM, TUNED_FORM, QUICK_FORM)}
 
 
 class Finals:

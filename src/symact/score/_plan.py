@@ -30,7 +30,10 @@ class Plan:
         finalists: Candidates judged on the selection draws at the end.
         selection_instances: Instances of a family there.
         final_form: The form they are judged in: ``"selection"``, which is nearly the protocol
-            (20 s a function on two cores), or ``"quick"``.
+            (20 s a function on two cores), ``"tuned"``, with all tasks that the protocol chooses
+            learning rates on (27 s), or ``"quick"``.
+        as_judged: Whether full training takes all sizes of networks that judge, at two learning
+            rates, instead of two sizes at one; half as dear again.
         ladder: Whether mini-training decides who is fully trained; without it all are.
         dedupe: Whether functions with the values of an earlier one are rejected.
         tune: Whether refining tunes constants.
@@ -58,6 +61,7 @@ class Plan:
     prune: bool = True
     lookahead: bool = True
     order: str = "asked"
+    as_judged: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

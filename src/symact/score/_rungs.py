@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symact.expr import Expr, uses_statistics
-from symact.protocol import FULL, MINI, Training
+from symact.protocol import FULL, FULL_AS_JUDGED, FULL_RATES, MINI, Training
 from symact.score._finals import FINALS, Finals
 from symact.score._jobs import Finish, Trained
 from symact.score._mixed import Mixed, Part, dealt
@@ -63,10 +63,11 @@ class Draws:
         drawn = by_family(task.draw("search", seed=seed, per_family=total))
         small = [family[:first] for family in drawn]
         large = [family[first:] for family in drawn]
+        full = (FULL_AS_JUDGED, FULL_RATES) if plan.as_judged else (FULL, ())
         return cls(
             {
                 "mini": tuple(dealt(own, MINI) for own in _cut(small, plan.mini_instances)),
-                "full": tuple(dealt(own, FULL) for own in _cut(large, plan.full_instances)),
+                "full": tuple(dealt(own, *full) for own in _cut(large, plan.full_instances)),
             },
             pack([i for family in drawn for i in family[:_TUNED_ON]], TUNING.points),
             1000 * (seed + 1),  # beyond what the judge's weights have
@@ -83,9 +84,11 @@ class Draws:
     def dump(self) -> bytes:
         """Return all of it as the bytes of an ``.npz`` file."""
         arrays: dict[str, np.ndarray] = {}
-        sizes: dict[str, list[list[dict[str, float]]]] = {}
+        sizes: dict[str, list[list[dict[str, Any]]]] = {}
         for rung, draws in self.rungs.items():
-            sizes[rung] = [[asdict(part.training) for part in draw] for draw in draws]
+            sizes[rung] = [
+                [asdict(part.training) | {"rates": part.rates} for part in draw] for draw in draws
+            ]
             for place, draw in enumerate(draws):
                 for number, part in enumerate(draw):
                     arrays |= _named(f"{rung}/{place}/{number}", part.data)
@@ -106,7 +109,7 @@ class Draws:
             rungs = {
                 rung: tuple(
                     tuple(
-                        Part(_data(stored, f"{rung}/{place}/{number}"), Training(**size))
+                        _part(_data(stored, f"{rung}/{place}/{number}"), **size)
                         for number, size in enumerate(draw)
                     )
                     for place, draw in enumerate(draws)
@@ -127,6 +130,10 @@ def _finals(task: Task, plan: Plan) -> dict[str, Data]:
         for use, size in sizes.items()
         if use == "selection" or len(form.rates) > 1
     }
+
+
+def _part(data: Data, *, rates: Sequence[float], **size: Any) -> Part:
+    return Part(data, Training(**size), tuple(rates))
 
 
 def _named(prefix: str, data: Data) -> dict[str, np.ndarray]:
