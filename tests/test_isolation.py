@@ -328,9 +328,9 @@ def test_finalists_are_judged_by_who_trains_and_one_that_ends_its_process_is_qua
 ):
     """Whatever is best so far; only where finalists are judged it ends the process."""
     command = (sys.executable, str(Path(__file__).with_name("poisoned_worker.py")))
-    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 16, "seed": 3}
+    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 10, "seed": 3}
     arguments |= {"plan": TINY, "evolution": SMALL}
-    expected = search(**arguments, executor="processes")
+    expected = search(**arguments)
     best = expected.front[0].formula
     monkeypatch.setenv("DEADLY_FINALIST", best)
     start = Processes.__init__

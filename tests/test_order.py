@@ -79,13 +79,13 @@ def stored(folder):
 
 def test_scores_are_those_of_the_same_functions_in_the_order_of_asking(tmp_path):
     """For real: what is trained on a draw does not depend on when it is taken."""
-    result = run(tmp_path / "run", plan=ARRIVAL, budget=24)
+    result = run(tmp_path / "run", plan=ARRIVAL, budget=16)
     assert result.finished
-    assert result.counts["mini"] == 24
+    assert result.counts["mini"] == 16
     assert result.front
     candidates, scores = stored(tmp_path / "run")
     born = {c.id: (c.formula, c.generation) for c in candidates}
-    again = run(tmp_path / "asked", budget=24)  # it begins with the same seeds on the same draws
+    again = run(tmp_path / "asked", budget=16)  # it begins with the same seeds on the same draws
     assert again.finished
     others, expected = stored(tmp_path / "asked")
     same = {(c.formula, c.generation): c.id for c in others}
