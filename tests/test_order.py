@@ -230,13 +230,12 @@ def test_arrivals_come_as_they_end_and_errors_reach_who_takes_them():
     arrivals.watch("slow", lambda: (gate.wait(60), "late")[1])
     arrivals.watch("quick", lambda: "early")
     assert arrivals.take() == [("quick", "early")]
-    assert list(arrivals) == ["slow"]
     gate.set()
     assert arrivals.take() == [("slow", "late")]
     arrivals.watch("bad", lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         arrivals.take()
-    assert len(arrivals) == 0
+    assert arrivals.take() == []
 
 
 def test_the_order_is_one_of_two():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Any
 
 
@@ -16,16 +16,9 @@ class Arrivals:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, None] = {}
+        self._waiting: set[Hashable] = set()
         self._ended: queue.SimpleQueue[tuple[Hashable, Any, BaseException | None]]
         self._ended = queue.SimpleQueue()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def __iter__(self) -> Iterator[Hashable]:
-        """Iterate over the keys of what is under way, the oldest first."""
-        return iter(list(self._waiting))
 
     def watch(self, key: Hashable, wait: Callable[[], Any]) -> None:
         """Begin to wait for something.
@@ -34,7 +27,7 @@ class Arrivals:
             key: What it is known by; nothing else under way may have the same.
             wait: Returns the result when it is there.
         """
-        self._waiting[key] = None
+        self._waiting.add(key)
         threading.Thread(target=self._wait, args=(key, wait), daemon=True).start()
 
     def take(self) -> list[tuple[Any, Any]]:
@@ -46,7 +39,7 @@ class Arrivals:
         found: list[tuple[Any, Any]] = []
         while self._waiting and not (found and self._ended.empty()):
             key, result, error = self._ended.get()
-            del self._waiting[key]
+            self._waiting.remove(key)
             if error is not None:
                 raise error
             found.append((key, result))

@@ -243,9 +243,8 @@ class Search:
         """Open generations until the workers have enough to do."""
         while not self.proposer.finished:
             left = self._left(room)
-            under_way = sum(len(current.passed) for current in self.under_way.values())
             # Of the generations that train now, some candidates have been trained already.
-            is_enough = under_way >= self.plan.generation + 2 * self.ladder.threads
+            is_enough = self._training >= self.plan.generation + 2 * self.ladder.threads
             if is_enough or (left is not None and left <= 0):
                 return
             if self.under_way and not (self.plan.lookahead and self.proposer.looks_ahead):
@@ -264,11 +263,14 @@ class Search:
         elif idle > IDLE[1]:
             self.pool = min(float(self.plan.pool), self.pool * 1.1)
 
+    @property
+    def _training(self) -> int:
+        """How many candidates are in the generations under way."""
+        return sum(len(current.passed) for current in self.under_way.values())
+
     def _left(self, room: int | None) -> int | None:
         """Return how many more than those under way may be judged."""
-        if room is None:
-            return None
-        return room - sum(len(current.passed) for current in self.under_way.values())
+        return None if room is None else room - self._training
 
     def _climb(self, numbers: Sequence[int]) -> None:
         """Begin full training; results come as they will."""
@@ -441,7 +443,7 @@ class Search:
     @property
     def exhausted(self) -> bool:
         """Whether nothing more comes: the proposer says so, or generations on end were barren."""
-        if any(current.passed for current in self.under_way.values()):
+        if self._training:
             return False
         return self.barren >= BARREN_GENERATIONS or self.proposer.finished
 
