@@ -72,4 +72,4 @@ def test_what_is_chosen_together_is_promising_and_not_nearly_the_same():
     chosen = forecast.choose([*copies, *exprs], 20)
     assert len(set(chosen)) == len(chosen) == 20
     assert sum(place < 5 for place in chosen) <= 1
-    assert apart([features(expr) for expr in copies]) == [0]
+    assert apart(copies, most=5) == [0]

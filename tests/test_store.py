@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from symact.errors import StoreError
+from symact.score import as_stored
 from symact.store import (
     SCHEMA_VERSION,
     TABLES,
     Candidate,
     Scored,
-    as_stored,
     checksum,
     create,
     in_memory,

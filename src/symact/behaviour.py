@@ -21,7 +21,8 @@ _CORE: Floats = np.linspace(-8.0, 8.0, 16 * 64 + 1)
 #: Far out, on both sides, two stretches a factor of 4 apart, each long enough for an oscillation.
 _FAR: Floats = np.concatenate([np.linspace(40, 50, 48), np.linspace(160, 200, 48)])
 _EVERYWHERE: Floats = np.concatenate([_CORE, -_FAR, _FAR])
-_PLACES = [len(_CORE), len(_CORE) + len(_FAR)]
+#: Where the core and the far left end.
+_LEFT, _RIGHT = len(_CORE), len(_CORE) + len(_FAR)
 #: Within the largest value on the core, two values this close are equal.
 _EQUAL = 1e-3
 #: A slope that jumps by more than this part of the steepest one between neighbouring points.
@@ -70,8 +71,8 @@ def behaviour(expr: Expr) -> Behaviour:
     """Return how a function of ``x`` behaves; one that is not finite counts as fast growing."""
     with np.errstate(all="ignore"):
         value, slope = evaluate_with_slopes(expr, _EVERYWHERE)
-        core, left, right = np.split(value, _PLACES)
-        slopes = slope[: len(core)]
+        core, left, right = value[:_LEFT], value[_LEFT:_RIGHT], value[_RIGHT:]
+        slopes = slope[:_LEFT]
         size = float(np.max(np.abs(core - core[len(core) // 2])))
         sides = [_growth(side, core, size) for side in (left, right)]
         return Behaviour(
@@ -124,9 +125,10 @@ def _is_smooth(slopes: Floats) -> bool:
         return False
     change = np.abs(np.diff(slopes))
     steepest = float(np.abs(slopes).max())
-    around = np.maximum(np.roll(change, 2), np.roll(change, -2))
+    around = np.maximum(change[:-4], change[4:])
+    change = change[2:-2]
     jumps = (change > _KINK * steepest) | ((change > 0.01 * steepest) & (change > 20 * around))
-    return not bool(jumps[2:-2].any())
+    return not bool(jumps.any())
 
 
 def kind(expr: Expr) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symact.cost import flops
-from symact.expr import Expr, call, const, distinct, fold
+from symact.expr import Expr, call, const
 from symact.ops import CONST, PRIMITIVES, VAR, is_subtype
 
 _MAX_PASSES = 12
@@ -84,31 +84,42 @@ def _folded(node: Expr) -> Expr | None:
 _UNSAFE = {"exp", "log", "log1p", "sqrt", "div"}
 
 
+# Children share most of their parts with their parents: what is known of a part is remembered.
+
+
+@functools.lru_cache(maxsize=65_536)
 def _is_tame(expr: Expr) -> bool:
     """Whether the value is finite wherever ``x`` is, short of astronomic powers."""
-    return not any(node.op in _UNSAFE for node in distinct(expr))
+    return expr.op not in _UNSAFE and all(map(_is_tame, expr.args))
 
 
 def _is_nonnegative(expr: Expr) -> bool:
     """Whether the signatures of the primitives prove that no value is below 0."""
+    return any(is_subtype(own, "NonNegative") for own in _types(expr))
 
-    def visit(node: Expr, args: list[frozenset[str]]) -> frozenset[str]:
-        if node.op == CONST:
-            known = {"Const", "PositiveConst"} if node.number > 0 else {"Const"}
-            return frozenset(known | ({"NonNegative"} if node.number >= 0 else {"Real"}))
-        if node.op == VAR:
-            return frozenset({"Real"})
-        return frozenset(
-            signature.result
-            for signature in PRIMITIVES[node.op].signatures
-            if all(
-                any(is_subtype(own, needed) for own in types)
-                for types, needed in zip(args, signature.args, strict=True)
-            )
+
+@functools.lru_cache(maxsize=65_536)
+def _types(expr: Expr) -> frozenset[str]:
+    """Return the types that the signatures of the primitives give an expression."""
+    if expr.op == CONST:
+        known = {"Const", "PositiveConst"} if expr.number > 0 else {"Const"}
+        return frozenset(known | ({"NonNegative"} if expr.number >= 0 else {"Real"}))
+    if expr.op == VAR:
+        return frozenset({"Real"})
+    return _result_types(expr.op, *map(_types, expr.args))
+
+
+@functools.lru_cache(maxsize=4096)
+def _result_types(op: str, *args: frozenset[str]) -> frozenset[str]:
+    """Return the types of a primitive's value where its arguments have some types."""
+    return frozenset(
+        signature.result
+        for signature in PRIMITIVES[op].signatures
+        if all(
+            any(is_subtype(own, needed) for own in types)
+            for types, needed in zip(args, signature.args, strict=True)
         )
-
-    types = fold(expr, lambda node, args: visit(node, list(args)))
-    return any(is_subtype(own, "NonNegative") for own in types)
+    )
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -238,7 +249,8 @@ def _quotient(
     ``head`` is a number that leads the numerator; None means none.
     """
     top, bottom = _plain(over), _plain(under)
-    roots = list(zip(_POWERS, _roots(over), _roots(under), strict=True))
+    has_powers = max(*over.values(), *under.values(), 0, 0) > 1
+    roots = list(zip(_POWERS, _roots(over), _roots(under), strict=True)) if has_powers else []
     # One division: a squared quotient only where nothing else is below the line.
     is_alone = not bottom and sum(bool(below) for _, _, below in roots) == 1
     for name, above, below in roots:
@@ -311,9 +323,10 @@ def _to_silu(over: dict[Expr, int]) -> None:
 
 
 def _chain(name: str, args: list[Expr]) -> Expr:
-    return functools.reduce(lambda a, b: call(name, a, b), args)
+    return functools.reduce(lambda a, b: Expr(name, (a, b)), args)
 
 
+@functools.lru_cache(maxsize=65_536)
 def _negated(expr: Expr) -> Expr:
     view = _product(expr)
     return _from_product(view.scaled(-view.coefficient))
@@ -389,6 +402,7 @@ def _from_sum(view: _Sum) -> Expr:
     return total
 
 
+@functools.lru_cache(maxsize=65_536)
 def _term(unit: Expr, coefficient: float) -> Expr:
     view = _product(unit)
     return _from_product(view.scaled(view.coefficient * coefficient))
@@ -532,14 +546,17 @@ def canonical(expr: Expr) -> Expr:
     the original where that had shared subexpressions; :func:`simplify` never does.
     """
     for _ in range(_MAX_PASSES):
-        rewritten = fold(expr, lambda node, args: _rewrite(Expr(node.op, tuple(args), node.value)))
+        rewritten = _pass(expr)
         if rewritten == expr:
             break
         expr = rewritten
     return expr
 
 
-def _rewrite(node: Expr) -> Expr:
+@functools.lru_cache(maxsize=65_536)
+def _pass(expr: Expr) -> Expr:
+    """Apply the rules once to every part, from the leaves up."""
+    node = Expr(expr.op, tuple(map(_pass, expr.args)), expr.value) if expr.args else expr
     literal = _folded(node)
     if literal is not None:
         return literal

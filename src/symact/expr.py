@@ -239,6 +239,7 @@ _FORMS: dict[str, tuple[tuple[int, int] | str, ...]] = {
 }
 
 
+@functools.lru_cache(maxsize=4096)  # a search writes what it wrote a moment ago
 def show(expr: Expr) -> str:
     """Return the canonical text of an expression, with as few parentheses as parsing allows."""
     done: list[str] = []

@@ -13,6 +13,7 @@ signatures below to keep candidates finite by construction.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 #: Each type with its direct supertypes, in an order where supertypes come first.
 TYPES: dict[str, tuple[str, ...]] = {
@@ -40,7 +41,7 @@ class Signature:
         return f"({', '.join(self.args)}) -> {self.result}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Primitive:
     """One row of the vocabulary.
 
@@ -62,16 +63,16 @@ class Primitive:
     commutative: bool = False
     statistic: bool = False
 
-    @property
+    @cached_property
     def arity(self) -> int:
         return len(self.signatures[0].args)
 
-    @property
+    @cached_property
     def sort(self) -> str:
         """``"Bool"`` for comparisons, else ``"Real"``."""
         return "Bool" if self.signatures[0].result == "Bool" else "Real"
 
-    @property
+    @cached_property
     def argument_sorts(self) -> tuple[str, ...]:
         return tuple("Bool" if a == "Bool" else "Real" for a in self.signatures[0].args)
 

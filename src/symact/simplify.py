@@ -6,7 +6,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from symact.canonical import canonical
 from symact.cost import flops
-from symact.expr import Expr, const, fold, uses_statistics, variables
+from symact.expr import Expr, const, uses_statistics, variables
 from symact.ops import CONST
 
 #: Values of an expression of ``x`` at float64 points, of the same shape.
@@ -63,31 +63,34 @@ def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = No
 def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
     if not set(variables(expr)) <= {"x"}:
         return expr
-    with np.errstate(all="ignore"):
-        values = evaluate(expr, _PROBE)
-        best = expr
-        normal = canonical(expr)
-        if _price(normal) <= _price(expr) and _agree(evaluate(normal, _PROBE), values):
-            best = normal
-        if seconds > 0 and not uses_statistics(expr):
-            for found in _by_sympy(best, seconds):
-                if _price(found) < _price(best) and _agree(evaluate(found, _PROBE), values):
-                    best = found
-        short = _with_short_literals(best)
-        if short != best and _agree(evaluate(short, _PROBE), values):
-            best = short
+    values = None  # of the original, once anything is compared with them
+
+    def agrees(other: Expr) -> bool:
+        nonlocal values
+        with np.errstate(all="ignore"):
+            values = evaluate(expr, _PROBE) if values is None else values
+            return _agree(evaluate(other, _PROBE), values)
+
+    best, normal = expr, canonical(expr)
+    if normal != expr and _price(normal) <= _price(expr) and agrees(normal):
+        best = normal
+    if seconds > 0 and not uses_statistics(expr):
+        for found in _by_sympy(best, seconds):
+            if _price(found) < _price(best) and agrees(found):
+                best = found
+    short = _with_short_literals(best)
+    if short != best and agrees(short):
+        best = short
     return best
 
 
+@functools.lru_cache(maxsize=65_536)
 def _with_short_literals(expr: Expr) -> Expr:
     """Round literals to ten digits: 2.2399999999999998 is what multiplying 1.4 by 1.6 leaves."""
-
-    def visit(node: Expr, args: Sequence[Expr]) -> Expr:
-        if node.op == CONST:
-            return const(float(f"{node.number:.10g}"))
-        return Expr(node.op, tuple(args), node.value)
-
-    return fold(expr, visit)
+    if expr.op == CONST:
+        return const(float(f"{expr.number:.10g}"))
+    args = tuple(map(_with_short_literals, expr.args))
+    return expr if args == expr.args else Expr(expr.op, args)
 
 
 def _price(expr: Expr) -> tuple[int, int]:

@@ -91,7 +91,7 @@ def log_errors(errors: ArrayLike) -> FloatArray:
     """
     values = np.asarray(errors, dtype=np.float64)
     finite = np.where(np.isfinite(values), values, WORST_ERROR)
-    return np.asarray(np.log10(np.clip(finite, BEST_ERROR, WORST_ERROR)), dtype=np.float64)
+    return np.asarray(np.log10(finite.clip(BEST_ERROR, WORST_ERROR)), dtype=np.float64)
 
 
 def merit(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
@@ -152,10 +152,11 @@ class Yardstick:
             errors: ``[instance, size, seed, 4]`` of a function on the same instances.
         """
         values = _checked(errors, self._families)
-        ood = np.clip(_ood(values) - self._ood, -self._clip, self._clip)
-        inside = np.clip(_id(values) - self._id, -self._clip, self._clip)
-        own = tuple(float(ood[rows].mean()) for rows in self._members.values())
-        return float(np.mean(own)), _mean_over(self._members, inside), own
+        logs = log_errors(values)
+        ood = (_ood_of(logs) - self._ood).clip(-self._clip, self._clip)
+        inside = (_id_of(logs) - self._id).clip(-self._clip, self._clip)
+        own = tuple(_mean(ood[rows]) for rows in self._members.values())
+        return _mean(np.array(own)), _mean_over(self._members, inside), own
 
 
 def ratio(
@@ -334,11 +335,19 @@ def _over_networks(logs: FloatArray) -> FloatArray:
 
 def _ood(errors: FloatArray) -> FloatArray:
     """Return log10 of the OOD error of each instance; within a network the mean over shells."""
-    return _over_networks(log_errors(errors)[..., 1:].mean(axis=3))
+    return _ood_of(log_errors(errors))
 
 
 def _id(errors: FloatArray) -> FloatArray:
-    return _over_networks(log_errors(errors)[..., 0])
+    return _id_of(log_errors(errors))
+
+
+def _ood_of(logs: FloatArray) -> FloatArray:
+    return _over_networks(logs[..., 1:].mean(axis=3))
+
+
+def _id_of(logs: FloatArray) -> FloatArray:
+    return _over_networks(logs[..., 0])
 
 
 def _members(families: Sequence[str]) -> dict[str, NDArray[np.intp]]:
@@ -348,7 +357,12 @@ def _members(families: Sequence[str]) -> dict[str, NDArray[np.intp]]:
 
 
 def _mean_over(members: dict[str, NDArray[np.intp]], values: FloatArray) -> float:
-    return float(np.mean([values[rows].mean() for rows in members.values()]))
+    return _mean(np.array([_mean(values[rows]) for rows in members.values()]))
+
+
+def _mean(values: FloatArray) -> float:
+    """Return the mean of some numbers; numpy's own spends ten times as long around the sum."""
+    return float(np.add.reduce(values)) / len(values)
 
 
 def _bootstrap(

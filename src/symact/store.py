@@ -433,11 +433,6 @@ class Store:
         return Judged(shaped, tuple(json.loads(texts[wanted[0]])["rates"]))
 
 
-def as_stored(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return errors as they come back from the database: with nine digits."""
-    return from_text(to_text(errors))
-
-
 def in_memory(first: Mapping[str, Any] | None = None) -> Store:
     """Return a store that lives as long as the process; ``first`` as in :func:`create`."""
     store = Store(sqlite3.connect(":memory:", isolation_level=None), None)

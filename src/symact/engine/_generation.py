@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from symact.expr import parse, show
+from symact.cost import flops
+from symact.expr import Expr, parse, show
 from symact.propose import Proposal
 from symact.score import Outcome, Trained
 from symact.store import Candidate
@@ -24,6 +25,17 @@ class Opened:
     nodes: int
     #: Why it failed in the screen, "" where it did not.
     failure: str = ""
+    #: What the formula says; None where it was read.
+    _expr: Expr | None = field(default=None, repr=False, compare=False)
+
+    def written(self, expr: Expr) -> Opened:
+        """Return it with the expression that it will be trained and known as."""
+        return replace(self, formula=show(expr), flops=flops(expr), nodes=expr.size, _expr=expr)
+
+    @property
+    def trained(self) -> Expr:
+        """What is trained of it."""
+        return self._expr if self._expr is not None else parse(self.formula)
 
     def dump(self) -> list[Any]:
         p = self.proposal

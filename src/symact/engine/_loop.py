@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from symact import stats, zoo
 from symact.anchors import bases
-from symact.cost import flops
 from symact.engine._arrivals import Arrivals
 from symact.engine._generation import Generation, Opened
 from symact.engine._progress import OnProgress, Progress
-from symact.expr import Expr, parse, show
+from symact.expr import Expr, parse
 from symact.grammar import Grammar
 from symact.promotion import Queue
 from symact.propose import REFUSED, AbstractProposer, Proposal, Told
@@ -33,11 +32,12 @@ from symact.score import (
     Plan,
     Screened,
     Trained,
+    as_stored,
     failure,
     screen,
 )
 from symact.simplify import simplify
-from symact.store import Candidate, Scored, Store, as_stored
+from symact.store import Candidate, Scored, Store
 
 #: After so many generations in a row without a new candidate a search ends.
 BARREN_GENERATIONS = 20
@@ -80,6 +80,7 @@ class Search:
         self.reference = zoo.find(REFERENCE).expr
         state = store.get("state") or {"generation": 0, "seconds": 0.0, "judged": 0}
         self._is_ordered = plan.order == "asked"
+        self._foretells = plan.pool > 1 and plan.ladder
         self.generation = int(state["generation"])
         self.seconds = float(state["seconds"])
         self.judged = int(state["judged"])
@@ -313,7 +314,7 @@ class Search:
                 except Exception as error:  # it stays as it is
                     one = replace(one, failure=failure(error).reason)
             if one.outcome != REFUSED:
-                one = replace(one, formula=show(expr), flops=flops(expr), nodes=expr.size)
+                one = one.written(expr)
             admitted.append(one)
         return admitted
 
@@ -347,7 +348,7 @@ class Search:
         self, opened: Sequence[Opened], number: int, *, is_refined: bool = False
     ) -> Generation:
         """Start the training of what passed the screen, on the lowest rung there is."""
-        exprs = [parse(one.formula) for one in opened if one.outcome == Outcome.PASSED]
+        exprs = [one.trained for one in opened if one.outcome == Outcome.PASSED]
         start = self.ladder.start_mini if self.plan.ladder else self.ladder.start_full
         begun = Generation(number, tuple(opened), start(exprs, number), is_refined)
         if not is_refined or not self._is_ordered:
@@ -379,7 +380,7 @@ class Search:
         """Let proposer and forecast learn of what is new, and store it with the state."""
         with self._timed("propose", 0):
             self._tell(known, [scored.candidate for scored in scores])
-        if self.plan.pool > 1 and self.plan.ladder and self.forecast.is_due:
+        if self._foretells and self.forecast.is_due:
             with self._timed("forecast", 0):
                 self.forecast.fit()
                 self.proposer.revalue(self._estimate)
@@ -499,11 +500,12 @@ class Search:
                 self.full[number] = score
                 own_place = (merit(score, base.reference), number)
                 self.top = own_place if self.top is None else min(self.top, own_place)
-                if number in self.mini:
+                if number in self.mini and self._foretells:
                     self.forecast.correct(number, above)
                 continue
             self.mini[number] = score
-            self.forecast.add(number, parse(self.formulas[number]), above)
+            if self._foretells:
+                self.forecast.add(number, parse(self.formulas[number]), above)
             for queue in self.queues.values():
                 queue.add(number, self.merit("mini", number))
         return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from symact import zoo
 from symact.budget import Budget, parse_budget
+from symact.engine._collector import seldom_collecting
 from symact.engine._loop import Search
 from symact.engine._progress import OnProgress, Progress
 from symact.engine._select import select
@@ -94,7 +95,7 @@ def search(
     }
     first = {"config": config}
     store = in_memory(first) if out is None else create(out, first)
-    with closing(store), store.claimed():
+    with closing(store), store.claimed(), seldom_collecting():
         _write_config(store, config)
         workers = {"threads": threads, "device": device, "executor": executor}
         return _run(store, chosen, target, spent, workers, on_progress, own)
@@ -131,7 +132,7 @@ def resume(
     check_executor(executor)
     total = None if budget is None else parse_budget(budget)
     store = open_run(path)
-    with closing(store), store.claimed():
+    with closing(store), store.claimed(), seldom_collecting():
         with store.understood():
             config = config_of(store)
             _check_continues(path, store, config)

@@ -11,9 +11,9 @@ from symact.engine._loop import Search
 from symact.expr import parse, show
 from symact.protocol import REFERENCE, VERSION
 from symact.result import merit, non_dominated
-from symact.score import Failed, apart, failure, features, whole
+from symact.score import Failed, apart, as_stored, failure, whole
 from symact.simplify import simplify
-from symact.store import Scored, as_stored
+from symact.store import Scored
 
 #: Seconds of computing that sympy may spend on a finalist.
 SIMPLIFY_SECONDS = 2.0
@@ -81,8 +81,9 @@ def finalists(search: Search) -> list[int]:
         known = [i for i in search.full if i in search.mini]
         for i, forecast in zip(known, search.forecast_merits(known), strict=True):
             merits[i] = (merits[i] + float(forecast)) / 2
-    tried = _apart(search, sorted(search.full, key=lambda i: (merits[i], i)))
-    tried = tried[: SEMIFINALISTS * search.plan.finalists]
+    ranked = sorted(search.full, key=lambda i: (merits[i], i))
+    exprs = (parse(search.formulas[i]) for i in ranked)
+    tried = [ranked[place] for place in apart(exprs, SEMIFINALISTS * search.plan.finalists)]
     scores = _repeated(search, tried)
     top = sorted(tried, key=lambda i: (merit(scores[i], base), i))
     points = [(*scores[i], float(search.flops[i])) for i in top]
@@ -119,12 +120,6 @@ def _repeated(search: Search, numbers: Sequence[int]) -> dict[int, tuple[float, 
             search.store.put("repeated", known)
             search.store_failures()
     return {number: (known[str(number)][0], known[str(number)][1]) for number in numbers}
-
-
-def _apart(search: Search, numbers: Sequence[int]) -> list[int]:
-    """Leave out what is nearly the same function as an earlier one."""
-    exprs = [parse(search.formulas[number]) for number in numbers]
-    return [numbers[place] for place in apart([features(expr) for expr in exprs])]
 
 
 def simplified(search: Search, numbers: Sequence[int]) -> dict[int, str]:

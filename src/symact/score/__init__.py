@@ -6,7 +6,7 @@ from symact.score._jobs import Failed, Trained, failure, whole
 from symact.score._ladder import EXECUTORS, Ladder, check_device, check_executor
 from symact.score._plan import Plan
 from symact.score._screen import GRID, Outcome, Screened, fingerprint, screen
-from symact.score._wire import from_text, to_text
+from symact.score._wire import as_stored, from_text, to_text
 
 __all__ = [
     "EXECUTORS",
@@ -21,6 +21,7 @@ __all__ = [
     "Trainable",
     "Trained",
     "apart",
+    "as_stored",
     "check_device",
     "check_executor",
     "failure",

@@ -8,7 +8,7 @@ one that is trained.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -186,17 +186,22 @@ class Forecast:
         return chosen
 
 
-def apart(seen: Sequence[Floats], distance: float = APART) -> list[int]:
-    """Return the places of functions that are not nearly the same as an earlier one.
+def apart(exprs: Iterable[Expr], most: int) -> list[int]:
+    """Return the places of the first functions that are not nearly the same as an earlier one.
 
     Args:
-        seen: Their :func:`features`.
-        distance: The least between two of them.
+        exprs: Functions, of which no more are taken than it needs.
+        most: How many places are wanted.
     """
     kept: list[int] = []
-    for place, own in enumerate(seen):
-        if all(float(((own - seen[k]) ** 2).sum()) > distance**2 for k in kept):
+    seen: list[Floats] = []
+    for place, expr in enumerate(exprs):
+        if len(kept) >= most:
+            break
+        own = features(expr)
+        if all(float(((own - other) ** 2).sum()) > APART**2 for other in seen):
             kept.append(place)
+            seen.append(own)
     return kept
 
 
