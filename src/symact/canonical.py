@@ -87,7 +87,7 @@ _UNSAFE = {"exp", "log", "log1p", "sqrt", "div"}
 # Children share most of their parts with their parents: what is known of a part is remembered.
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _is_tame(expr: Expr) -> bool:
     """Whether the value is finite wherever ``x`` is, short of astronomic powers."""
     return expr.op not in _UNSAFE and all(map(_is_tame, expr.args))
@@ -98,7 +98,7 @@ def _is_nonnegative(expr: Expr) -> bool:
     return any(is_subtype(own, "NonNegative") for own in _types(expr))
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _types(expr: Expr) -> frozenset[str]:
     """Return the types that the signatures of the primitives give an expression."""
     if expr.op == CONST:
@@ -122,7 +122,7 @@ def _result_types(op: str, *args: frozenset[str]) -> frozenset[str]:
     )
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _rank(expr: Expr) -> tuple[Any, ...]:
     """Return the sort key of arguments: variables, then by size; literals last."""
     args = [_rank(arg) for arg in expr.args]
@@ -178,7 +178,7 @@ def _plus(a: Mapping[Expr, int], b: Mapping[Expr, int]) -> dict[Expr, int]:
     return {base: a.get(base, 0) + b.get(base, 0) for base in [*a, *b]}
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _product(expr: Expr) -> _Product:
     """View an expression as a product; what is none is a product of itself."""
     if expr.op == CONST:
@@ -326,7 +326,7 @@ def _chain(name: str, args: list[Expr]) -> Expr:
     return functools.reduce(lambda a, b: Expr(name, (a, b)), args)
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _negated(expr: Expr) -> Expr:
     view = _product(expr)
     return _from_product(view.scaled(-view.coefficient))
@@ -363,7 +363,7 @@ class _Sum:
         return bool(self.terms) and self.ordered()[0][1] < 0
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _sum(expr: Expr) -> _Sum:
     """View an expression as a sum; what is none is a sum of one term."""
     if expr.op == CONST:
@@ -402,7 +402,7 @@ def _from_sum(view: _Sum) -> Expr:
     return total
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _term(unit: Expr, coefficient: float) -> Expr:
     view = _product(unit)
     return _from_product(view.scaled(view.coefficient * coefficient))
@@ -553,7 +553,7 @@ def canonical(expr: Expr) -> Expr:
     return expr
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _pass(expr: Expr) -> Expr:
     """Apply the rules once to every part, from the leaves up."""
     node = Expr(expr.op, tuple(map(_pass, expr.args)), expr.value) if expr.args else expr

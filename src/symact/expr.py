@@ -143,15 +143,15 @@ def fold(expr: Expr, visit: Callable[[Expr, Sequence[T]], T]) -> T:
     stack = [expr]
     while stack:
         node = stack[-1]
-        if node in done:
+        for arg in node.args:
+            if arg not in done:
+                if arg.args:
+                    stack.append(arg)
+                    break
+                done[arg] = visit(arg, [])
+        else:
+            done[node] = visit(node, [done[arg] for arg in node.args])
             stack.pop()
-            continue
-        waiting = [arg for arg in node.args if arg not in done]
-        if waiting:
-            stack.extend(reversed(waiting))
-            continue
-        done[node] = visit(node, [done[arg] for arg in node.args])
-        stack.pop()
     return done[expr]
 
 
@@ -185,9 +185,12 @@ def distinct(expr: Expr) -> list[Expr]:
     stack = [expr]
     while stack:
         node = stack[-1]
-        waiting = [arg for arg in node.args if arg not in nodes]
-        if waiting:
-            stack.extend(reversed(waiting))
+        for arg in node.args:
+            if arg not in nodes:
+                if arg.args:
+                    stack.append(arg)
+                    break
+                nodes[arg] = None
         else:
             nodes[node] = None
             stack.pop()

@@ -84,7 +84,7 @@ def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
     return best
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=16_384)
 def _with_short_literals(expr: Expr) -> Expr:
     """Round literals to ten digits: 2.2399999999999998 is what multiplying 1.4 by 1.6 leaves."""
     if expr.op == CONST:

@@ -106,8 +106,8 @@ def to_tape(expr: Expr) -> Program:
         register[node] = target
         args = node.args
         code.append((OPCODES[node.op], target, *[register[a] for a in args], *_PADDING[len(args)]))
-        done = {arg for arg in args if last_use[arg] == position and arg not in leaves}
-        free.extend(sorted(register[arg] for arg in done))
+        done = {register[arg] for arg in args if last_use[arg] == position and arg not in leaves}
+        free.extend(sorted(done))
     return Program(
         np.array(code, dtype=np.int32).reshape(-1, 5),
         np.array(constants, dtype=np.float64),
