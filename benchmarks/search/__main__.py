@@ -26,6 +26,7 @@ from runs import run
 
 from symact.errors import SymactError, choices
 from symact.score import Plan
+from symact.score._finals import FINALS
 
 #: What the repository keeps: one record a run, errors on test draws, tables and figures.
 KEPT = Path(__file__).resolve().parents[2] / "docs" / "benchmark"
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument(
         "--selection-instances", type=int, default=8, help="of a family, for the finalists"
     )
-    parser.add_argument("--final-form", default="selection", choices=("selection", "quick"))
+    parser.add_argument("--final-form", default="selection", choices=tuple(FINALS))
     parser.add_argument("--part", default="all", choices=PARTS)
     parser.add_argument("--training-seeds", type=int, default=SEEDS, help="for the finals")
     parser.add_argument("--quick", action="store_true", help="tiny draws, to see that it works")
