@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from contextlib import closing
@@ -13,6 +14,7 @@ import torch
 
 import symact
 from symact.engine import Progress, resume, search
+from symact.engine._collector import seldom_collecting
 from symact.errors import BudgetError, GrammarError, StoreError, SymactError, TaskError
 from symact.expr import show
 from symact.grammar import Grammar
@@ -248,6 +250,17 @@ def test_a_found_function_is_a_torch_module_of_its_formula(finished):
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), finished[1].best.to_torch())
     model(torch.ones(2, 3)).sum().backward()
     assert torch.isfinite(model[0].weight.grad).all()
+
+
+def test_the_garbage_collector_rests_while_anything_is_searched_and_is_then_as_it_was():
+    before = gc.get_threshold()
+    with seldom_collecting():
+        during = gc.get_threshold()
+        with pytest.raises(RuntimeError), seldom_collecting():
+            assert gc.get_threshold() == during
+            raise RuntimeError
+        assert gc.get_threshold() == during != before
+    assert gc.get_threshold() == before
 
 
 def test_a_directory_that_holds_a_run_is_refused_and_left_alone(finished):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from judging import (
     SEEDS,
+    WIDE,
     Judgements,
     judge_chosen,
     judge_curves,
@@ -79,7 +80,7 @@ def main() -> None:
             known = Judgements(
                 given.results / "finals.json", "full", few or given.training_seeds, few
             )
-            judge_finals(runs, known, _say)
+            judge_finals([*runs, *records(given.results / WIDE)], known, _say)
         if given.step == "judge" and given.part == "fresh":
             known = Judgements(given.results / "fresh.json", "full", few, few, draw=1)
             judge_fresh(runs, known, _say)

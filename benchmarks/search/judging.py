@@ -30,6 +30,8 @@ SEEDS = 5
 PUBLISHED = ("GELUSine", "GELU-Sinc-Perturbation", "GMTU")
 BATCH = ("Turbulent",)
 CLASSICS = ("GELU", "SiLU", "ReLU")
+#: Where, beside the results, records of searches with more finalists are.
+WIDE = "wide/runs"
 
 
 class Judgements:

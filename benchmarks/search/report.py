@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from judging import BATCH, CLASSICS, PUBLISHED, Judgements, records
+from judging import BATCH, CLASSICS, PUBLISHED, WIDE, Judgements, records
 from methods import ABLATIONS, METHODS
 from runs import CHEAP
 
@@ -50,6 +50,8 @@ def report(results: Path) -> None:
     if finals.exists():
         known = Judgements(finals, "full")
         parts += ["", *_finals(runs, known)]
+        if wide := records(results / WIDE):
+            parts += ["", *_wide(wide, known)]
     fresh = results / "fresh.json"
     if fresh.exists():
         parts += ["", *_fresh(runs, Judgements(fresh, "full", draw=1))]
@@ -164,6 +166,36 @@ def _fresh(runs: Sequence[Record], known: Judgements) -> list[str]:
         f"{'; '.join(over)}.",
         "",
         *_ratios(lines, known, rival),
+    ]
+
+
+def _wide(runs: Sequence[Record], known: Judgements) -> list[str]:
+    """Compare what searches chose that judged more finalists, on the same test draws."""
+    if not all(name in known for name in (REFERENCE, SEED, *PUBLISHED)):
+        return ["## Searches with more finalists", "", "Not judged yet."]
+    rival = _best_published(known)
+    lines = [line for line in _lines(runs, known) if line.name not in (*BATCH, *CLASSICS)]
+    chosen = [own["best"]["formula"] for own in runs if own["best"]["formula"] in known]
+    joined = _joined(map(known.errors, chosen))
+    over = [
+        f"{_interval(stats.ratio(joined, known.errors(name), known.families))} of {name}"
+        for name in (REFERENCE, rival, SEED)
+    ]
+    (budget, (finalists, _, form)), *others = {(r["budget"], tuple(r["finals"])) for r in runs}
+    assert not others, "runs of one kind"
+    return [
+        f"## Searches of {budget} with {finalists} finalists",
+        "",
+        f"Other seeds; finalists in the form `{form}`, with all tasks that the protocol chooses "
+        f"learning rates on. The same test tasks. Over the runs: {'; '.join(over)}.",
+        "",
+        *_runs_table(runs)[2:],
+        "",
+        *_ratios(lines, known, rival),
+        "",
+        *_parts(lines, known),
+        "",
+        *_goals(runs, known, rival)[2:],
     ]
 
 
