@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -59,13 +60,19 @@ def plan(**changes):
 
 def timed(count, proposer, out=None, on_progress=None, workers=Simulated, **changes):
     """Search until so many are judged; return the result."""
-    genuine = _ladder._workers
-    _ladder._workers = lambda executor, draws, *rest: workers(draws)
-    try:
-        result = search(
+    with training_by(workers):
+        return search(
             "pointwise", "ood-suite", budget=count, seed=1, proposer=proposer, out=out,
             plan=plan(**changes), evolution=Evolution(), on_progress=on_progress,
         )  # fmt: skip
+
+
+@contextmanager
+def training_by(workers):
+    """Let such workers train, whatever a search asks for."""
+    genuine = _ladder._workers
+    _ladder._workers = lambda executor, draws, *rest: workers(draws)
+    try:
+        yield
     finally:
         _ladder._workers = genuine
-    return result

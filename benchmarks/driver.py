@@ -5,7 +5,8 @@ screening, dispatch, scoring, learning and the database: the most that one proce
 
 ``python benchmarks/driver.py growth 1000000 docs/growth.jsonl`` searches until so many are judged
 and writes, at every power of two, processor time of a candidate, memory and the size of the run;
-then the time that reading takes. ``python benchmarks/driver.py draw docs/growth.jsonl`` draws it.
+then the time that reading and going on take. ``python benchmarks/driver.py draw docs/growth.jsonl``
+draws it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import time
 from pathlib import Path
 
 from symact.bench import Bench
+from symact.engine import resume
 from symact.figures._style import COLOURS, save, styled
 from symact.result import load
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _simulated import timed
+from _simulated import Simulated, timed, training_by
 
 GOAL = 2000.0
 
@@ -53,7 +55,7 @@ def measure(bench: Bench) -> None:
 def growth(most: int, record: Path) -> None:
     """Search until ``most`` are judged; write a line of JSON at every power of two.
 
-    The last line has the seconds that reading the run takes.
+    The last line has the seconds that reading the run takes, and what going on with it does.
     """
     page = resource.getpagesize()
     with tempfile.TemporaryDirectory() as folder, record.open("x") as lines:
@@ -77,8 +79,18 @@ def growth(most: int, record: Path) -> None:
             due[0] = 2 * judged
 
         timed(most, "gp", out=out, on_progress=note)
+
+        def go_on():
+            with training_by(Simulated):
+                resume(out)  # the budget is spent: it reads all that it would go on from
+
+        readers = {
+            "load": lambda: load(out),
+            "table": lambda: load(out).to_frame(),
+            "go_on": go_on,
+        }
         seconds = {}
-        for name, read in (("load", lambda: load(out)), ("table", lambda: load(out).to_frame())):
+        for name, read in readers.items():
             started = time.process_time()
             read()
             seconds[f"{name}_seconds"] = time.process_time() - started

@@ -73,3 +73,6 @@ def test_what_is_chosen_together_is_promising_and_not_nearly_the_same():
     assert len(set(chosen)) == len(chosen) == 20
     assert sum(place < 5 for place in chosen) <= 1
     assert apart(copies, most=5) == [0]
+    # One of these is a copy, and none beyond the last one wanted is looked at.
+    places = apart((parse(f) for f in ("tanh(x)", "0.5*x", "tanh(x)", "sin(x)", "no formula")), 3)
+    assert places == [0, 1, 3]

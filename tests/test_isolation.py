@@ -29,7 +29,7 @@ from symact.score._judge import Judge
 from symact.score._mini import MiniTrainer
 from symact.score._networks import pack
 from symact.score._rungs import Draws, Rungs
-from symact.score._workers import Processes
+from symact.score._workers import Processes, Threads
 from symact.tasks import Task, task
 from test_cli import symact
 from test_engine import SMALL, TINY
@@ -273,6 +273,12 @@ def test_an_unknown_executor_is_refused_before_anything_is_made(text, tmp_path):
     assert not (tmp_path / "a").exists()
     with pytest.raises(SymactError):
         check_executor(text)
+
+
+def test_tuning_in_threads_has_a_limit_of_time(draws):
+    own = Threads(Rungs(draws, "cpu"), "cpu", 1, limit=1e-3)
+    assert own.tune(parse("silu(1.7*x)"))() == Failed("took longer than 0.001 s")
+    own.close()
 
 
 def test_draws_travel_as_bytes_without_code(draws):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -86,13 +89,14 @@ def test_candidates_come_in_order_scores_as_measured_and_outcomes_most_frequent_
 
 def test_errors_in_memory_are_those_that_a_resumed_search_reads(store, reader):
     errors = np.random.default_rng(0).lognormal(0, 20, (2, 1, 4))
-    errors[1, 0, 2] = np.inf
+    errors[1, 0] = [np.inf, -np.inf, np.nan, 1e-300]
     kept = as_stored(errors)
     with store.transaction():
         store.add_candidates([candidate(1)])
         store.add_scores([Scored(1, "full", 0.0, 0.0, errors)], "0.1")
     np.testing.assert_array_equal(reader.scores("full")[0].errors, kept)
     np.testing.assert_array_equal(as_stored(kept), kept)
+    assert np.isnan(kept[1, 0, :3]).all()
 
 
 def test_progress_counts_each_judged_candidate_once_on_whichever_rung(store):
@@ -131,6 +135,27 @@ def test_a_generation_that_breaks_in_the_middle_of_its_rows_leaves_nothing(store
     with pytest.raises(sqlite3.IntegrityError):
         twice()
     assert store.candidates() == []
+
+
+def test_a_writer_waits_for_another_and_says_in_one_line_when_it_has_waited_too_long(
+    store, monkeypatch
+):
+    def put() -> None:
+        with closing(open_run(store.path)) as other, other.transaction():
+            other.put("state", {"generation": 7})
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.transaction():
+            store.add_candidates([candidate(1)])
+            waiting = pool.submit(put)
+            time.sleep(0.3)
+            assert not waiting.done()
+        waiting.result()
+        assert store.get("state") == {"generation": 7}
+        monkeypatch.setattr("symact.store.BUSY_SECONDS", 0.2)
+        late = re.escape("has been writing for 0.2 s; try again later")
+        with store.transaction(), pytest.raises(StoreError, match=late):
+            pool.submit(put).result()
 
 
 def test_readers_are_not_blocked_by_a_writer_and_see_whole_generations(store, reader):

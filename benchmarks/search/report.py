@@ -171,11 +171,17 @@ def _fresh(runs: Sequence[Record], known: Judgements) -> list[str]:
 
 def _wide(runs: Sequence[Record], known: Judgements) -> list[str]:
     """Compare what searches chose that judged more finalists, on the same test draws."""
-    if not all(name in known for name in (REFERENCE, SEED, *PUBLISHED)):
-        return ["## Searches with more finalists", "", "Not judged yet."]
+    chosen = [own["best"]["formula"] for own in runs if own["best"]["formula"] in known]
+    if not chosen or not all(name in known for name in (REFERENCE, SEED, *PUBLISHED)):
+        return [
+            "## Searches with more finalists",
+            "",
+            *_runs_table(runs)[2:],
+            "",
+            "Not judged yet.",
+        ]
     rival = _best_published(known)
     lines = [line for line in _lines(runs, known) if line.name not in (*BATCH, *CLASSICS)]
-    chosen = [own["best"]["formula"] for own in runs if own["best"]["formula"] in known]
     joined = _joined(map(known.errors, chosen))
     over = [
         f"{_interval(stats.ratio(joined, known.errors(name), known.families))} of {name}"

@@ -1,7 +1,7 @@
 """The expression: the one value that everything else is made from or turned into.
 
 ``parse`` and ``show`` are inverse: ``parse(show(e)) == e`` for every well-sorted expression.
-``fold`` is the one traversal; lowerings, costs and checks are each a table and a fold.
+Lowerings and checks are each a table and a ``fold``, which meets every distinct node once.
 """
 
 from __future__ import annotations

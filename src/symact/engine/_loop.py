@@ -642,7 +642,7 @@ class Search:
         above = [self.merit(rung, number) - self.references[rung][0] for rung in rungs]
         if number in forecasts:
             above.append(forecasts[number])
-        error = self.references[rungs[0]][0] + sum(above) / len(above)
+        error = self.references[rungs[0]][0] + float(np.add.reduce(above)) / len(above)
         objectives = (*score, float(self.flops[number]))
         return Told(expr, objectives, outcome, error, self.cases.get(number, ()), tag)
 

@@ -190,18 +190,18 @@ def apart(exprs: Iterable[Expr], most: int) -> list[int]:
     """Return the places of the first functions that are not nearly the same as an earlier one.
 
     Args:
-        exprs: Functions, of which no more are taken than it needs.
+        exprs: Functions; what comes after the last that is wanted is not looked at.
         most: How many places are wanted.
     """
     kept: list[int] = []
     seen: list[Floats] = []
     for place, expr in enumerate(exprs):
-        if len(kept) >= most:
-            break
         own = features(expr)
         if all(float(((own - other) ** 2).sum()) > APART**2 for other in seen):
             kept.append(place)
             seen.append(own)
+        if len(kept) >= most:
+            break
     return kept
 
 

@@ -88,7 +88,7 @@ class RayWorkers:
         return lambda: tuned(self._receive("tuning", [formula], 0, reference)[0])
 
     def close(self) -> None:
-        for reference in self._sent:
+        for reference in list(self._sent):  # threads that still wait take theirs out
             ray.cancel(reference)
         self._sent.clear()
         if self._is_own:

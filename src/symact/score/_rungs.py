@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -199,13 +199,13 @@ class Rungs:
         self._own = self._own or ThreadPoolExecutor(1)
         return self.start(self._own, rung, exprs, draw)()
 
-    def tune(self, expr: Expr) -> Expr | None:
+    def tune(self, expr: Expr, is_stopped: Callable[[], bool] = lambda: False) -> Expr | None:
         """Tune the constants of a function inside training; None where there is nothing to tune."""
         from symact.score._tune import Tuner
 
         if self._tuner is None:
             self._tuner = Tuner(self._draws.tuning, TUNING, self._draws.entropy)
-        return self._tuner.tune(expr)
+        return self._tuner.tune(expr, is_stopped)
 
 
 class _Trainers:

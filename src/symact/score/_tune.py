@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -56,11 +56,15 @@ class Tuner:
         self._trainer = FullTrainer(data, training, [0], entropy, "cpu")
         self._networks = np.arange(len(data.families))
 
-    def tune(self, expr: Expr) -> Expr | None:
+    def tune(self, expr: Expr, is_stopped: Callable[[], bool] = lambda: False) -> Expr | None:
         """Return the function with trained literals, None where it has none or training diverged.
 
         One set of literals serves every layer of every network, so that what they become is a
         function and not a model.
+
+        Args:
+            expr: The function.
+            is_stopped: Asked between two steps; once it says so, what comes back is of no use.
         """
         start = literals(expr)
         if not start or uses_statistics(expr):
@@ -70,7 +74,7 @@ class Tuner:
         function = Trainable(show(expr), lambda networks, layer: shared)
         self._trainer._draw((1, 1))
         self._trainer._train_stack(
-            [function], self._networks, len(self._networks), self._rates, lambda: False
+            [function], self._networks, len(self._networks), self._rates, is_stopped
         )
         found = shared.literals.detach().flatten().tolist()
         if not np.isfinite(found).all():

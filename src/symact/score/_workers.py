@@ -20,8 +20,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from symact.expr import Expr, parse, show
-from symact.score._jobs import LIMIT, Failed, Finish, Trained, failure, limit_on
+from symact.score._jobs import LIMIT, Failed, Finish, Job, Trained, failure, limit_on
 from symact.score._rungs import Draws, Rungs
 from symact.score._wire import from_text, to_text
 
@@ -60,25 +63,24 @@ class Threads:
         rungs: The trainers.
         device: That they are on.
         count: Of threads.
+        limit: Seconds that tuning may take.
     """
 
-    def __init__(self, rungs: Rungs, device: str, count: int) -> None:
-        self._rungs, self.device = rungs, device
+    def __init__(self, rungs: Rungs, device: str, count: int, limit: float = LIMIT) -> None:
+        self._rungs, self.device, self._limit = rungs, device, limit
         self._pool = ThreadPoolExecutor(count)
 
     def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
         return self._rungs.start(self._pool, rung, exprs, draw)
 
     def tune(self, expr: Expr) -> Callable[[], Expr | Failed | None]:
-        job = self._pool.submit(self._rungs.tune, expr)
+        found: list[Expr | None] = []
 
-        def finish() -> Expr | Failed | None:
-            try:
-                return job.result()
-            except Exception as error:  # a candidate may not end a search
-                return failure(error)
+        def work(stop: NDArray[np.int8]) -> None:
+            found.append(self._rungs.tune(expr, lambda: bool(stop[0])))
 
-        return finish
+        job = Job(self._pool, [work], self._limit)
+        return lambda: job.wait() or found[0]
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
