@@ -6,6 +6,7 @@ behave alike. They do not change with the scale of the output.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -73,7 +74,7 @@ def behaviour(expr: Expr) -> Behaviour:
         value, slope = evaluate_with_slopes(expr, _EVERYWHERE)
         core, left, right = value[:_LEFT], value[_LEFT:_RIGHT], value[_RIGHT:]
         slopes = slope[:_LEFT]
-        size = float(np.max(np.abs(core - core[len(core) // 2])))
+        size = float(np.abs(core - core[len(core) // 2]).max())
         sides = [_growth(side, core, size) for side in (left, right)]
         return Behaviour(
             left=sides[0],
@@ -87,21 +88,23 @@ def behaviour(expr: Expr) -> Behaviour:
 
 def _growth(side: Floats, core: Floats, size: float) -> str:
     """Classify by the exponent p of ``abs(f) ~ x**p`` between 50 and 200."""
-    if not (np.isfinite(side).all() and np.isfinite(size)):
+    if not (np.isfinite(side).all() and math.isfinite(size)):
         return "fast"
     swing = np.abs(side - core[len(core) // 2])
-    if swing.max() <= max(1.25 * size, 1e-12) or np.ptp(side) <= _EQUAL * max(size, 1e-12):
+    if swing.max() <= max(1.25 * size, 1e-12) or side.max() - side.min() <= _EQUAL * max(
+        size, 1e-12
+    ):
         return "flat"
     half = len(side) // 2
     near, far = float(swing[:half].max()), float(swing[half:].max())
-    exponent = np.log(max(far, 1e-300) / max(near, 1e-300)) / np.log(4.0)
+    exponent = math.log(max(far, 1e-300) / max(near, 1e-300)) / math.log(4.0)
     if exponent < 0.05:
         return "flat"
     return "slow" if exponent < 0.75 else "line" if exponent < 1.25 else "fast"
 
 
 def _parity(core: Floats, size: float) -> str:
-    if not np.isfinite(size):
+    if not math.isfinite(size):
         return "neither"
     centred = core - core[len(core) // 2]
     if np.abs(centred - centred[::-1]).max() <= _EQUAL * size:
@@ -110,7 +113,7 @@ def _parity(core: Floats, size: float) -> str:
 
 
 def _turns(slopes: Floats) -> str:
-    steepest = float(np.nanmax(np.abs(slopes), initial=0.0))
+    steepest = float(np.fmax.reduce(np.abs(slopes), initial=0.0))
     signs = np.sign(slopes[np.abs(slopes) > _EQUAL * steepest])
     count = int((signs[1:] != signs[:-1]).sum())
     return str(count) if count < 2 else "2-3" if count < 4 else "4+"

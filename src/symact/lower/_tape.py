@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from symact.expr import Expr, distinct
 from symact.lower import _kernels as k
 from symact.lower._intrinsics import call_address, for_each, select
-from symact.ops import CONST, PRIMITIVES, VAR
+from symact.ops import CONST, PRIMITIVES
 
 compiled = njit(error_model="numpy")
 #: Blocks that an instruction takes at a time.
@@ -78,24 +78,24 @@ class Program:
 def to_tape(expr: Expr) -> Program:
     """Lower an expression of one variable; common subexpressions are computed once."""
     nodes = distinct(expr)
-    register: dict[Expr, int] = {}
+    place = {node: position for position, node in enumerate(nodes)}
+    operands = [[place[arg] for arg in node.args] for node in nodes]
+    last_use = [0] * len(nodes)
+    for position, own in enumerate(operands):
+        for operand in own:
+            last_use[operand] = position
+    last_use[-1] = len(nodes)
     constants: list[float] = []
-    last_use: dict[Expr, int] = {}
+    register = [0] * len(nodes)
     for position, node in enumerate(nodes):
-        for arg in node.args:
-            last_use[arg] = position
         if node.op == CONST:
             constants.append(node.number)
-            register[node] = len(constants)
-        elif node.op == VAR:
-            register[node] = 0
-    last_use[expr] = len(nodes)
-    leaves = set(register)
+            register[position] = len(constants)
     count = 1 + len(constants)
     free: list[int] = []
-    code: list[tuple[int, ...]] = []
-    for position, node in enumerate(nodes):
-        if node in leaves:
+    code: list[int] = []
+    for position, (node, own) in enumerate(zip(nodes, operands, strict=True)):
+        if not own:
             continue
         # The destination is taken before operands are released: no instruction works in place,
         # which for_each relies on.
@@ -103,17 +103,15 @@ def to_tape(expr: Expr) -> Program:
             target = free.pop()
         else:
             target, count = count, count + 1
-        register[node] = target
-        args = node.args
-        code.append((OPCODES[node.op], target, *[register[a] for a in args], *_PADDING[len(args)]))
-        done = {register[arg] for arg in args if last_use[arg] == position and arg not in leaves}
-        free.extend(sorted(done))
+        register[position] = target
+        code += (OPCODES[node.op], target, *[register[o] for o in own], *_PADDING[len(own)])
+        free += sorted({register[o] for o in own if last_use[o] == position and operands[o]})
     return Program(
         np.array(code, dtype=np.int32).reshape(-1, 5),
         np.array(constants, dtype=np.float64),
         count,
-        register[expr],
-        any(row[0] == MEAN or row[0] == STD for row in code),
+        register[-1],
+        any(op in (MEAN, STD) for op in code[::5]),
     )
 
 
