@@ -83,7 +83,7 @@ def main() -> None:
             judge_finals([*runs, *records(given.results / WIDE)], known, _say)
         if given.step == "judge" and given.part == "fresh":
             known = Judgements(given.results / "fresh.json", "full", few, few, draw=1)
-            judge_fresh(runs, known, _say)
+            judge_fresh([*runs, *records(given.results / WIDE)], known, _say)
         if given.step == "judge" and given.part in ("curves", "all"):
             known = Judgements(given.results / "curves.json", "quick", few, few)
             judge_curves(runs, known, _say)

@@ -50,11 +50,12 @@ def report(results: Path) -> None:
     if finals.exists():
         known = Judgements(finals, "full")
         parts += ["", *_finals(runs, known)]
-        if wide := records(results / WIDE):
-            parts += ["", *_wide(wide, known)]
     fresh = results / "fresh.json"
-    if fresh.exists():
-        parts += ["", *_fresh(runs, Judgements(fresh, "full", draw=1))]
+    others = Judgements(fresh, "full", draw=1) if fresh.exists() else None
+    if finals.exists() and (wide := records(results / WIDE)):
+        parts += ["", *_wide(wide, known, others)]
+    if others is not None:
+        parts += ["", *_fresh(runs, others)]
     curves = results / "curves.json"
     if curves.exists():
         quick = Judgements(curves, "quick")
@@ -153,47 +154,32 @@ def _fresh(runs: Sequence[Record], known: Judgements) -> list[str]:
     rival = _best_published(known)
     lines = [line for line in _lines(runs, known) if "(cheap)" not in line.label]
     chosen = [line for line in lines if line.label.startswith("symact ")]
-    joined = _joined(known.errors(line.name) for line in chosen)
-    over = [
-        f"{_interval(stats.ratio(joined, known.errors(name), known.families))} of {name}"
-        for name in (REFERENCE, rival, SEED)
-    ]
+    over = _over([line.name for line in chosen], known, rival)
     return [
         f"## On fresh test instances: {len(known.families)} others x {known.seeds} training seeds",
         "",
         "The same functions, judged once on instances that nothing was judged on before: other "
         "polynomials, other sums of sines, other draws from the test equations. Over the runs: "
-        f"{'; '.join(over)}.",
+        f"{over}.",
         "",
         *_ratios(lines, known, rival),
     ]
 
 
-def _wide(runs: Sequence[Record], known: Judgements) -> list[str]:
+def _wide(runs: Sequence[Record], known: Judgements, fresh: Judgements | None) -> list[str]:
     """Compare what searches chose that judged more finalists, on the same test draws."""
     chosen = [own["best"]["formula"] for own in runs if own["best"]["formula"] in known]
     if not chosen or not all(name in known for name in (REFERENCE, SEED, *PUBLISHED)):
-        return [
-            "## Searches with more finalists",
-            "",
-            *_runs_table(runs)[2:],
-            "",
-            "Not judged yet.",
-        ]
+        return ["## Searches with more finalists", "", "Not judged yet."]
     rival = _best_published(known)
     lines = [line for line in _lines(runs, known) if line.name not in (*BATCH, *CLASSICS)]
-    joined = _joined(map(known.errors, chosen))
-    over = [
-        f"{_interval(stats.ratio(joined, known.errors(name), known.families))} of {name}"
-        for name in (REFERENCE, rival, SEED)
-    ]
     (budget, (finalists, _, form)), *others = {(r["budget"], tuple(r["finals"])) for r in runs}
     assert not others, "runs of one kind"
-    return [
+    parts = [
         f"## Searches of {budget} with {finalists} finalists",
         "",
         f"Other seeds; finalists in the form `{form}`, with all tasks that the protocol chooses "
-        f"learning rates on. The same test tasks. Over the runs: {'; '.join(over)}.",
+        f"learning rates on. The same test tasks. Over the runs: {_over(chosen, known, rival)}.",
         "",
         *_runs_table(runs)[2:],
         "",
@@ -203,6 +189,24 @@ def _wide(runs: Sequence[Record], known: Judgements) -> list[str]:
         "",
         *_goals(runs, known, rival)[2:],
     ]
+    if fresh is not None and all(formula in fresh for formula in chosen):
+        lines = [line for line in lines if line.name in fresh]
+        parts += [
+            "",
+            f"On the fresh test instances of below. Over the runs: {_over(chosen, fresh, rival)}.",
+            "",
+            *_ratios(lines, fresh, rival),
+        ]
+    return parts
+
+
+def _over(chosen: Sequence[str], known: Judgements, rival: str) -> str:
+    """Say what some functions have together of the reference, a rival and SiLU."""
+    joined = _joined(map(known.errors, chosen))
+    return "; ".join(
+        f"{_interval(stats.ratio(joined, known.errors(name), known.families))} of {name}"
+        for name in (REFERENCE, rival, SEED)
+    )
 
 
 def _lines(runs: Sequence[Record], known: Judgements) -> list[Line]:

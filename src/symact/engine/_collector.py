@@ -2,7 +2,7 @@
 
 A search makes expressions by the hundred thousand, keeps most of them for a while and makes hardly
 any cycle; going through them all, and through what torch and scikit-learn have loaded, again and
-again was a quarter of the driver's time (docs/scaling.md).
+again was a fifth of the driver's time (docs/scaling.md).
 """
 
 from __future__ import annotations
