@@ -33,7 +33,9 @@ def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
     grammar = Grammar.load("full")
     proposer = make("random", grammar, seed=1, evolution=Evolution(), seeds=())
     data = pack(task("polynomial").draw("search", seed=0, per_family=2), SMALL.points, 16)
-    draws = Draws({rung: ((Part(data, SMALL),),) for rung in ("mini", "full")}, data, 1000)
+    part = Part(data, SMALL, (SMALL.learning_rate,))
+    by_rung = dict.fromkeys(("mini", "full"), ((part,),))
+    draws = Draws(by_rung, data, 1000, "quick", {"selection": data})
     rungs = Rungs(draws, "cpu")
     became: collections.Counter[str] = collections.Counter()
     seen = 0
