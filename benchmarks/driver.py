@@ -111,10 +111,10 @@ def draw(record: Path) -> None:
         for name, colour in (("memory", COLOURS[0]), ("disk", COLOURS[1])):
             values = [row[f"{name}_mib"] for row in rows]
             right.plot(judged, values, color=colour, marker="o", ms=3)
+            # In the end both may be the same.
             right.annotate(
-                name, (judged[-1], values[-1]), (5, 0), textcoords="offset points",
-                color=colour, va="center",
-            )  # fmt: skip
+                name, (judged[0], values[0]), (0, 12), textcoords="offset points", color=colour
+            )
         right.set_yscale("log")
         right.set_ylabel("MiB")
         for axes in (left, right):
