@@ -52,7 +52,7 @@ class Plan:
     generation: int = 16
     pool: int = 48
     refine_share: float = 0.01
-    finalists: int = 8
+    finalists: int = 10
     selection_instances: int = 8
     final_form: str = "selection"
     ladder: bool = True
