@@ -178,8 +178,8 @@ def _wide(runs: Sequence[Record], known: Judgements, fresh: Judgements | None) -
     parts = [
         f"## Searches of {budget} with {finalists} finalists",
         "",
-        f"Other seeds, on another machine; finalists in the form `{form}`. The same test tasks. Over "
-        f"the runs: {_over(chosen, known, rival)}.",
+        f"Other seeds, on another machine; finalists in the form `{form}`. The same test tasks. "
+        f"Over the runs: {_over(chosen, known, rival)}.",
         "",
         *_runs_table(runs)[2:],
         "",
