@@ -44,15 +44,17 @@ def report(results: Path) -> None:
     runs = records(results / "runs")
     parts = ["# Benchmark of the search", "", *_runs_table(runs)]
     chosen = _of(runs, ["symact"])
-    for suffix in ("png", "svg") if chosen else ():
-        _draw_chosen(chosen, results / f"chosen.{suffix}")
+    wide = records(results / WIDE)
+    for own, name in ((chosen, "chosen"), (wide, "chosen-wide")):
+        for suffix in ("png", "svg") if own else ():
+            _draw_chosen(own, results / f"{name}.{suffix}")
     finals = results / "finals.json"
     if finals.exists():
         known = Judgements(finals, "full")
         parts += ["", *_finals(runs, known)]
     fresh = results / "fresh.json"
     others = Judgements(fresh, "full", draw=1) if fresh.exists() else None
-    if finals.exists() and (wide := records(results / WIDE)):
+    if finals.exists() and wide:
         parts += ["", *_wide(wide, known, others)]
     if others is not None:
         parts += ["", *_fresh(runs, others)]
@@ -182,6 +184,8 @@ def _wide(runs: Sequence[Record], known: Judgements, fresh: Judgements | None) -
         f"Over the runs: {_over(chosen, known, rival)}.",
         "",
         *_runs_table(runs)[2:],
+        "",
+        "![What they chose](chosen-wide.png)",
         "",
         *_ratios(lines, known, rival),
         "",
