@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from small_runs import ARGUMENTS
+from symact.cli import _new_folder
 from symact.engine import resume, search
 from symact.errors import StoreError, SymactError
 from symact.result import load
@@ -110,6 +112,16 @@ def search_and_report(folder, number):
     except SymactError as error:
         said = str(error)
     (folder / "errors" / str(number)).write_text(said)
+
+
+def test_searches_that_begin_at_once_below_one_directory_get_one_of_their_own_each(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: _new_folder("pointwise", "polynomial", 0), range(24)))
+    assert len(set(made)) == 24
+    assert sorted(made) == sorted(folder.relative_to(tmp_path) for folder in tmp_path.glob("*/*"))
 
 
 def test_a_run_is_searched_by_one_process_at_a_time_and_read_by_any(tmp_path):
