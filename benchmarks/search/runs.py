@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from methods import Method
 
 from symact import engine, stats, zoo
@@ -27,6 +28,7 @@ from symact.store import open_run
 
 #: A cheap function costs at most twice what GELU does.
 CHEAP = 2 * flops(zoo.find(REFERENCE).expr)
+LOG_LIMIT = float(np.log10(ID_LIMIT))
 #: What two records have to have in common to be compared.
 COMMON = ("budget", "protocol", "ladder", "finals")
 
@@ -129,6 +131,7 @@ def _run(method: Method, seed: int, budget: str, plan: Plan, path: Path) -> dict
         "costs": result.costs,
         "timeline": timeline,
         "incumbents": incumbents(path),
+        "quality": quality(path),
         "plan": result.config["plan"],
         "evolution": result.config["evolution"],
         "machine": machine(),
@@ -172,6 +175,30 @@ def _row(found: Found) -> dict[str, Any]:
         "flops": found.flops,
         "families": found.families,
     }
+
+
+def quality(path: Path) -> dict[str, float]:
+    """Return how good what a run ends with is as a whole: one choice has more luck in it.
+
+    Returns:
+        OOD error above the reference's, log10, plus what the ID error exceeds its limit by: under
+        ``"full"`` the mean over the three best by full training on every draw, under
+        ``"selection"`` the mean over the finalists on the selection draws.
+    """
+    store = open_run(path)
+    try:
+        base = store.get("references")["full"]
+        repeated = store.get("repeated") or {}
+        selected = store.get("yardstick")["reference"]
+        finalists = store.scores("selection")
+    finally:
+        store.close()
+    full = sorted(merit(tuple(own), base) - base[0] for own in repeated.values())
+    above = [
+        own.ood - selected["ood"] + max(0.0, own.id_error - selected["id_error"] - LOG_LIMIT)
+        for own in finalists
+    ]
+    return {"full": float(np.mean(full[:3])), "selection": float(np.mean(above))}
 
 
 def incumbents(path: Path) -> list[dict[str, Any]]:
