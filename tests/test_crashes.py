@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pkgutil
 import random
 import shutil
+import signal
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +19,7 @@ from symact.result import load
 from symact.store import is_run, open_run
 from symact.table import to_json
 
-KILLS = 24
+KILLS = 20
 
 
 def go_on(folder, **changes):
@@ -81,6 +84,50 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
         assert ended.counts == expected.counts
     assert len(places) > 3
     print(f"{kills} kills in the phases {', '.join(sorted(phases))}")
+
+
+#: Where in the code work of each kind begins, and which of its calls is the last.
+MOMENTS = {
+    "anchors": ("symact.score:Ladder.start_mini", 1),
+    "mini-training": ("symact.score:Ladder.start_mini", 6),
+    "full training": ("symact.engine._loop:Search.start_full", 3),
+    "tuning": ("symact.score:Ladder.start_tuning", 1),
+    "a fit of the forecast": ("symact.score:Forecast.fit", 1),
+    "a transaction": ("symact.store:Store.add_scores", 3),
+    "full training on the other draws": ("symact.engine._select:_repeated", 1),
+    "sympy": ("symact.simplify:_by_sympy", 1),
+    "the finalists": ("symact.score._finals:Finals.start", 1),
+}
+
+
+def go_on_until(folder, place, count):
+    """Go on and be killed in the beginning of a piece of work."""
+    owner, _, name = place.replace(":", ".").rpartition(".")
+    owner = pkgutil.resolve_name(owner)
+    genuine, calls = getattr(owner, name), iter(range(1, count))
+
+    def work(*given, **named):
+        if next(calls, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return genuine(*given, **named)
+
+    setattr(owner, name, work)
+    go_on(folder)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_search_that_is_killed_at_any_kind_of_work_ends_where_it_would_have_ended(
+    moment, server, whole, tmp_path
+):
+    own = tmp_path / "run"
+    child = server.Process(target=go_on_until, args=(own, *MOMENTS[moment]))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    killed(server, go_on, own)
+    expected = load(whole[0])
+    assert load(own).front == expected.front
+    assert load(own).to_frame().equals(expected.to_frame())
 
 
 def as_it_comes(folder):
