@@ -25,7 +25,7 @@ from symact.canonical import canonical
 from symact.cost import flops
 from symact.expr import Expr, call, const, fold, parse, show, var
 from symact.ops import CONST, PRIMITIVES, VAR
-from symact.simplify import simplify
+from symact.simplify import TimeUp, simplify, time_limit
 
 Array = NDArray[np.float64]
 
@@ -431,3 +431,22 @@ def test_results_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     first = short(text)
     monkeypatch.setattr(sympy, "simplify", hang)
     assert short(text) == first
+
+
+def test_time_that_is_up_inside_a_destructor_ends_what_comes_after_it():
+    def work(seconds: float) -> None:
+        begun = time.thread_time()
+        while time.thread_time() - begun < seconds:
+            pass
+
+    class Slow:
+        def __del__(self) -> None:
+            work(0.3)
+            ended.append("destructor")
+
+    ended: list[str] = []
+    with pytest.raises(TimeUp), time_limit(0.05):
+        Slow()
+        work(5.0)
+        ended.append("work")
+    assert ended == ["destructor"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _weakrefset
 import functools
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -32,6 +34,8 @@ _PROBE = np.unique(
     )
 )
 _RELATIVE = 1e-9
+#: Where Python calls back when an object that is weakly referred to goes.
+_CALLED_BACK = {weakref.__file__, _weakrefset.__file__}
 _ABSOLUTE = 1e-12
 
 
@@ -138,6 +142,16 @@ def has_alarm() -> bool:
     return is_main and hasattr(signal, "setitimer") and signal.getsignal(signal.SIGALRM) is not None
 
 
+def _would_be_lost(frame: FrameType | None) -> bool:
+    """Whether what is raised here would only be printed: in a destructor or a weak callback."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or code.co_filename in _CALLED_BACK:
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise ``TimeUp`` in the block when this thread has computed for some time.
@@ -149,11 +163,12 @@ def time_limit(seconds: float) -> Iterator[None]:
     start, computed = time.monotonic(), time.thread_time()
 
     def ring(signum: int, frame: FrameType | None) -> None:
-        if is_armed and time.thread_time() - computed >= seconds:
+        is_late = time.thread_time() - computed >= seconds
+        if is_armed and is_late and not _would_be_lost(frame):
             raise TimeUp
 
     handler = signal.signal(signal.SIGALRM, ring)
-    # It rings again and again: an exception raised inside a destructor is lost.
+    # It rings again and again: what is raised inside a destructor is lost.
     delay, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
     try:
         yield
