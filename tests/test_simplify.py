@@ -444,9 +444,13 @@ def test_time_that_is_up_inside_a_destructor_ends_what_comes_after_it():
             work(0.3)
             ended.append("destructor")
 
+    def limited() -> None:
+        with time_limit(0.05):
+            Slow()
+            work(5.0)
+            ended.append("work")
+
     ended: list[str] = []
-    with pytest.raises(TimeUp), time_limit(0.05):
-        Slow()
-        work(5.0)
-        ended.append("work")
+    with pytest.raises(TimeUp):
+        limited()
     assert ended == ["destructor"]
