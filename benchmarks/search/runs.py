@@ -28,7 +28,6 @@ from symact.store import open_run
 
 #: A cheap function costs at most twice what GELU does.
 CHEAP = 2 * flops(zoo.find(REFERENCE).expr)
-LOG_LIMIT = float(np.log10(ID_LIMIT))
 #: What two records have to have in common to be compared.
 COMMON = ("budget", "protocol", "ladder", "finals")
 
@@ -193,9 +192,10 @@ def quality(path: Path) -> dict[str, float]:
         finalists = store.scores("selection")
     finally:
         store.close()
+    limit = float(np.log10(ID_LIMIT))
     full = sorted(merit(tuple(own), base) - base[0] for own in repeated.values())
     above = [
-        own.ood - selected["ood"] + max(0.0, own.id_error - selected["id_error"] - LOG_LIMIT)
+        own.ood - selected["ood"] + max(0.0, own.id_error - selected["id_error"] - limit)
         for own in finalists
     ]
     return {"full": float(np.mean(full[:3])), "selection": float(np.mean(above))}

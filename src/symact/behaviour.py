@@ -91,9 +91,8 @@ def _growth(side: Floats, core: Floats, size: float) -> str:
     if not (np.isfinite(side).all() and math.isfinite(size)):
         return "fast"
     swing = np.abs(side - core[len(core) // 2])
-    if swing.max() <= max(1.25 * size, 1e-12) or side.max() - side.min() <= _EQUAL * max(
-        size, 1e-12
-    ):
+    is_small = swing.max() <= max(1.25 * size, 1e-12)
+    if is_small or side.max() - side.min() <= _EQUAL * max(size, 1e-12):
         return "flat"
     half = len(side) // 2
     near, far = float(swing[:half].max()), float(swing[half:].max())
