@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from symact.engine import search
+from symact.evaluation import Plan
+from symact.evaluation import ladder as ladder_module
+from symact.evaluation.finals import FINALS
 from symact.expr import show
-from symact.propose import Evolution
-from symact.score import Plan, _ladder
-from symact.score._finals import FINALS
+from symact.proposers import Evolution
 
 #: One generation of many: what a large cluster works on at a time.
 GENERATION = 1024
@@ -70,9 +71,9 @@ def timed(count, proposer, out=None, on_progress=None, workers=Simulated, **chan
 @contextmanager
 def training_by(workers):
     """Let such workers train, whatever a search asks for."""
-    genuine = _ladder._workers
-    _ladder._workers = lambda executor, draws, *rest: workers(draws)
+    genuine = ladder_module._workers
+    ladder_module._workers = lambda executor, draws, *rest: workers(draws)
     try:
         yield
     finally:
-        _ladder._workers = genuine
+        ladder_module._workers = genuine

@@ -13,9 +13,9 @@ from functools import partial
 
 import torch
 
-from symact.bench import Bench
+from symact.backends import to_torch
+from symact.cli.bench import Bench
 from symact.expr import parse
-from symact.lower import to_torch
 
 FOUND = "cos(x) - min(1.1*softplus(x), max(log1p(max(x, 0.27)*max(atan(x), 0.18)), 4.3))"
 #: The goal is set for the largest tensors: 2**26 elements.

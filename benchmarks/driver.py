@@ -18,10 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from symact.bench import Bench
+from symact.cli.bench import Bench
 from symact.engine import resume
-from symact.figures._style import COLOURS, save, styled
-from symact.result import load
+from symact.engine.result import load
+from symact.reporting.figures.style import COLOURS, save, styled
 
 sys.path.insert(0, str(Path(__file__).parent))
 from _simulated import Simulated, timed, training_by

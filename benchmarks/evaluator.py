@@ -21,12 +21,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from symact.bench import Bench
+from symact.backends.numba import kernels
+from symact.backends.numba.intrinsics import for_each
+from symact.backends.numba.tape import BLOCK, OPCODES, Batch, to_batch, to_tape, workspace
+from symact.cli.bench import Bench
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, var
-from symact.lower import _kernels
-from symact.lower._intrinsics import for_each
-from symact.lower._tape import BLOCK, OPCODES, Batch, to_batch, to_tape, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,18 +36,18 @@ ARITY = dict.fromkeys(("exp", "log", "sin", "cos", "tanh", "sqrt"), 1) | dict.fr
     ("add", "sub", "mul", "div", "max", "min"), 2
 )
 RULES = {
-    "add": _kernels.add,
-    "sub": _kernels.sub,
-    "mul": _kernels.mul,
-    "div": _kernels.div,
-    "max": _kernels.maximum,
-    "min": _kernels.minimum,
-    "sqrt": _kernels.sqrt,
-    "exp": _kernels.exponential,
-    "log": _kernels.logarithm,
-    "sin": _kernels.sine,
-    "cos": _kernels.cosine,
-    "tanh": _kernels.hyperbolic_tangent,
+    "add": kernels.add,
+    "sub": kernels.sub,
+    "mul": kernels.mul,
+    "div": kernels.div,
+    "max": kernels.maximum,
+    "min": kernels.minimum,
+    "sqrt": kernels.sqrt,
+    "exp": kernels.exponential,
+    "log": kernels.logarithm,
+    "sin": kernels.sine,
+    "cos": kernels.cosine,
+    "tanh": kernels.hyperbolic_tangent,
 }
 NUMPY: dict[str, Callable[..., Array]] = {
     "add": np.add,

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import torch
 
-from symact.bench import Bench
+from symact.cli.bench import Bench
+from symact.evaluation.training import torch_mlp
+from symact.evaluation.training.networks import GPU_NETWORKS, pack
+from symact.evaluation.training.torch_mlp import FullTrainer
 from symact.expr import parse
-from symact.protocol import TRAIN_POINTS, Training
-from symact.score import _full
-from symact.score._full import FullTrainer
-from symact.score._networks import GPU_NETWORKS, pack
 from symact.tasks import task
+from symact.tasks.protocol import TRAIN_POINTS, Training
 
 sys.path.insert(0, str(Path(__file__).parent))
 import _eager
@@ -73,12 +73,12 @@ def measure(bench: Bench) -> None:
                 "stacked eager torch": _eager.stacked(NETWORKS, *sizes, steps, function),
                 "one network at a time, one thread": _eager.single(*sizes, steps, function, 1),
                 "one network at a time, all threads": _eager.single(*sizes, steps, function, cores),
-                "products of a step": _eager.products(_full.CPU_NETWORKS, *sizes),
+                "products of a step": _eager.products(torch_mlp.CPU_NETWORKS, *sizes),
             },
             rounds=9,
             quick_rounds=1,
         )
-        products = taken.pop("products of a step") * NETWORKS / _full.CPU_NETWORKS * steps
+        products = taken.pop("products of a step") * NETWORKS / torch_mlp.CPU_NETWORKS * steps
         taken["symact"] /= len(exprs)
         for key in taken:
             if key.startswith("one network"):
@@ -97,7 +97,7 @@ def measure(bench: Bench) -> None:
 
 def _on_cuda(bench: Bench) -> None:
     """Candidates a second on a GPU: 24 networks, 512 points, 1,000 steps."""
-    if not _full.has_cuda():
+    if not torch_mlp.has_cuda():
         bench.ratio("cuda_candidates_a_second", None, least=100.0)
         return
     training = replace(SIZE, points=512, steps=200 if bench.quick else SIZE.steps)

@@ -24,19 +24,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from symact import stats, zoo
-from symact.bench import Bench
+from symact import zoo
+from symact.cli.bench import Bench
 from symact.engine import Progress, search
+from symact.engine.result import Result, load
+from symact.evaluation import Plan
+from symact.evaluation.rungs import by_family
+from symact.evaluation.training.mixed_sizes import Mixed, dealt
+from symact.evaluation.training.networks import Data
+from symact.evaluation.training.numba_mlp import MiniTrainer
+from symact.evaluation.training.torch_mlp import FullTrainer
 from symact.expr import Expr, parse
-from symact.protocol import CLIP, FULL, MINI, REFERENCE, Training
-from symact.result import Result, load
-from symact.score import Plan
-from symact.score._full import FullTrainer
-from symact.score._mini import MiniTrainer
-from symact.score._mixed import Mixed, dealt
-from symact.score._networks import Data
-from symact.score._rungs import by_family
 from symact.tasks import Instance, task
+from symact.tasks import scores as stats
+from symact.tasks.protocol import CLIP, FULL, MINI, REFERENCE, Training
 
 SEED = 11
 Errors = NDArray[np.float64]

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from symact.bench import Bench
+from symact.backends.numba.tape import BLOCK, Spans
+from symact.cli.bench import Bench
+from symact.evaluation.training.networks import pack
+from symact.evaluation.training.numba_mlp import MiniTrainer
 from symact.expr import parse
-from symact.lower._tape import BLOCK, Spans
-from symact.protocol import MINI, Training
-from symact.score._mini import MiniTrainer
-from symact.score._networks import pack
 from symact.tasks import task
+from symact.tasks.protocol import MINI, Training
 
 sys.path.insert(0, str(Path(__file__).parent))
 import _eager

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symact.bench import Bench
+from symact.cli.bench import Bench
 
 sys.path.insert(0, str(Path(__file__).parent))
 from _simulated import Simulated, timed

@@ -16,10 +16,10 @@ import time
 
 from deap import tools
 
-from symact.bench import Bench
+from symact.cli.bench import Bench
 from symact.grammar import Grammar
-from symact.propose import AbstractProposer, Evolution, Told, gp
-from symact.propose._population import survivors
+from symact.proposers import AbstractProposer, Evolution, Told, gp
+from symact.proposers.population import survivors
 
 
 def measure(bench: Bench) -> None:

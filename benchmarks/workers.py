@@ -11,8 +11,8 @@ import os
 import time
 
 from symact import zoo
-from symact.bench import Bench
-from symact.score import Ladder, Plan
+from symact.cli.bench import Bench
+from symact.evaluation import Ladder, Plan
 from symact.tasks import task
 
 #: What others may cost beside threads, in candidates a second.

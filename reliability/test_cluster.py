@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from symact.engine import resume, search
+from symact.engine.result import load
 from symact.errors import SymactError
-from symact.result import load
 from test_cli import symact
 from test_engine import SMALL, TINY
 
@@ -118,23 +118,24 @@ def test_the_command_line_makes_a_cluster_of_its_own_where_there_is_none(tmp_pat
 
 
 def test_a_function_that_kills_every_worker_is_quarantined(monkeypatch):
-    from symact.score import Failed, Plan, _ray
-    from symact.score._rungs import Draws
+    from symact.evaluation import Failed, Plan
+    from symact.evaluation.executors import ray as ray_executor
+    from symact.evaluation.rungs import Draws
     from symact.tasks import task
 
     plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
     draws = Draws.of(task("polynomial"), 0, plan)
-    work = _ray._work
+    work = ray_executor._work
 
     def deadly(draws, key, device, rung, formulas, draw):
         if "sin(3*x)" in formulas:
             os.kill(os.getpid(), signal.SIGKILL)
         return work(draws, key, device, rung, formulas, draw)
 
-    monkeypatch.setattr(_ray, "_task", lambda: ray.remote(deadly))
+    monkeypatch.setattr(ray_executor, "_task", lambda: ray.remote(deadly))
     from symact.expr import parse
 
-    own = _ray.RayWorkers(draws, "cpu", 2, "auto")
+    own = ray_executor.RayWorkers(draws, "cpu", 2, "auto")
     own._seconds["mini"] = 0.01  # so fast that one task takes many
     exprs = [parse(text) for text in ("sin(x)", "sin(3*x)", "tanh(x)")]
     first, second, third = own.start("mini", exprs, 0)()
@@ -144,25 +145,26 @@ def test_a_function_that_kills_every_worker_is_quarantined(monkeypatch):
 
 
 def test_training_that_takes_too_long_is_stopped_by_its_worker(monkeypatch):
+    from symact.evaluation import Failed, Plan
+    from symact.evaluation.executors import ray as ray_executor
+    from symact.evaluation.rungs import Draws
     from symact.expr import parse
-    from symact.score import Failed, Plan, _ray
-    from symact.score._rungs import Draws
     from symact.tasks import task
 
     plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
-    work = _ray._work
+    work = ray_executor._work
 
     def hasty(draws, key, device, rung, formulas, draw):
-        from symact.score import _jobs
+        from symact.evaluation import jobs
 
-        _jobs.LIMIT = 1e-4 if "sin(3*x)" in formulas else 600.0
+        jobs.LIMIT = 1e-4 if "sin(3*x)" in formulas else 600.0
         try:
             return work(draws, key, device, rung, formulas, draw)
         finally:
-            _jobs.LIMIT = 600.0  # this worker will work for other tests
+            jobs.LIMIT = 600.0  # this worker will work for other tests
 
-    monkeypatch.setattr(_ray, "_task", lambda: ray.remote(hasty))
-    own = _ray.RayWorkers(Draws.of(task("polynomial"), 0, plan), "cpu", 2, "auto")
+    monkeypatch.setattr(ray_executor, "_task", lambda: ray.remote(hasty))
+    own = ray_executor.RayWorkers(Draws.of(task("polynomial"), 0, plan), "cpu", 2, "auto")
     found = own.start("full", [parse(text) for text in ("sin(x)", "sin(3*x)")], 0)()
     assert found[0].shape == (1, 1, 4)
     assert found[1] == Failed("took longer than 0.0001 s")
@@ -176,18 +178,18 @@ def test_a_gpu_that_the_cluster_does_not_have_is_said_at_once():
 
 
 def test_a_worker_without_symact_is_no_fault_of_a_candidate(monkeypatch):
-    from symact.score import _ray
+    from symact.evaluation.executors import ray as ray_executor
 
     def lacking(*arguments):
         raise ModuleNotFoundError("No module named 'symact'")
 
-    monkeypatch.setattr(_ray, "_task", lambda: ray.remote(lacking))
+    monkeypatch.setattr(ray_executor, "_task", lambda: ray.remote(lacking))
     with pytest.raises(SymactError, match="a Ray worker cannot work: ModuleNotFoundError"):
         search(**ARGUMENTS, executor="ray")
 
 
 def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch):
-    from symact.score import _ray
+    from symact.evaluation.executors import ray as ray_executor
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
 
@@ -196,13 +198,13 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch):
 
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(SymactError, match="no Ray cluster at"):
-        _ray._connect("10.0.0.1:6379", 2)
+        ray_executor._connect("10.0.0.1:6379", 2)
 
 
 def test_batches_are_as_large_as_candidates_are_fast():
-    from symact.score import _ray
+    from symact.evaluation.executors import ray as ray_executor
 
-    own = _ray.RayWorkers.__new__(_ray.RayWorkers)
+    own = ray_executor.RayWorkers.__new__(ray_executor.RayWorkers)
     own._seconds = {"mini": 0.001, "full": 4.0}
     own.device = "cpu"
     assert own._batch("mini") == 250

@@ -7,21 +7,21 @@ import time
 
 import numpy as np
 
-from symact.behaviour import kind
-from symact.canonical import canonical
-from symact.cost import flops
+from symact.backends import to_latex
+from symact.backends.simplify import simplify
+from symact.evaluation import Failed, Outcome, screen
+from symact.evaluation.behaviour import kind
+from symact.evaluation.rungs import Draws, Part, Rungs
+from symact.evaluation.surrogate import features
+from symact.evaluation.training.networks import pack
 from symact.expr import parse, show
+from symact.expr.canonical import canonical
+from symact.expr.cost import flops
 from symact.grammar import Grammar
-from symact.lower import to_latex
-from symact.propose import Evolution, make
-from symact.protocol import Training
-from symact.refine import variants
-from symact.score import Failed, Outcome, screen
-from symact.score._forecast import features
-from symact.score._networks import pack
-from symact.score._rungs import Draws, Part, Rungs
-from symact.simplify import simplify
+from symact.proposers import Evolution, make
+from symact.proposers.local_search import variants
 from symact.tasks import task
+from symact.tasks.protocol import Training
 
 COUNT = 10_000
 #: All that a rung does, in small networks for few steps.

@@ -18,7 +18,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from symact.engine import search
-from symact.score import _ray
+from symact.evaluation.executors import ray as ray_executor
 
 sys.path.insert(0, "tests")
 from test_engine import SMALL, TINY
@@ -31,7 +31,7 @@ cluster = Cluster(initialize_head=True, head_node_args={
     "num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False})
 ray.init(cluster.address, log_to_driver=False, logging_level="error")
 head = ray.get_runtime_context().get_node_id()
-nodes, places, work = [], set(), _ray._work
+nodes, places, work = [], set(), ray_executor._work
 
 
 def placed(*arguments):
@@ -48,8 +48,8 @@ def get(reference):
     return found[:2]
 
 
-_ray._task = lambda: ray.remote(placed)
-_ray.ray.get = get
+ray_executor._task = lambda: ray.remote(placed)
+ray_executor.ray.get = get
 
 
 def change(progress):

@@ -12,9 +12,9 @@ import time
 
 import numpy as np
 
+from symact.backends.numba import tape
+from symact.evaluation.executors.workers import answer_of, work
 from symact.expr import show
-from symact.lower import _tape
-from symact.score._workers import answer_of, work
 
 DEADLY, ENDLESS, GREEDY = "sin(3*x)", "cos(3*x)", "tanh(3*x)"
 #: What ends it where finalists are judged, and nowhere else.
@@ -32,7 +32,7 @@ def answer(rungs, request):
     return answer_of(rungs, request)
 
 
-def compile_greedily(expr, to_tape=_tape.to_tape):
+def compile_greedily(expr, to_tape=tape.to_tape):
     if show(expr) == GREEDY:
         np.ones(ROOM // 8)
     return to_tape(expr)
@@ -40,5 +40,5 @@ def compile_greedily(expr, to_tape=_tape.to_tape):
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
-    _tape.to_tape = compile_greedily
+    tape.to_tape = compile_greedily
     work(answer)

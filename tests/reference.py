@@ -1,7 +1,7 @@
 """The independent reference: every primitive by NumPy and SciPy, in float64.
 
-It shares nothing with :mod:`symact.lower`, so that a lowering and its reference cannot be wrong in
-the same way.
+It shares nothing with :mod:`symact.backends`, so a backend and its reference cannot be wrong in the
+same way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from symact.expr import Expr, fold
-from symact.ops import CONST, VAR
+from symact.expr.primitives import CONST, VAR
 
 Array = NDArray[Any]  # float64, or bool where the primitive is a comparison
 

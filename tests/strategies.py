@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from symact.expr import Expr, call, const, var
-from symact.ops import PRIMITIVES
+from symact.expr.primitives import PRIMITIVES
 
 LITERALS = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, 2.0, 0.5, 0.1, -0.25]),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from symact.batch import load_batch
+from symact.cli.batch import load_batch
 from symact.errors import SymactError
 
 JOBS = """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from strategies import exprs
-from symact.behaviour import behaviour
+from symact.evaluation.behaviour import behaviour
 from symact.expr import parse
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symact.budget import Budget, parse_budget
+from symact.engine.budget import Budget, parse_budget
 from symact.errors import BudgetError
 
 

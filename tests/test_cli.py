@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from symact import cli
+from symact.cli import main
 
 SYMACT = [sys.executable, "-m", "symact.cli"]
 
@@ -42,7 +42,7 @@ def called(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedP
         streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
         try:
             with streams[0], streams[1], pytest.raises(SystemExit) as ended:
-                cli.main()
+                main()
         finally:
             signal.signal(signal.SIGINT, interrupt)
     return subprocess.CompletedProcess(arguments, ended.value.code, out.getvalue(), err.getvalue())

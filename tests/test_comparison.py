@@ -10,12 +10,12 @@ import pytest
 
 import symact
 from symact import zoo
-from symact.comparison import compare, write_report
 from symact.errors import SymactError
+from symact.evaluation import Plan
 from symact.expr import parse
-from symact.protocol import COMPARED, Form
-from symact.score import Plan
-from symact.table import from_json, to_json
+from symact.reporting.comparison import compare, write_report
+from symact.reporting.table import from_json, to_json
+from symact.tasks.protocol import COMPARED, Form
 
 FORM = Form("tiny", ((8, 2), (8, 1)), (1e-2, 3e-2), tuning=1, per_family=2, seeds=2, steps=20)
 

@@ -11,10 +11,10 @@ from scipy import integrate, special, stats
 
 from strategies import exprs
 from symact import zoo
-from symact.correction import correct, entropy, to_json, to_text
+from symact.backends import derivative, evaluate, evaluate_with_slopes, log_slope
 from symact.errors import SymactError
 from symact.expr import call, const, parse, uses_statistics
-from symact.lower import derivative, evaluate, evaluate_with_slopes, log_slope
+from symact.zoo.entropy_correction import correct, entropy, to_json, to_text
 
 NORMAL = 0.5 * math.log(2 * math.pi * math.e)
 

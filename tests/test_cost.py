@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from symact.cost import Cost, cost, flops
 from symact.expr import call, parse, var
-from symact.ops import PRIMITIVES
+from symact.expr.cost import Cost, cost, flops
+from symact.expr.primitives import PRIMITIVES
 
 
 @pytest.mark.parametrize(

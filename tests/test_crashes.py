@@ -15,9 +15,9 @@ import pytest
 
 from small_runs import ARGUMENTS, judge, judge_and_report
 from symact.engine import resume, search
-from symact.result import load
-from symact.store import is_run, open_run
-from symact.table import to_json
+from symact.engine.result import load
+from symact.reporting.table import to_json
+from symact.storage.database import is_run, open_run
 
 KILLS = 20
 
@@ -88,15 +88,15 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
 
 #: Where in the code work of each kind begins, and which of its calls is the last.
 MOMENTS = {
-    "anchors": ("symact.score:Ladder.start_mini", 1),
-    "mini-training": ("symact.score:Ladder.start_mini", 6),
-    "full training": ("symact.engine._loop:Search.start_full", 3),
-    "tuning": ("symact.score:Ladder.start_tuning", 1),
-    "a fit of the forecast": ("symact.score:Forecast.fit", 1),
-    "a transaction": ("symact.store:Store.add_scores", 3),
-    "full training on the other draws": ("symact.engine._select:_repeated", 1),
-    "sympy": ("symact.simplify:_by_sympy", 1),
-    "the finalists": ("symact.score._finals:Finals.start", 1),
+    "anchors": ("symact.evaluation:Ladder.start_mini", 1),
+    "mini-training": ("symact.evaluation:Ladder.start_mini", 6),
+    "full training": ("symact.engine.loop:Search.start_full", 3),
+    "tuning": ("symact.evaluation:Ladder.start_tuning", 1),
+    "a fit of the forecast": ("symact.evaluation:Forecast.fit", 1),
+    "a transaction": ("symact.storage.database:Store.add_scores", 3),
+    "full training on the other draws": ("symact.engine.finalists:_repeated", 1),
+    "sympy": ("symact.backends.simplify:_by_sympy", 1),
+    "the finalists": ("symact.evaluation.finals:Finals.start", 1),
 }
 
 

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import exprs
+from symact.backends.numba import tape
+from symact.backends.torch import lower
 from symact.expr import Expr, call, const, parse, var
-from symact.lower import _tape
-from symact.lower._torch import lower
-from symact.ops import PRIMITIVES
+from symact.expr.primitives import PRIMITIVES
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
 pytest.importorskip("triton", reason="triton is not installed; it comes with torch's CUDA builds")
-from symact.lower import _cuda
+from symact.backends import triton
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ELEMENTWISE = [name for name, row in PRIMITIVES.items() if not row.statistic]
@@ -44,28 +44,28 @@ def run(
     """Apply expressions, each to so many networks of ``z`` [network, unit, point]."""
     ends = np.cumsum([count for _, count in stack]).tolist()
     spans = [
-        (_tape.to_tape(expr), end - count, end)
+        (tape.to_tape(expr), end - count, end)
         for (expr, count), end in zip(stack, ends, strict=True)
     ]
-    programs = _cuda.Programs(spans, DEVICE)
+    programs = triton.Programs(spans, DEVICE)
     inputs = torch.from_numpy(np.ascontiguousarray(z, dtype=np.float32)).to(DEVICE)
     value = torch.full_like(inputs, 77.0)
     slope = torch.full_like(inputs, 77.0) if slopes else None
     with np.errstate(all="ignore"):  # the interpreter computes by numpy
-        _cuda.apply(programs, inputs, value, slope)
+        triton.apply(programs, inputs, value, slope)
     return value.cpu().numpy(), None if slope is None else slope.cpu().numpy()
 
 
-def tape(expr: Expr, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def on_tape(expr: Expr, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     value, slope = np.empty_like(x), np.empty_like(x)
-    _tape.apply_into(expr, np.ascontiguousarray(x), value, slope)
+    tape.apply_into(expr, np.ascontiguousarray(x), value, slope)
     return value, slope
 
 
 def expected_of(expr: Expr, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Value and slope by the float64 tape, rounded."""
     with np.errstate(over="ignore"):
-        value, slope = (a.astype(np.float32) for a in tape(expr, x.astype(np.float64)))
+        value, slope = (a.astype(np.float32) for a in on_tape(expr, x.astype(np.float64)))
     return value, slope
 
 
@@ -119,7 +119,7 @@ def test_slopes_are_those_of_autograd(name, of_each_primitive):
     np.testing.assert_allclose(found, expected.numpy()[finite], rtol=2e-6, atol=6e-7)
 
 
-@pytest.mark.parametrize("points", [1, 37, _cuda.BLOCK, _cuda.BLOCK + 1, 3 * _cuda.BLOCK - 5])
+@pytest.mark.parametrize("points", [1, 37, triton.BLOCK, triton.BLOCK + 1, 3 * triton.BLOCK - 5])
 @pytest.mark.parametrize("slopes", [True, False])
 def test_every_network_gets_its_own_program(points, slopes):
     texts = ["gelu(x)*(1 + 0.5*sinc(x))", "x", "-2.5", "max(x, 0.01*x)", "x*tanh(softplus(x))"]
@@ -138,10 +138,10 @@ def test_every_network_gets_its_own_program(points, slopes):
 
 
 def test_many_live_results_spill_into_memory(monkeypatch):
-    monkeypatch.setattr(_cuda, "WORKERS", 2)  # so that a thread block takes several blocks
+    monkeypatch.setattr(triton, "WORKERS", 2)  # so that a thread block takes several blocks
     expr = parse(f"({MANY[0]})*(1 + {MANY[1]})")
-    assert _cuda.encode(_tape.to_tape(expr))[2] > _cuda.SLOTS + 1
-    z = np.random.default_rng(0).normal(size=(3, 2, _cuda.BLOCK)).astype(np.float32)
+    assert triton.encode(tape.to_tape(expr))[2] > triton.SLOTS + 1
+    z = np.random.default_rng(0).normal(size=(3, 2, triton.BLOCK)).astype(np.float32)
     value, slope = run([(parse("x*x"), 1), (expr, 2)], z)
     for found, expected in zip((value, slope), expected_of(expr, z[1:]), strict=True):
         np.testing.assert_allclose(found[1:], expected, rtol=1e-5, atol=1e-4)
@@ -154,7 +154,7 @@ def test_random_programs_do_what_they_do_on_the_tape(batch):
     x = np.linspace(-4.03, 4.1, 61, dtype=np.float32)
     found = run([(expr, 1) for expr in batch], np.tile(x, (len(batch), 1, 1)))
     for place, expr in enumerate(batch):
-        exact, single = expected_of(expr, x), tape(expr, x)
+        exact, single = expected_of(expr, x), on_tape(expr, x)
         # Where rounding does not matter, and so no kink or pole is near.
         tame = np.ones(x.shape, dtype=bool)
         for a, b in zip(exact, single, strict=True):
@@ -168,17 +168,17 @@ def test_random_programs_do_what_they_do_on_the_tape(batch):
 @given(exprs())
 def test_the_accumulators_code_computes_the_tape(expr):
     """Follow each instruction's operands to the expressions that they stand for."""
-    program = _tape.to_tape(expr)
-    words, result, slots = _cuda.encode(program, first_constant=5)
-    names = list(_tape.OPCODES)
+    program = tape.to_tape(expr)
+    words, result, slots = triton.encode(program, first_constant=5)
+    names = list(tape.OPCODES)
 
     def meaning(place: int, accumulator: object, kept: dict[int, object]) -> object:
         if place < 0:
             return program.constants[-1 - place - 5]
         return (
-            {_cuda.X: "x", _cuda.ACCUMULATOR: accumulator}[place]
-            if place < _cuda.FIRST_SLOT
-            else kept[place - _cuda.FIRST_SLOT]
+            {triton.X: "x", triton.ACCUMULATOR: accumulator}[place]
+            if place < triton.FIRST_SLOT
+            else kept[place - triton.FIRST_SLOT]
         )
 
     accumulator: object = "x"
@@ -186,7 +186,7 @@ def test_the_accumulators_code_computes_the_tape(expr):
     for op, slot, *places in words.tolist():
         read = places[: PRIMITIVES[names[op]].arity]
         accumulator = (names[op], *(meaning(place, accumulator, kept) for place in read))
-        if slot != _cuda.NOWHERE:
+        if slot != triton.NOWHERE:
             assert 0 <= slot < slots
             kept[slot] = accumulator
 
@@ -208,33 +208,33 @@ def test_programs_share_no_constants():
 def test_values_may_replace_their_arguments():
     z = torch.linspace(-2, 2, 700, device=DEVICE).reshape(1, 1, -1)
     expected = z * z
-    _cuda.apply(_cuda.Programs([(_tape.to_tape(parse("x*x")), 0, 1)], DEVICE), z, z, None)
+    triton.apply(triton.Programs([(tape.to_tape(parse("x*x")), 0, 1)], DEVICE), z, z, None)
     torch.testing.assert_close(z, expected, rtol=0, atol=0)
 
 
 def test_what_the_interpreter_cannot_take_is_refused():
-    tape = _tape.to_tape
+    lower = tape.to_tape
     with pytest.raises(ValueError, match="whole tensor"):
-        _cuda.Programs([(tape(parse("x")), 0, 1), (tape(parse("x - mean(x)")), 1, 2)], DEVICE)
+        triton.Programs([(lower(parse("x")), 0, 1), (lower(parse("x - mean(x)")), 1, 2)], DEVICE)
     with pytest.raises(ValueError, match="do not follow"):
-        _cuda.Programs([(tape(parse("x")), 1, 2)], DEVICE)
-    programs = _cuda.Programs([(tape(parse("x")), 0, 2)], DEVICE)
+        triton.Programs([(lower(parse("x")), 1, 2)], DEVICE)
+    programs = triton.Programs([(lower(parse("x")), 0, 2)], DEVICE)
     z = torch.zeros(2, 3, 4, device=DEVICE)
     with pytest.raises(ValueError, match="contiguous"):
-        _cuda.apply(programs, z.transpose(1, 2), z.transpose(1, 2), None)
+        triton.apply(programs, z.transpose(1, 2), z.transpose(1, 2), None)
     with pytest.raises(ValueError, match="one shape"):
-        _cuda.apply(programs, z[:1], z[:1], None)
+        triton.apply(programs, z[:1], z[:1], None)
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="only a CUDA device can capture a graph")
 def test_a_graph_captures_a_launch():
-    programs = _cuda.Programs([(_tape.to_tape(parse("x*sigmoid(x)")), 0, 2)], DEVICE)
+    programs = triton.Programs([(tape.to_tape(parse("x*sigmoid(x)")), 0, 2)], DEVICE)
     z = torch.zeros(2, 4, 512, device=DEVICE)
     value, slope = torch.empty_like(z), torch.empty_like(z)
-    _cuda.apply(programs, z, value, slope)
+    triton.apply(programs, z, value, slope)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        _cuda.apply(programs, z, value, slope)
+        triton.apply(programs, z, value, slope)
     z.normal_()
     graph.replay()
     torch.testing.assert_close(value, torch.nn.functional.silu(z), rtol=1e-5, atol=1e-6)
@@ -242,10 +242,10 @@ def test_a_graph_captures_a_launch():
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
 def test_threads_that_train_at_once_take_turns():
-    from symact.protocol import Training
-    from symact.score._full import FullTrainer
-    from symact.score._networks import pack
+    from symact.evaluation.training.networks import pack
+    from symact.evaluation.training.torch_mlp import FullTrainer
     from symact.tasks import task
+    from symact.tasks.protocol import Training
 
     training = Training(width=16, depth=2, steps=60, points=256, learning_rate=1e-2)
     data = pack([*task("ood-suite").draw("search", seed=0, per_family=2)], training.points)

@@ -14,18 +14,18 @@ import pytest
 import torch
 
 import symact
+from symact.backends import evaluate
 from symact.engine import Progress, resume, search
-from symact.engine._collector import seldom_collecting
+from symact.engine.collector import seldom_collecting
+from symact.engine.result import load
 from symact.errors import BudgetError, GrammarError, StoreError, SymactError, TaskError
+from symact.evaluation import Ladder, Plan
 from symact.expr import show
 from symact.grammar import Grammar
-from symact.lower import evaluate
-from symact.propose import Evolution
-from symact.propose._gp import GeneticProposer
-from symact.protocol import ID_LIMIT
-from symact.result import load
-from symact.score import Ladder, Plan
-from symact.store import open_run
+from symact.proposers import Evolution
+from symact.proposers.genetic import GeneticProposer
+from symact.storage.database import open_run
+from symact.tasks.protocol import ID_LIMIT
 
 TINY = Plan(
     mini_instances=2,
@@ -219,7 +219,7 @@ def test_json_has_the_documented_keys_and_is_strict(finished):
     assert set(document) - documented == {"outcomes", "costs", "finished", "config", "quarantined"}
     assert set(document["counts"]) == {"seen", "screened", "mini", "full"}
     assert set(document["rung_spearman"]) == {"mini-full", "full-selection"}
-    assert (document["protocol"], document["seed"]) == (symact.protocol.VERSION, 3)
+    assert (document["protocol"], document["seed"]) == (symact.tasks.protocol.VERSION, 3)
     entries = {"id", "formula", "ood", "id_error", "flops", "nodes", "families"}
     assert document["front"]
     assert all(set(entry) == entries for entry in document["front"])

@@ -14,17 +14,13 @@ from hypothesis import strategies as st
 
 import reference
 from symact import zoo
+from symact.backends import evaluate
+from symact.backends.numba.rows import Rows
+from symact.backends.numba.tape import to_batch
 from symact.engine import search
-from symact.enumeration import (
-    Enumeration,
-    _enumeration,
-    _kept,
-    enumerate_grammar,
-    report,
-    to_text,
-    up_to_scale,
-)
 from symact.errors import GrammarError
+from symact.evaluation import Plan
+from symact.evaluation.screen import GRID, fingerprint
 from symact.expr import Expr, const, parse, show, substitute, uses_statistics, var
 from symact.grammar import (
     DEFAULT_CONSTANTS,
@@ -34,12 +30,15 @@ from symact.grammar import (
     SentenceCount,
     default_constants,
 )
-from symact.lower import evaluate
-from symact.lower._rows import Rows
-from symact.lower._tape import to_batch
-from symact.propose import enumerate_all
-from symact.score import Plan
-from symact.score._screen import GRID, fingerprint
+from symact.grammar.enumeration import (
+    Enumeration,
+    _kept,
+    enumerate_grammar,
+    report,
+    to_text,
+    up_to_scale,
+)
+from symact.proposers import enumerate_all
 
 grammar = functools.cache(Grammar.load)
 
@@ -218,7 +217,7 @@ def test_every_sentence_is_the_first_with_its_values_and_a_sentence():
 
 def test_the_result_does_not_depend_on_chunks_or_on_what_stays_in_memory(monkeypatch):
     usual = [show(sentence.expr) for sentence in enumerate_grammar("full", nodes=4)]
-    monkeypatch.setattr(_enumeration, "CHUNK", 119)
+    monkeypatch.setattr("symact.grammar.enumeration.sentences.CHUNK", 119)
     monkeypatch.setattr(_kept, "MOST_STORED", 10)
     assert [show(sentence.expr) for sentence in enumerate_grammar("full", nodes=4)] == usual
 

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symact.behaviour import behaviour
-from symact.cost import flops
 from symact.errors import SymactError
+from symact.evaluation.behaviour import behaviour
 from symact.expr import Expr, parse, show
+from symact.expr.cost import flops
 from symact.grammar import Grammar
-from symact.propose import AbstractProposer, Evolution, Proposal, Told, gp
-from symact.propose._evolution import DIVERSITIES, SELECTIONS
-from symact.propose._population import Individual, select
+from symact.proposers import AbstractProposer, Evolution, Proposal, Told, gp
+from symact.proposers.evolution import DIVERSITIES, SELECTIONS
+from symact.proposers.population import Individual, select
 
 GRAMMAR = Grammar.load("pointwise")
 SEEDS = tuple(map(parse, ("relu(x)", "gelu(x)", "x*tanh(softplus(x))", "x + sin(x)**2")))

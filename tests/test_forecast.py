@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from symact import stats
+from symact.evaluation import Forecast, apart, features, screen
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
-from symact.propose import random
-from symact.score import Forecast, apart, features, screen
+from symact.proposers import random
+from symact.tasks import scores as stats
 
 
 def functions(count: int) -> list[Expr]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from symact.gate import RANKED, check_task, examine
-from symact.score import Ladder, Plan
+from symact.evaluation import Ladder, Plan
+from symact.evaluation.diagnosis import RANKED, check_task, examine
 from symact.tasks import Task, task
 
 

@@ -12,9 +12,9 @@ import pytest
 from symact import zoo
 from symact.errors import GrammarError, ZooError
 from symact.expr import Expr, distinct, parse, substitute, uses_statistics
+from symact.expr.primitives import CONST, PRIMITIVES, TYPES
 from symact.grammar import HOLES, Derivation, Grammar, grammar_names
-from symact.ops import CONST, PRIMITIVES, TYPES
-from symact.propose import random
+from symact.proposers import random
 
 NAMES = grammar_names()
 FULL = Grammar.load("full")

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symact.batch import load_batch
+from symact.cli.batch import load_batch
 from symact.engine import resume, search
+from symact.engine.result import load
+from symact.engine.settings import settings as plan_settings
 from symact.errors import BatchError, GrammarError, ParseError, StoreError, SymactError
+from symact.evaluation.rungs import Draws
 from symact.expr import parse, show
 from symact.grammar import Grammar
-from symact.propose import make
-from symact.result import load
-from symact.score._rungs import Draws
-from symact.settings import settings as plan_settings
-from symact.store import RUN_FILE, TABLES, checksum
+from symact.proposers import make
+from symact.storage.database import RUN_FILE, TABLES, checksum
 from test_engine import BRIEF, SMALL
 
 EXAMPLES = int(os.environ.get("SYMACT_EXAMPLES", "100"))

@@ -20,13 +20,13 @@ from hypothesis import event, given, settings
 from scipy import special
 
 from strategies import exprs
-from symact.comparison import compare
+from symact.backends import evaluate
 from symact.errors import ImportRefusedError, SymactError
 from symact.expr import Expr, parse, show
 from symact.importers import from_source, read, read_records, write_records
 from symact.importers._read import read_with_summary
-from symact.lower import evaluate
-from symact.protocol import Form
+from symact.reporting.comparison import compare
+from symact.tasks.protocol import Form
 
 X = np.linspace(-4, 4, 161)
 

@@ -15,22 +15,22 @@ import numpy as np
 import pytest
 
 from poisoned_worker import DEADLY, ENDLESS, GREEDY
+from symact.backends.numba import tape
 from symact.engine import search
+from symact.engine.result import load
 from symact.errors import SymactError
+from symact.evaluation import Failed, Ladder, Plan, check_executor, whole
+from symact.evaluation.executors.workers import Processes, Threads
+from symact.evaluation.finals import Finals
+from symact.evaluation.jobs import Job
+from symact.evaluation.judge import Judge
+from symact.evaluation.rungs import Draws, Rungs
+from symact.evaluation.training.networks import pack
+from symact.evaluation.training.numba_mlp import MiniTrainer
+from symact.evaluation.training.torch_mlp import FullTrainer
 from symact.expr import parse, show
-from symact.lower import _tape
-from symact.protocol import SELECTION_FORM, Training
-from symact.result import load
-from symact.score import Failed, Ladder, Plan, check_executor, whole
-from symact.score._finals import Finals
-from symact.score._full import FullTrainer
-from symact.score._jobs import Job
-from symact.score._judge import Judge
-from symact.score._mini import MiniTrainer
-from symact.score._networks import pack
-from symact.score._rungs import Draws, Rungs
-from symact.score._workers import Processes, Threads
 from symact.tasks import Task, task
+from symact.tasks.protocol import SELECTION_FORM, Training
 from test_cli import symact
 from test_engine import SMALL, TINY
 
@@ -53,14 +53,14 @@ def draws():
 def refusing(monkeypatch):
     """Make the compiler of expressions run out of memory at some of them."""
     refused: set[str] = set()
-    compiled = _tape.to_tape
+    compiled = tape.to_tape
 
     def to_tape(expr):
         if show(expr) in refused:
             raise MemoryError("no room for\nthis one")
         return compiled(expr)
 
-    monkeypatch.setattr(_tape, "to_tape", to_tape)
+    monkeypatch.setattr(tape, "to_tape", to_tape)
     return refused
 
 
@@ -103,7 +103,7 @@ def test_a_job_that_is_given_up_does_not_begin_its_other_parts():
 
 def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
     """Every tenth candidate cannot be trained, every seventh screened, every ninth shortened."""
-    from symact.engine import _loop as engine
+    from symact.engine import loop as engine
 
     counts = {"train": 0, "screen": 0, "short": 0}
     train, screen, simplify = MiniTrainer._train, engine.screen, engine.simplify
@@ -169,7 +169,7 @@ def poisoned(draws):
 def test_a_candidate_that_ends_its_process_or_hangs_or_fills_memory_costs_only_itself(
     poisoned, draws, monkeypatch
 ):
-    monkeypatch.setattr("symact.score._workers._START_SECONDS", 30.0)
+    monkeypatch.setattr("symact.evaluation.executors.workers._START_SECONDS", 30.0)
     texts = ["gelu(x)", DEADLY, "sin(x)", ENDLESS, "tanh(x)", GREEDY, "cos(x)"]
     poisoned.start("mini", EXPRS, 0)()  # both have begun
     started = time.monotonic()
@@ -224,9 +224,9 @@ def test_a_worker_imports_nothing_from_the_current_directory(draws, tmp_path, mo
 ORPHANED = """
 import sys
 from symact.expr import parse
-from symact.score import Plan
-from symact.score._rungs import Draws
-from symact.score._workers import Processes
+from symact.evaluation import Plan
+from symact.evaluation.rungs import Draws
+from symact.evaluation.executors.workers import Processes
 from symact.tasks import task
 plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
 own = Processes(Draws.of(task("polynomial"), 0, plan), "cpu", 1, command=sys.argv[1:])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from symact.evaluation.judge import Judge, baselines
+from symact.evaluation.training.networks import ENTROPY
+from symact.evaluation.training.torch_mlp import FullTrainer
 from symact.expr import parse
-from symact.protocol import FORMS, FULL_FORM, QUICK_FORM, VERSION, Form
-from symact.score._full import FullTrainer
-from symact.score._judge import Judge, baselines
-from symact.score._networks import ENTROPY
 from symact.tasks import Task, task
+from symact.tasks.protocol import FORMS, FULL_FORM, QUICK_FORM, VERSION, Form
 
 FORM = Form("small", ((8, 2), (6, 1)), (1e-4, 1e-2), tuning=1, per_family=1, seeds=2, steps=40)
 FUNCTIONS = [parse("gelu(x)"), parse("0.001*x**3")]

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from symact.errors import SymactError
+from symact.evaluation import Failed, Ladder, Plan
+from symact.evaluation.rungs import Draws, Rungs, by_family
+from symact.evaluation.training.mixed_sizes import Mixed, dealt, expected
+from symact.evaluation.training.networks import Data, pack
+from symact.evaluation.training.numba_mlp import MiniTrainer
 from symact.expr import parse
-from symact.protocol import FULL, FULL_FORM, FULL_RATES, MINI, RATE_DOUBT, Training
-from symact.score import Failed, Ladder, Plan
-from symact.score._mini import MiniTrainer
-from symact.score._mixed import Mixed, dealt, expected
-from symact.score._networks import Data, pack
-from symact.score._rungs import Draws, Rungs, by_family
 from symact.tasks import task
+from symact.tasks.protocol import FULL, FULL_FORM, FULL_RATES, MINI, RATE_DOUBT, Training
 
 SIZES = tuple(
     Training(width=6, depth=d, steps=12, points=32, learning_rate=1e-2) for d in (1, 2, 3)

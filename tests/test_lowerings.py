@@ -15,14 +15,14 @@ import symact
 from reference import REFERENCE
 from reference import evaluate as reference_value
 from strategies import exprs
+from symact.backends import evaluate, evaluate_with_slopes
+from symact.backends.numba.double import FLOAT64_ACCURACY
+from symact.backends.numba.single import FLOAT32_ACCURACY
+from symact.backends.numba.tape import BLOCK, OPCODES, apply_into, to_batch, to_tape
+from symact.backends.sympy import TO_SYMPY
+from symact.backends.torch import STATISTICS, TORCH, Activation, lower
 from symact.expr import Expr, call, const, distinct, parse, uses_statistics, var
-from symact.lower import evaluate, evaluate_with_slopes
-from symact.lower._double import FLOAT64_ACCURACY
-from symact.lower._single import FLOAT32_ACCURACY
-from symact.lower._sympy import TO_SYMPY
-from symact.lower._tape import BLOCK, OPCODES, apply_into, to_batch, to_tape
-from symact.lower._torch import STATISTICS, TORCH, Activation, lower
-from symact.ops import PRIMITIVES
+from symact.expr.primitives import PRIMITIVES
 
 X = np.concatenate([np.linspace(-9.7, 9.7, 200), [0.0, 1e-3, -1e-3, 40.0, -40.0, 300.0]])
 ELEMENTWISE = [name for name, row in PRIMITIVES.items() if not row.statistic]
@@ -56,7 +56,9 @@ def test_every_lowering_has_a_row_for_every_primitive(table):
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_the_triton_interpreter_has_a_branch_for_every_primitive(name):
     """Read as text: triton need not be installed here."""
-    source = Path(symact.__file__).parent.joinpath("lower", "_cuda.py").read_text(encoding="utf-8")
+    source = (
+        Path(symact.__file__).parent.joinpath("backends", "triton.py").read_text(encoding="utf-8")
+    )
     assert f"op == _{name.upper()}:" in source
 
 

@@ -12,11 +12,12 @@ from torch import nn
 from torch.nn import functional
 
 from symact import zoo
-from symact.comparison import compare
+from symact.backends import evaluate, to_torch
 from symact.errors import ZooError
 from symact.expr import parse
-from symact.lower import evaluate, to_torch
-from symact.modules import (
+from symact.reporting.comparison import compare
+from symact.tasks.protocol import Form
+from symact.zoo.modules import (
     Series,
     Smoothed,
     Stochastic,
@@ -26,7 +27,6 @@ from symact.modules import (
     top_k,
     with_gradient,
 )
-from symact.protocol import Form
 
 #: Entries that are no function of a pre-activation, or whose formula is in no text we have.
 WITHOUT = {
@@ -331,7 +331,7 @@ def test_orthogonal_pade_starts_near_leaky_relu_with_its_own_basis():
     made = module("OPAU").double()
     x = torch.linspace(-2, 2, 41, dtype=torch.float64)
     assert (made(x) - functional.leaky_relu(x)).abs().max() < 0.25
-    from symact.modules import _hermite
+    from symact.zoo.modules import _hermite
 
     for n, row in enumerate(_hermite(x, 5)):
         exact = special.eval_hermitenorm(n, x.numpy()) / math.sqrt(math.factorial(n))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reference import REFERENCE
-from symact.ops import PRIMITIVES, TYPES, is_subtype
+from symact.expr.primitives import PRIMITIVES, TYPES, is_subtype
 
 GENERATOR = np.random.default_rng(0)
 COUNT = 4000

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 from symact.engine import resume, search
-from symact.engine._arrivals import Arrivals
-from symact.engine._loop import Search
+from symact.engine.arrivals import Arrivals
+from symact.engine.loop import Search
+from symact.engine.result import load
+from symact.evaluation import Plan
+from symact.evaluation import ladder as ladder_module
+from symact.evaluation.rungs import Draws
 from symact.expr import show
-from symact.protocol import QUICK_FORM
-from symact.result import load
-from symact.score import Plan, _ladder
-from symact.score._rungs import Draws
-from symact.store import open_run
+from symact.storage.database import open_run
 from symact.tasks import task
+from symact.tasks.protocol import QUICK_FORM
 from test_engine import SIX, SMALL, TINY, run
 
 ARRIVAL = replace(TINY, order="arrival")
@@ -68,7 +69,7 @@ def errors(formula, draw, shape):
 def workers(monkeypatch):
     """Let searches of this test train with what it returns; set its ``seconds``."""
     own = Slow(Draws.of(task("polynomial"), 0, ARRIVAL))
-    monkeypatch.setattr(_ladder, "_workers", lambda *arguments: own)
+    monkeypatch.setattr(ladder_module, "_workers", lambda *arguments: own)
     return own
 
 

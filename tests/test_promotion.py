@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symact.promotion import SHORTLIST, Queue
+from symact.engine.promotion import SHORTLIST, Queue
 
 FORMULAS = {1: "silu(x)", 2: "silu(x - 0.1)", 3: "silu(x - 0.2)", 4: "sin(x)", 5: "tanh(x)"}
 MERITS = {1: 0.0, 2: 0.1, 3: 0.2, 4: 0.3, 5: 0.4}

@@ -24,17 +24,17 @@ from deap import gp as deap_gp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symact.cost import flops
+from symact.backends import evaluate
+from symact.backends.simplify import simplify
 from symact.expr import Expr, const, parse, show, substitute, var
+from symact.expr.cost import flops
 from symact.grammar import HOLES, Grammar, grammar_names
-from symact.lower import evaluate
-from symact.propose import AbstractProposer, Evolution, Proposal, Told, gp, random
-from symact.propose._evolution import DIVERSITIES, SELECTIONS
-from symact.propose._gp import VARIATION
-from symact.propose._population import survivors
-from symact.propose._reshape import reshape
-from symact.propose._trees import Tree, Trees, draw_constant
-from symact.simplify import simplify
+from symact.proposers import AbstractProposer, Evolution, Proposal, Told, gp, random
+from symact.proposers.evolution import DIVERSITIES, SELECTIONS
+from symact.proposers.genetic import VARIATION
+from symact.proposers.population import survivors
+from symact.proposers.reshape import reshape
+from symact.proposers.trees import Tree, Trees, draw_constant
 
 NAMES = grammar_names()
 SEEDS = tuple(map(parse, ("relu(x)", "gelu(x)", "x*tanh(softplus(x))", "x + sin(x)**2")))

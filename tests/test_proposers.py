@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 import symact
-from symact.curves import best_so_far, curves_report, to_text
 from symact.engine import resume
 from symact.errors import StoreError, SymactError
+from symact.evaluation import Plan
 from symact.grammar import Grammar
-from symact.propose import Evolution, Told, make
-from symact.propose import _process as process_module
-from symact.protocol import RUNG_ID_LIMIT
-from symact.score import Plan
-from symact.store import open_run
+from symact.proposers import Evolution, Told, make
+from symact.proposers import external as process_module
+from symact.reporting.curves import best_so_far, curves_report, to_text
+from symact.storage.database import open_run
+from symact.tasks.protocol import RUNG_ID_LIMIT
 from test_cli import called
 
 SMALL = {

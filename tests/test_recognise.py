@@ -8,10 +8,10 @@ from hypothesis import given, settings
 
 from strategies import exprs
 from symact import zoo
+from symact.backends import evaluate
 from symact.expr import call, const, parse, substitute, uses_statistics, var
-from symact.lower import evaluate
-from symact.recognise import recognise
-from symact.textplot import behaviour, text_plot
+from symact.reporting.text_plot import behaviour, text_plot
+from symact.zoo.recognise import recognise
 
 FUNCTIONS = [k for k in zoo.known() if not k.statistics and k.name != "identity"]
 #: A jump or a far kink is met on a grid only by chance, and SAU is a kink of width 1e-4.

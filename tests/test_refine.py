@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import exprs
-from symact.cost import flops
+from symact.backends import evaluate
+from symact.backends.torch import lower
+from symact.evaluation.training.constants import Tuner
+from symact.evaluation.training.networks import Data, initial_weights, learning_rates, pack
+from symact.evaluation.training.stack import Span, Stack
 from symact.expr import Expr, const, fold, literals, parse, show, var, with_literals
+from symact.expr.cost import flops
+from symact.expr.primitives import CONST
 from symact.grammar import Grammar, grammar_names
-from symact.lower import evaluate
-from symact.lower._torch import lower
-from symact.ops import CONST
-from symact.propose import random
-from symact.protocol import Training
-from symact.refine import MOST_PRUNED, pruned, rounded, variants
-from symact.score._networks import Data, initial_weights, learning_rates, pack
-from symact.score._stack import Span, Stack
-from symact.score._tune import Tuner
+from symact.proposers import random
+from symact.proposers.local_search import MOST_PRUNED, pruned, rounded, variants
 from symact.tasks import task
+from symact.tasks.protocol import Training
 
 grammar = functools.cache(Grammar.load)
 SHORT = Training(width=8, depth=2, steps=60, points=64, learning_rate=5e-2)

@@ -10,9 +10,9 @@ import math
 import numpy as np
 import pytest
 
-from symact import figures, table
-from symact.report import write_html
-from symact.table import Comparison, Row
+from symact.reporting import figures, table
+from symact.reporting.html import write_html
+from symact.reporting.table import Comparison, Row
 
 NASTY = "<script>alert('x')</script> | `a` **b** & \"c\""
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.errors import StoreError
-from symact.salvage import examine_run
-from symact.store import RUN_FILE, TABLES, Candidate, Scored, create, open_run
+from symact.storage.database import RUN_FILE, TABLES, Candidate, Scored, create, open_run
+from symact.storage.recovery import examine_run
 
 PAGE = 4096
 COUNT = 240

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from symact.backends import evaluate
 from symact.expr import show
 from symact.grammar import Grammar
-from symact.lower import evaluate
-from symact.propose import Told
+from symact.proposers import Told
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "benchmarks" / "search"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from symact.engine.settings import settings
 from symact.errors import SymactError
-from symact.settings import settings
 
 
 def test_names_find_their_field_and_texts_become_values_of_its_type():

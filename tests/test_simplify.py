@@ -21,11 +21,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from symact.canonical import canonical
-from symact.cost import flops
+from symact.backends.simplify import TimeUp, simplify, time_limit
 from symact.expr import Expr, call, const, fold, parse, show, var
-from symact.ops import CONST, PRIMITIVES, VAR
-from symact.simplify import TimeUp, simplify, time_limit
+from symact.expr.canonical import canonical
+from symact.expr.cost import flops
+from symact.expr.primitives import CONST, PRIMITIVES, VAR
 
 Array = NDArray[np.float64]
 
@@ -244,7 +244,7 @@ def test_constants_fold_to_their_values(name: str) -> None:
 def test_the_normal_form_is_the_same_in_another_process() -> None:
     text = "sin(x)*(x - cos(x))*0.3 + max(tanh(x), max(sin(x), 0.1)) - x*tanh(1 - x)"
     code = (
-        "from symact.expr import parse; from symact.canonical import canonical; "
+        "from symact.expr import parse; from symact.expr.canonical import canonical; "
         f"print(canonical(parse({text!r})))"
     )
     shown = {

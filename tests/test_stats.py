@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
-from symact import stats
-from symact.protocol import BEST_ERROR, WORST_ERROR
+from symact.tasks import scores as stats
+from symact.tasks.protocol import BEST_ERROR, WORST_ERROR
 
 FAMILIES = ["a", "a", "b"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from symact.errors import StoreError
-from symact.score import as_stored
-from symact.store import (
+from symact.evaluation import as_stored
+from symact.storage.database import (
     SCHEMA_VERSION,
     TABLES,
     Candidate,
@@ -152,7 +152,7 @@ def test_a_writer_waits_for_another_and_says_in_one_line_when_it_has_waited_too_
             assert not waiting.done()
         waiting.result()
         assert store.get("state") == {"generation": 7}
-        monkeypatch.setattr("symact.store.BUSY_SECONDS", 0.2)
+        monkeypatch.setattr("symact.storage.database.BUSY_SECONDS", 0.2)
         late = re.escape("has been writing for 0.2 s; try again later")
         with store.transaction(), pytest.raises(StoreError, match=late):
             pool.submit(put).result()

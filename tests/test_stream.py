@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from symact.backends import to_torch
+from symact.backends.torch import in_single
+from symact.backends.torch_fused import SHARE
 from symact.expr import parse
-from symact.lower import to_torch
-from symact.lower._stream import SHARE
-from symact.lower._torch import in_single
 
 FORMULAS = ["x", "1.5", "gelu(x) + 0.1*sin(x)", "x*tanh(softplus(x))", "max(x, 0.1*x)"]
 
@@ -167,7 +167,7 @@ def test_a_forked_process_has_threads_of_its_own():
     code = """
 import os, torch
 from symact.expr import parse
-from symact.lower import to_torch
+from symact.backends import to_torch
 torch.set_num_threads(2)
 module, x = to_torch(parse("sin(x)"), compile=True), torch.randn(2**17)
 module(x)

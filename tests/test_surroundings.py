@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from small_runs import ARGUMENTS
-from symact.cli import _new_folder
+from symact.cli.main import _new_folder
 from symact.engine import resume, search
+from symact.engine.result import load
 from symact.errors import StoreError, SymactError
-from symact.result import load
 
 SEARCH = (
     "search --task polynomial --seed 5 --budget {budget} --out {folder} --no-compare "

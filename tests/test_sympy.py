@@ -13,11 +13,11 @@ import sympy
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from symact.backends import to_latex
+from symact.backends.sympy import TO_SYMPY, from_sympy, to_sympy
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, fold, parse, show, uses_statistics, var
-from symact.lower import to_latex
-from symact.lower._sympy import TO_SYMPY, from_sympy, to_sympy
-from symact.ops import CONST, PRIMITIVES, VAR
+from symact.expr.primitives import CONST, PRIMITIVES, VAR
 
 SECOND = 0.625  # the second argument of primitives of two: exact in binary
 POINTS = (-6.25, -1.75, -0.3125, 0.1875, 1.625, 4.5)

@@ -20,13 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.errors import TaskError
-from symact.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, SPLITS, TRAIN_POINTS
 from symact.tasks import TASKS, Instance, Task, describe, task
-from symact.tasks._arrays import MIN_OOD_ROWS, MIN_TRAIN_ROWS
-from symact.tasks._digits import CORRUPTIONS, DIGITS
-from symact.tasks._feynman import EQUATIONS, FEYNMAN, MIN_WIDTH, Equation
-from symact.tasks._instance import Raw
-from symact.tasks._synthetic import HARMONIC, POLYNOMIAL, SHELL_EDGES, on_box, shell
+from symact.tasks.arrays import MIN_OOD_ROWS, MIN_TRAIN_ROWS
+from symact.tasks.digits import CORRUPTIONS, DIGITS
+from symact.tasks.feynman import EQUATIONS, FEYNMAN, MIN_WIDTH, Equation
+from symact.tasks.instance import Raw
+from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, SPLITS, TRAIN_POINTS
+from symact.tasks.synthetic import HARMONIC, POLYNOMIAL, SHELL_EDGES, on_box, shell
 
 ARRAYS = ("x_train", "y_train", "x_held_out", "y_held_out", "x_ood", "y_ood")
 ALL_EQUATIONS = [equation for split in SPLITS for equation in EQUATIONS[split]]

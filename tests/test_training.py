@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from symact.backends import to_torch
+from symact.backends.torch import lower
+from symact.evaluation import Trainable
+from symact.evaluation.training.networks import initial_weights, learning_rates, pack
+from symact.evaluation.training.numba_mlp import MiniTrainer
+from symact.evaluation.training.stack import Span, Stack
+from symact.evaluation.training.torch_mlp import FullTrainer
 from symact.expr import const, parse
-from symact.lower import to_torch
-from symact.lower._torch import lower
-from symact.protocol import Training
-from symact.score import Trainable
-from symact.score._full import FullTrainer
-from symact.score._mini import MiniTrainer
-from symact.score._networks import initial_weights, learning_rates, pack
-from symact.score._stack import Span, Stack
 from symact.tasks import task
+from symact.tasks.protocol import Training
 
 SHORT = Training(width=8, depth=2, steps=15, points=64, learning_rate=1e-2)
 FORMULAS = [

@@ -20,10 +20,11 @@ from scipy import special
 from torch.nn import functional
 
 from reference import REFERENCE, evaluate
-from symact import protocol, zoo
+from symact import zoo
 from symact.errors import ZooError
 from symact.expr import parse, show, uses_statistics, variables
-from symact.ops import PRIMITIVES
+from symact.expr.primitives import PRIMITIVES
+from symact.tasks import protocol
 
 FACTS: dict[str, dict[str, Any]] = {
     fact["name"]: fact

@@ -1,4 +1,4 @@
-"""Fit the coefficients of ``symact.lower._single`` and ``symact.lower._double`` and print them.
+"""Fit the coefficients of ``backends.numba.single`` and ``backends.numba.double`` and print them.
 
 For float32: weighted least squares on Chebyshev nodes with Lawson's re-weighting, which comes close
 to the minimax polynomial or, linearised, rational function; references from scipy in float64.

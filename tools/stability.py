@@ -23,18 +23,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from symact import stats, zoo
-from symact.comparison import compare
+from symact import zoo
+from symact.backends import evaluate
+from symact.evaluation.rungs import by_family
+from symact.evaluation.training.mixed_sizes import Mixed, dealt
+from symact.evaluation.training.networks import ENTROPY
+from symact.evaluation.training.stack import Span
+from symact.evaluation.training.torch_mlp import FullTrainer
 from symact.expr import Expr, show
-from symact.lower import evaluate
-from symact.protocol import COMPARED, FULL, FULL_FORM, QUICK_FORM, Form
-from symact.score._full import FullTrainer
-from symact.score._mixed import Mixed, dealt
-from symact.score._networks import ENTROPY
-from symact.score._rungs import by_family
-from symact.score._stack import Span
-from symact.store import open_judged
+from symact.reporting.comparison import compare
+from symact.storage.database import open_judged
+from symact.tasks import scores as stats
 from symact.tasks import task
+from symact.tasks.protocol import COMPARED, FULL, FULL_FORM, QUICK_FORM, Form
 
 SPLITS = 200  # random halves of the tasks
 

@@ -26,8 +26,8 @@ from report import report
 from runs import run
 
 from symact.errors import SymactError, choices
-from symact.score import Plan
-from symact.score._finals import FINALS
+from symact.evaluation import Plan
+from symact.evaluation.finals import FINALS
 
 #: What the repository keeps: one record a run, errors on test draws, tables and figures.
 KEPT = Path(__file__).resolve().parents[2] / "docs" / "benchmark"

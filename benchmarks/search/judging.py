@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from symact import zoo
-from symact.drafts import replacing
-from symact.entrants import of_zoo
+from symact._files import replacing
 from symact.errors import SymactError
+from symact.evaluation.judge import Judge
 from symact.expr import parse, show
-from symact.protocol import FORMS, REFERENCE
-from symact.score._judge import Judge
+from symact.reporting.competitors import of_zoo
 from symact.tasks import task
+from symact.tasks.protocol import FORMS, REFERENCE
 
 TASK = "ood-suite"
 #: Training seeds of the final tables; the curves take the form's.

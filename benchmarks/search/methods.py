@@ -9,9 +9,9 @@ from typing import Any
 from plain_gp import LAMBDA, PlainGP
 
 from symact.engine import seed_exprs
+from symact.evaluation import Plan
 from symact.grammar import Grammar
-from symact.propose import Evolution, Proposer
-from symact.score import Plan
+from symact.proposers import Evolution, Proposer
 
 
 @dataclass(frozen=True, slots=True)

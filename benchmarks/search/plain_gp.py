@@ -18,11 +18,11 @@ from typing import Any
 
 from deap import algorithms, base, gp, tools
 
+from symact.evaluation import Outcome, screen
 from symact.expr import Expr
 from symact.grammar import Grammar
-from symact.propose import Proposal, Told
-from symact.propose._trees import Trees
-from symact.score import Outcome, screen
+from symact.proposers import Proposal, Told
+from symact.proposers.trees import Trees
 
 #: A small population, since a run has some 130 full trainings; crossover as in DEAP's example of
 #: symbolic regression, and the rest mutation but for a tenth that is copied.

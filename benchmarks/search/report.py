@@ -12,13 +12,13 @@ from judging import BATCH, CLASSICS, PUBLISHED, WIDE, Judgements, records
 from methods import ABLATIONS, METHODS
 from runs import CHEAP
 
-from symact import stats
-from symact.cost import flops
+from symact.backends import evaluate_with_slopes
 from symact.expr import parse
-from symact.figures import Curve, functions
-from symact.figures._style import COLOURS, GREY, INK, LABEL_SIZE, error_axis, save, styled
-from symact.lower import evaluate_with_slopes
-from symact.protocol import REFERENCE, SHELLS
+from symact.expr.cost import flops
+from symact.reporting.figures import Curve, functions
+from symact.reporting.figures.style import COLOURS, GREY, INK, LABEL_SIZE, error_axis, save, styled
+from symact.tasks import scores as stats
+from symact.tasks.protocol import REFERENCE, SHELLS
 
 #: What was aimed at before the search was made: the ratio to the best published function, the upper
 #: end of its interval, and the ratio at a cheap function's cost.

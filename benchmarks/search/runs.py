@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 from methods import Method
 
-from symact import engine, stats, zoo
-from symact.bench import machine
-from symact.cost import flops
-from symact.drafts import replacing
+from symact import engine, zoo
+from symact._files import replacing
+from symact.cli.bench import machine
 from symact.engine import Progress
+from symact.engine.result import Found, Result, merit
 from symact.errors import SymactError
+from symact.evaluation import Plan
 from symact.expr import parse
-from symact.protocol import ID_LIMIT, LADDER, REFERENCE, VERSION
-from symact.result import Found, Result, merit
-from symact.score import Plan
-from symact.store import open_run
+from symact.expr.cost import flops
+from symact.storage.database import open_run
+from symact.tasks import scores as stats
+from symact.tasks.protocol import ID_LIMIT, LADDER, REFERENCE, VERSION
 
 #: A cheap function costs at most twice what GELU does.
 CHEAP = 2 * flops(zoo.find(REFERENCE).expr)

@@ -14,13 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symact.budget import Budget
-    from symact.comparison import compare
     from symact.engine import resume, search
+    from symact.engine.budget import Budget
+    from symact.engine.result import Result, load
     from symact.errors import SymactError
     from symact.expr import Expr, parse, show
     from symact.grammar import Grammar
-    from symact.result import Result, load
+    from symact.reporting.comparison import compare
     from symact.tasks import Task, task
 
 try:
@@ -29,14 +29,14 @@ except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
 
 _HOMES = {
-    "Budget": "symact.budget",
+    "Budget": "symact.engine.budget",
     "Expr": "symact.expr",
     "Grammar": "symact.grammar",
-    "Result": "symact.result",
+    "Result": "symact.engine.result",
     "SymactError": "symact.errors",
     "Task": "symact.tasks",
-    "compare": "symact.comparison",
-    "load": "symact.result",
+    "compare": "symact.reporting.comparison",
+    "load": "symact.engine.result",
     "parse": "symact.expr",
     "resume": "symact.engine",
     "search": "symact.engine",

@@ -4,7 +4,7 @@ A step is the unit of progress and of recovery: it is computed from the state be
 trained, and stored in one transaction together with the state after it.
 """
 
-from symact.engine._progress import OnProgress, Progress
-from symact.engine._run import resume, search, seed_exprs
+from symact.engine.progress import OnProgress, Progress
+from symact.engine.run import resume, search, seed_exprs
 
 __all__ = ["OnProgress", "Progress", "resume", "search", "seed_exprs"]

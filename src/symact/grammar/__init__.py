@@ -1,7 +1,8 @@
 """Typed grammars: which expressions a search may propose."""
 
-from symact.grammar._count import SentenceCount
-from symact.grammar._grammar import (
+from symact.grammar.counting import SentenceCount
+from symact.grammar.derivation import DEFAULT_CONSTANTS, Group, Language, default_constants, union
+from symact.grammar.productions import (
     HOLES,
     Constants,
     Derivation,
@@ -10,8 +11,7 @@ from symact.grammar._grammar import (
     Production,
     grammar_names,
 )
-from symact.grammar._language import DEFAULT_CONSTANTS, Group, Language, default_constants, union
-from symact.grammar._sizes import smallest_sentences
+from symact.grammar.sizes import smallest_sentences
 
 __all__ = [
     "DEFAULT_CONSTANTS",

@@ -1,0 +1,1 @@
+"""The numba backend: a compiled interpreter of flat programs."""

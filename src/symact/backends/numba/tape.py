@@ -1,0 +1,702 @@
+"""The numba lowering: an expression as a flat 3-address program, and one interpreter for all.
+
+Compiling every candidate would cost 60 to 90 ms; a program is data, and the interpreter is compiled
+once. It works block by block, one register a row of :data:`BLOCK` points, so that its state stays
+in the L1 cache and each instruction is one SIMD loop. With slopes it carries dual numbers: value
+and tangent, seeded with dx = 1.
+
+For programs with batch statistics the block is the whole tensor, and the tangent is the
+Jacobian-vector product with a vector of ones (not the gradient that training needs; see
+:mod:`symact.evaluation.training.stack`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
+from numpy.typing import NDArray
+
+from symact.backends.numba import kernels as k
+from symact.backends.numba.intrinsics import call_address, for_each, select
+from symact.expr import Expr, distinct
+from symact.expr.primitives import CONST, PRIMITIVES
+
+compiled = njit(error_model="numpy")
+#: Blocks that an instruction takes at a time.
+CHUNK = 2
+
+inlined = njit(error_model="numpy", forceinline=True)
+
+#: Points of a block: a row is 1 KB in float32, so that some ten of them, two blocks long and with
+#: slopes where they are wanted, stay near an L1 cache of 32 KB.
+BLOCK = 256
+
+OPCODES: dict[str, int] = {name: code for code, name in enumerate(PRIMITIVES)}
+
+_CODE = {name.upper(): code for name, code in OPCODES.items()}
+ADD, SUB, MUL, DIV = _CODE["ADD"], _CODE["SUB"], _CODE["MUL"], _CODE["DIV"]
+NEG, ABS, SQUARE, CUBE = _CODE["NEG"], _CODE["ABS"], _CODE["SQUARE"], _CODE["CUBE"]
+SQRT, EXP, LOG, LOG1P = _CODE["SQRT"], _CODE["EXP"], _CODE["LOG"], _CODE["LOG1P"]
+SIN, COS, SINC, TANH = _CODE["SIN"], _CODE["COS"], _CODE["SINC"], _CODE["TANH"]
+ATAN, ASINH, ERF, SIGMOID = _CODE["ATAN"], _CODE["ASINH"], _CODE["ERF"], _CODE["SIGMOID"]
+SOFTPLUS, SOFTSIGN, RELU = _CODE["SOFTPLUS"], _CODE["SOFTSIGN"], _CODE["RELU"]
+GELU, SILU, GAUSSIAN, SIGN = _CODE["GELU"], _CODE["SILU"], _CODE["GAUSSIAN"], _CODE["SIGN"]
+MIN, MAX, WHERE = _CODE["MIN"], _CODE["MAX"], _CODE["WHERE"]
+LT, LE, GT, GE = _CODE["LT"], _CODE["LE"], _CODE["GT"], _CODE["GE"]
+MEAN, STD = _CODE["MEAN"], _CODE["STD"]
+_PADDING = {arity: (0,) * (3 - arity) for arity in (1, 2, 3)}
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """One expression, lowered.
+
+    Attributes:
+        code: int32 [instruction, 5]: opcode, destination and three operand registers.
+        constants: float64 [constant], held in registers 1 and up; register 0 is the input.
+        registers: How many registers the program uses.
+        result: The register of the result.
+        statistics: Whether it must see the whole tensor at once.
+    """
+
+    code: NDArray[np.int32]
+    constants: NDArray[np.float64]
+    registers: int
+    result: int
+    statistics: bool
+
+
+@lru_cache(maxsize=4096)
+def to_tape(expr: Expr) -> Program:
+    """Lower an expression of one variable; common subexpressions are computed once."""
+    nodes = distinct(expr)
+    place = {node: position for position, node in enumerate(nodes)}
+    operands = [[place[arg] for arg in node.args] for node in nodes]
+    last_use = [0] * len(nodes)
+    for position, own in enumerate(operands):
+        for operand in own:
+            last_use[operand] = position
+    last_use[-1] = len(nodes)
+    constants: list[float] = []
+    register = [0] * len(nodes)
+    for position, node in enumerate(nodes):
+        if node.op == CONST:
+            constants.append(node.number)
+            register[position] = len(constants)
+    count = 1 + len(constants)
+    free: list[int] = []
+    code: list[int] = []
+    for position, (node, own) in enumerate(zip(nodes, operands, strict=True)):
+        if not own:
+            continue
+        # The destination is taken before operands are released: no instruction works in place,
+        # which for_each relies on.
+        if free:
+            target = free.pop()
+        else:
+            target, count = count, count + 1
+        register[position] = target
+        code += (OPCODES[node.op], target, *[register[o] for o in own], *_PADDING[len(own)])
+        free += sorted({register[o] for o in own if last_use[o] == position and operands[o]})
+    return Program(
+        np.array(code, dtype=np.int32).reshape(-1, 5),
+        np.array(constants, dtype=np.float64),
+        count,
+        register[-1],
+        any(op in (MEAN, STD) for op in code[::5]),
+    )
+
+
+@compiled
+def _one(rule, w, v, t, blocks, d, a):
+    if t.size == 0:
+        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a],))
+    else:
+        for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], t[a]))
+
+
+@compiled
+def _two(rule, w, v, t, blocks, d, a, b):
+    if t.size == 0:
+        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a], v[b]))
+    else:
+        for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], v[b], t[a], t[b]))
+
+
+@compiled
+def _where(w, v, t, blocks, d, a, b, c):
+    size = blocks * BLOCK
+    value, test = w[v[d] * BLOCK :][:size], w[v[a] * BLOCK :][:size]
+    x, y = w[v[b] * BLOCK :][:size], w[v[c] * BLOCK :][:size]
+    for i in range(size):
+        value[i] = select(test[i] != 0, x[i], y[i])
+    if t.size:
+        tangent = w[t[d] * BLOCK :][:size]
+        dx, dy = w[t[b] * BLOCK :][:size], w[t[c] * BLOCK :][:size]
+        for i in range(size):
+            tangent[i] = select(test[i] != 0, dx[i], dy[i])
+
+
+@compiled
+def _mean(w, v, t, d, a, n):
+    x, value = w[v[a] * BLOCK :], w[v[d] * BLOCK :]
+    dx, tangent = w[t[a] * BLOCK :], w[t[d] * BLOCK :]
+    total, slope = 0.0, 0.0
+    for i in range(n):
+        total += x[i]
+        slope += dx[i]
+    for i in range(n):
+        value[i] = total / n
+        tangent[i] = slope / n
+
+
+@compiled
+def _std(w, v, t, d, a, n):
+    x, value = w[v[a] * BLOCK :], w[v[d] * BLOCK :]
+    dx, tangent = w[t[a] * BLOCK :], w[t[d] * BLOCK :]
+    total, slope = 0.0, 0.0
+    for i in range(n):
+        total += x[i]
+        slope += dx[i]
+    mean, slope_of_mean = total / n, slope / n
+    squares, products = 0.0, 0.0
+    for i in range(n):
+        centred = x[i] - mean
+        squares += centred * centred
+        products += centred * (dx[i] - slope_of_mean)
+    deviation = np.sqrt(squares / n)
+    for i in range(n):
+        value[i] = deviation
+        tangent[i] = products / n / deviation
+
+
+@inlined
+def _instruction(op, w, v, t, blocks, d, a, b, c):
+    """Run one instruction on some blocks; ``v`` and ``t`` say in which row a register stands."""
+    if op == ADD:
+        _two(k.add, w, v, t, blocks, d, a, b)
+    elif op == SUB:
+        _two(k.sub, w, v, t, blocks, d, a, b)
+    elif op == MUL:
+        _two(k.mul, w, v, t, blocks, d, a, b)
+    elif op == DIV:
+        _two(k.div, w, v, t, blocks, d, a, b)
+    elif op == NEG:
+        _one(k.neg, w, v, t, blocks, d, a)
+    elif op == ABS:
+        _one(k.absolute, w, v, t, blocks, d, a)
+    elif op == SQUARE:
+        _one(k.square, w, v, t, blocks, d, a)
+    elif op == CUBE:
+        _one(k.cube, w, v, t, blocks, d, a)
+    elif op == SQRT:
+        _one(k.sqrt, w, v, t, blocks, d, a)
+    elif op == EXP:
+        _one(k.exponential, w, v, t, blocks, d, a)
+    elif op == LOG:
+        _one(k.logarithm, w, v, t, blocks, d, a)
+    elif op == LOG1P:
+        _one(k.logarithm1p, w, v, t, blocks, d, a)
+    elif op == SIN:
+        _one(k.sine, w, v, t, blocks, d, a)
+    elif op == COS:
+        _one(k.cosine, w, v, t, blocks, d, a)
+    elif op == SINC:
+        _one(k.sinc, w, v, t, blocks, d, a)
+    elif op == TANH:
+        _one(k.hyperbolic_tangent, w, v, t, blocks, d, a)
+    elif op == ATAN:
+        _one(k.arctangent, w, v, t, blocks, d, a)
+    elif op == ASINH:
+        _one(k.asinh, w, v, t, blocks, d, a)
+    elif op == ERF:
+        _one(k.error_function, w, v, t, blocks, d, a)
+    elif op == SIGMOID:
+        _one(k.sigmoid, w, v, t, blocks, d, a)
+    elif op == SOFTPLUS:
+        _one(k.softplus, w, v, t, blocks, d, a)
+    elif op == SOFTSIGN:
+        _one(k.softsign, w, v, t, blocks, d, a)
+    elif op == RELU:
+        _one(k.relu, w, v, t, blocks, d, a)
+    elif op == GELU:
+        _one(k.gelu, w, v, t, blocks, d, a)
+    elif op == SILU:
+        _one(k.silu, w, v, t, blocks, d, a)
+    elif op == GAUSSIAN:
+        _one(k.gaussian, w, v, t, blocks, d, a)
+    elif op == SIGN:
+        _one(k.sign, w, v, t, blocks, d, a)
+    elif op == MIN:
+        _two(k.minimum, w, v, t, blocks, d, a, b)
+    elif op == MAX:
+        _two(k.maximum, w, v, t, blocks, d, a, b)
+    elif op == WHERE:
+        _where(w, v, t, blocks, d, a, b, c)
+    elif op == LT:
+        _two(k.less, w, v, t, blocks, d, a, b)
+    elif op == LE:
+        _two(k.less_equal, w, v, t, blocks, d, a, b)
+    elif op == GT:
+        _two(k.greater, w, v, t, blocks, d, a, b)
+    elif op == GE:
+        _two(k.greater_equal, w, v, t, blocks, d, a, b)
+
+
+@compiled
+def _run(code, w, v, t, blocks):
+    """Run a program; see :func:`run`."""
+    for step in range(code.shape[0]):
+        op, d, a = code[step, 0], np.uint32(code[step, 1]), np.uint32(code[step, 2])
+        b, c = np.uint32(code[step, 3]), np.uint32(code[step, 4])
+        _instruction(op, w, v, t, blocks, d, a, b, c)
+
+
+def _run_pointers(code, count, w, size, v, t, registers, tangents, blocks):
+    _run(
+        carray(code, (count, 5)),
+        carray(w, (size,)),
+        carray(v, (registers,)),
+        carray(t, (tangents,)),
+        blocks,
+    )
+
+
+#: Compiled interpreters, kept because their addresses are in use.
+_INTERPRETERS: list[Any] = []
+
+
+@lru_cache(maxsize=2)
+def interpreter(dtype: np.dtype[Any]) -> int:
+    """Return the address of the interpreter for float32 or float64.
+
+    It is compiled once for each dtype (some seconds; cached on disk), and everything else calls it
+    through its address: linked into every caller, it would be compiled again in each.
+    """
+    real, whole, rows = (
+        types.CPointer(numba.from_dtype(dtype)),
+        types.intp,
+        types.CPointer(types.intp),
+    )
+    code = types.CPointer(types.int32)
+    signature = types.void(code, whole, real, whole, rows, rows, whole, whole, whole)
+    found: Any = cfunc(signature, cache=True, error_model="numpy")(_run_pointers)
+    _INTERPRETERS.append(found)
+    return int(found.address)
+
+
+@compiled
+def run(address, code, w, v, t, blocks):
+    """Run a program without statistics on some blocks, by the interpreter at ``address``.
+
+    Args:
+        address: From :func:`interpreter`, for the dtype of ``w``.
+        code: int32 [instruction, 5].
+        w: The workspace, flat; row r is its ``BLOCK`` numbers from ``r * BLOCK`` on.
+        v: intp [register]: the row in which a register's values begin; as many rows as blocks.
+        t: The same for tangents, or empty.
+        blocks: How many; two share what it costs to read an instruction and still fit the cache.
+    """
+    whole = np.intp
+    numbers = (
+        whole(code.ctypes.data),
+        whole(code.shape[0]),
+        whole(w.ctypes.data),
+        whole(w.size),
+        whole(v.ctypes.data),
+        whole(t.ctypes.data),
+        whole(v.size),
+        whole(t.size),
+        whole(blocks),
+    )
+    call_address(whole(address), numbers)
+
+
+def rows_needed(program: Program, blocks: int = CHUNK) -> int:
+    """Return how many rows :func:`lay_out` takes."""
+    return (2 * program.registers + 1) * blocks
+
+
+def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a flat workspace of zeros; rows start at cache lines, or loads would straddle two."""
+    line = 64
+    room = np.zeros(rows * BLOCK * dtype.itemsize + line, dtype=np.uint8)
+    start = -room.ctypes.data % line
+    return room[start : start + rows * BLOCK * dtype.itemsize].view(dtype)
+
+
+@njit(cache=True, error_model="numpy")
+def lay_out(constants, w, first, blocks, v, t):
+    """Give every register its rows, from row ``first`` on, and fill those of the constants.
+
+    Fills ``v`` and ``t`` (empty: no tangents) as :func:`run` takes them. Register 0, the input,
+    stands behind the others unless the caller puts it elsewhere.
+    """
+    registers = v.size
+    at = first
+    if t.size:
+        ones, zeros = first, first + blocks
+        w[ones * BLOCK : zeros * BLOCK] = 1
+        w[zeros * BLOCK : (zeros + blocks) * BLOCK] = 0
+        at = zeros + blocks
+        t[0] = ones
+        for r in range(1, registers):
+            t[r] = zeros
+            if r > constants.size:
+                t[r] = at
+                at += blocks
+    for r in range(1, registers):
+        v[r] = at
+        at += blocks
+        if r <= constants.size:
+            constant, start = constants[r - 1], np.uint64(v[r] * BLOCK)
+            for i in range(np.uint64(blocks * BLOCK)):
+                w[start + i] = constant
+    v[0] = at
+
+
+@compiled
+def _copy(target, source):
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@compiled
+def apply_rows(address, code, result, w, v, t, x, value, tangent, blocks):
+    """Evaluate a program without statistics on ``blocks`` rows of the workspace from row ``x`` on.
+
+    Values go to the rows from ``value`` on and, where ``t`` is not empty, tangents to those from
+    ``tangent`` on. Registers were laid out for ``CHUNK`` blocks.
+    """
+    own_value, own_tangent = v[result], t[result] if t.size else 0
+    for block in range(0, blocks, CHUNK):
+        some = min(CHUNK, blocks - block)
+        v[0] = x + block
+        if code.shape[0]:
+            v[result] = value + block
+            if t.size:
+                t[result] = tangent + block
+            run(address, code, w, v, t, some)
+        else:
+            _copy_rows(w, value + block, v[result], some)
+            if t.size:
+                _copy_rows(w, tangent + block, t[result], some)
+    v[result] = own_value
+    if t.size:
+        t[result] = own_tangent
+
+
+@compiled
+def _copy_rows(w, target, source, rows):
+    size = rows * BLOCK
+    _copy(w[target * BLOCK :][:size], w[source * BLOCK :][:size])
+
+
+@compiled
+def _run_whole(address, code, w, v, t, blocks, n):
+    """Run a program with statistics on ``n`` points; every register has ``blocks`` rows."""
+    for step in range(code.shape[0]):
+        op, d, a = code[step, 0], code[step, 1], code[step, 2]
+        if op == MEAN:
+            _mean(w, v, t, d, a, n)
+        elif op == STD:
+            _std(w, v, t, d, a, n)
+        else:
+            run(address, code[step : step + 1], w, v, t, blocks)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _apply(address, code, constants, registers, result, x, value, tangent, w, statistics):
+    """Evaluate one program on a flat array, with statistics all of it at once.
+
+    ``tangent`` is empty where it is not wanted.
+    """
+    blocks = max(1, -(-x.size // BLOCK)) if statistics else CHUNK
+    # Statistics read tangents in any case.
+    v = np.empty(registers, dtype=np.intp)
+    t = np.empty(registers if statistics or tangent.size else 0, dtype=np.intp)
+    lay_out(constants, w, 0, blocks, v, t)
+    stride = blocks * BLOCK
+    for start in range(0, x.size, stride):
+        n = min(stride, x.size - start)
+        source = v[0] * BLOCK
+        _copy(w[source : source + n], x[start : start + n])
+        if statistics:
+            _run_whole(address, code, w, v, t, blocks, n)
+        else:
+            run(address, code, w, v, t, -(-n // BLOCK))
+        at = v[result] * BLOCK
+        _copy(value[start : start + n], w[at : at + n])
+        if tangent.size:
+            at = t[result] * BLOCK
+            _copy(tangent[start : start + n], w[at : at + n])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _apply_many(address, code, constants, spans, x, values, tangents, w, most, first, last):
+    """Apply programs ``first`` to ``last``, without statistics, to the same points.
+
+    ``spans`` int64 [program, 6] is as in :class:`Batch`; ``tangents`` has no rows if not wanted;
+    an instruction takes ``most`` blocks at a time.
+    """
+    # The points are copied into the workspace once; programs take the rows behind them.
+    blocks = -(-x.size // BLOCK)
+    chunk = max(1, min(most, blocks))
+    _copy(w[: x.size], x)
+    registers = spans[first:last, 4].max() if last > first else 0
+    rows = np.empty((2, registers), dtype=np.intp)
+    for program in range(first, last):
+        first_code, last_code, first_constant, last_constant, registers, result = spans[program]
+        v, t = rows[0, :registers], rows[1, : registers if tangents.size else 0]
+        lay_out(constants[first_constant:last_constant], w, blocks, chunk, v, t)
+        own = code[first_code:last_code]
+        for block in range(0, blocks, chunk):
+            v[0] = block
+            run(address, own, w, v, t, min(chunk, blocks - block))
+            begin = block * BLOCK
+            end = min(begin + chunk * BLOCK, x.size)
+            at = v[result] * BLOCK
+            _copy(values[program, begin:end], w[at : at + end - begin])
+            if tangents.size:
+                at = t[result] * BLOCK
+                _copy(tangents[program, begin:end], w[at : at + end - begin])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _apply_spans(address, code, spans, v, t, w, x, value, tangent):
+    """Apply each program to its own rows; ``spans`` is as in :class:`Spans`, ``t`` may be empty."""
+    for place in range(spans.shape[0]):
+        first_code, last_code, registers, result, first, last = spans[place]
+        apply_rows(
+            address,
+            code[first_code:last_code],
+            result,
+            w,
+            v[place, :registers],
+            t[place, : registers if t.shape[1] else 0],
+            x + first,
+            value + first,
+            tangent + first,
+            last - first,
+        )
+
+
+class Spans:
+    """Programs without statistics, each applied to its own rows of one workspace again and again.
+
+    Args:
+        spans: For each program its expression and its rows from and to, counted from the first row
+            of a tensor.
+        rows: Rows of workspace for tensors, which :meth:`tensor` hands out.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self, spans: Sequence[tuple[Expr, int, int]], rows: int, dtype: np.dtype[Any]
+    ) -> None:
+        programs = [to_tape(expr) for expr, _, _ in spans]
+        batch = to_batch([expr for expr, _, _ in spans])
+        own = sum(map(rows_needed, programs))
+        self.w = workspace(own + rows, dtype)
+        self._next = own
+        most = max(program.registers for program in programs)
+        self._v = np.zeros((len(spans), most), dtype=np.intp)
+        self._t = np.zeros_like(self._v)
+        at = 0
+        for place, program in enumerate(programs):
+            constants, count = program.constants.astype(dtype), program.registers
+            lay_out(constants, self.w, at, CHUNK, self._v[place, :count], self._t[place, :count])
+            at += rows_needed(program)
+        places = np.array([span[1:] for span in spans], dtype=np.int64)
+        self._spans = np.concatenate([batch.spans[:, [0, 1, 4, 5]], places], axis=1)
+        self._code, self._address = batch.code, interpreter(dtype)
+
+    def tensor(self, rows: int) -> int:
+        """Reserve rows and return the first; they are zero."""
+        first = self._next
+        self._next += rows
+        return first
+
+    def apply(self, x: int, value: int, tangent: int | None) -> None:
+        """Compute values and, unless ``tangent`` is None, derivatives of all spans.
+
+        Args:
+            x: First row of the tensor of arguments.
+            value: First row of the tensor that takes the values.
+            tangent: The same for the derivatives.
+        """
+        t = self._t if tangent is not None else self._t[:, :0]
+        _apply_spans(
+            self._address, self._code, self._spans, self._v, t, self.w, x, value, tangent or 0
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Many programs laid end to end, to be evaluated on the same points in one call.
+
+    Attributes:
+        code: int32 [instruction, 5] of all programs.
+        constants: float64 [constant] of all programs.
+        spans: int64 [program, 6]: code from and to, constants from and to, registers, result.
+        rows: Rows of workspace that the largest program takes for each block of a chunk.
+    """
+
+    code: NDArray[np.int32]
+    constants: NDArray[np.float64]
+    spans: NDArray[np.int64]
+    rows: int
+
+    def evaluate(
+        self,
+        x: NDArray[Any],
+        *,
+        slopes: bool = False,
+        threads: int | None = None,
+        out: tuple[NDArray[Any], NDArray[Any] | None] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Evaluate every program on the same points.
+
+        Args:
+            x: float32 or float64 [point]; of any other shape it is flattened.
+            slopes: Whether to compute derivatives too.
+            threads: How many share the work; None for the number of cores. The result does not
+                depend on it.
+            out: What an earlier call for as many points returned, to be overwritten.
+
+        Returns:
+            Values [program, point] of x's dtype, and the derivatives or None.
+
+        Raises:
+            ValueError: Another dtype.
+        """
+        _check_dtype(x)
+        count, points = len(self.spans), np.ascontiguousarray(x).reshape(-1)
+        values = np.empty((count, x.size), dtype=x.dtype) if out is None else out[0]
+        tangents = None if out is None else out[1]
+        if tangents is None:
+            tangents = np.empty((count if slopes else 0, x.size), dtype=x.dtype)
+        workers = max(1, min(threads or os.cpu_count() or 1, count))
+        bounds = np.linspace(0, count, workers + 1).astype(int)
+        address, constants = interpreter(x.dtype), self.constants.astype(x.dtype)
+        # Single values alone leave room in the cache for twice as many.
+        chunk = CHUNK if slopes or x.dtype == np.float64 else 2 * CHUNK
+        rows = -(-x.size // BLOCK) + self.rows * chunk
+
+        def work(part: int) -> None:
+            _apply_many(
+                address,
+                self.code,
+                constants,
+                self.spans,
+                points,
+                values,
+                tangents,
+                workspace(rows, x.dtype),
+                chunk,
+                bounds[part],
+                bounds[part + 1],
+            )
+
+        others = [pool(workers - 1).submit(work, part) for part in range(1, workers)]
+        work(0)
+        for other in others:
+            other.result()
+        return values, tangents if slopes else None
+
+
+@lru_cache
+def pool(threads: int) -> ThreadPoolExecutor:
+    """Return the threads that evaluate; starting new ones would take as long as a small batch."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="symact")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has the pool but none of its threads: it would wait for them for ever.
+    os.register_at_fork(after_in_child=pool.cache_clear)
+
+
+def _check_dtype(x: NDArray[Any]) -> None:
+    if x.dtype not in (np.float32, np.float64):
+        raise ValueError(f"expressions are evaluated in float32 or float64, not in {x.dtype}")
+
+
+def to_batch(exprs: Sequence[Expr]) -> Batch:
+    """Lay the programs of some expressions without batch statistics end to end.
+
+    Raises:
+        ValueError: One of them has batch statistics: it must see the whole tensor at once.
+    """
+    programs = [to_tape(expr) for expr in exprs]
+    if any(program.statistics for program in programs):
+        raise ValueError("a batch holds functions of single elements, not of batch statistics")
+    code_ends = np.cumsum([0, *(len(p.code) for p in programs)])
+    constant_ends = np.cumsum([0, *(len(p.constants) for p in programs)])
+    spans = [
+        code_ends[:-1],
+        code_ends[1:],
+        constant_ends[:-1],
+        constant_ends[1:],
+        [p.registers for p in programs],
+        [p.result for p in programs],
+    ]
+    return Batch(
+        np.concatenate([np.empty((0, 5), np.int32), *(p.code for p in programs)]),
+        np.concatenate([np.empty(0), *(p.constants for p in programs)]),
+        np.array(spans, dtype=np.int64).T.copy(),
+        max((rows_needed(program, 1) for program in programs), default=1),
+    )
+
+
+def apply_into(
+    expr: Expr, x: NDArray[Any], value: NDArray[Any], slope: NDArray[Any] | None
+) -> None:
+    """Evaluate an expression on a contiguous array into arrays of its shape and dtype.
+
+    Args:
+        expr: An expression of the variable x.
+        x: float32 or float64; batch statistics are over all of it.
+        value: Takes f(x).
+        slope: Takes the tangents, None if they are not wanted.
+    """
+    _check_dtype(x)
+    program = to_tape(expr)
+    blocks = max(1, -(-x.size // BLOCK)) if program.statistics else CHUNK
+    _apply(
+        interpreter(x.dtype),
+        program.code,
+        program.constants.astype(x.dtype),
+        program.registers,
+        program.result,
+        x.reshape(-1),
+        value.reshape(-1),
+        np.empty(0, dtype=x.dtype) if slope is None else slope.reshape(-1),
+        workspace(rows_needed(program, blocks), x.dtype),
+        program.statistics,
+    )
+
+
+def evaluate(expr: Expr, x: NDArray[Any], *, slopes: bool = False) -> Any:
+    """Evaluate an expression on an array.
+
+    Args:
+        expr: An expression of the variable x.
+        x: float32 or float64, any shape; batch statistics are over all of it.
+        slopes: Whether to return the tangents too.
+
+    Returns:
+        Values of x's shape and dtype, or ``(values, slopes)``.
+    """
+    flat = np.asarray(x, order="C")
+    value = np.empty_like(flat)
+    slope = np.empty_like(flat) if slopes else None
+    apply_into(expr, flat, value, slope)
+    return (value, slope) if slopes else value

@@ -1,0 +1,489 @@
+"""Expressions as sympy objects and back: the algebraic lowering.
+
+Composite primitives (``gelu``, ``sigmoid``, ...) become functions of our own that sympy can
+differentiate and evaluate but never takes apart: ``1/(1 + exp(-u))`` rewritten by general rules
+overflows where ``sigmoid(u)`` does not.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import sympy
+
+from symact.errors import SymactError
+from symact.expr import Expr, call, const, fold, show, var
+from symact.expr.primitives import CONST, VAR
+
+_MAX_POWER = 64
+_MAX_FLOAT = 1.7976931348623157e308
+
+
+class _AbstractPrimitive(sympy.Function):  # type: ignore[misc]  # sympy is untyped
+    """A primitive that sympy leaves alone: a definition, a derivative, a range."""
+
+    nargs = 1
+    above: ClassVar[str] = "real"  # what is known of the value: "positive", "nonnegative" or "real"
+
+    @staticmethod
+    def definition(a: Any) -> Any:
+        """Return the function in terms that sympy knows."""
+        raise NotImplementedError
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        """Return the derivative."""
+        raise NotImplementedError
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return self.slope(self.args[0])
+
+    def _eval_evalf(self, prec: int) -> Any:
+        return self.definition(self.args[0])._eval_evalf(prec)
+
+    def _eval_is_extended_real(self) -> Any:
+        return self.args[0].is_extended_real
+
+    def _eval_is_finite(self) -> Any:
+        return self.args[0].is_finite
+
+    def _eval_is_nonnegative(self) -> Any:
+        return True if self.above != "real" and self.args[0].is_real else None
+
+    def _eval_is_positive(self) -> Any:
+        return True if self.above == "positive" and self.args[0].is_real else None
+
+
+class Log1p(_AbstractPrimitive):
+    @staticmethod
+    def definition(a: Any) -> Any:
+        return sympy.log(1 + a)
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        return 1 / (1 + a)
+
+    def _eval_is_extended_real(self) -> Any:
+        return True if self.args[0].is_nonnegative else None
+
+
+class Sinc(_AbstractPrimitive):
+    @staticmethod
+    def definition(a: Any) -> Any:
+        ratio = sympy.sin(sympy.pi * a) / (sympy.pi * a)
+        return sympy.Piecewise((ratio, sympy.Ne(a, 0)), (1, True))
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        ratio = (sympy.cos(sympy.pi * a) - Sinc(a)) / a
+        return sympy.Piecewise((ratio, sympy.Ne(a, 0)), (0, True))
+
+
+class Sigmoid(_AbstractPrimitive):
+    above = "positive"
+
+    @staticmethod
+    def definition(a: Any) -> Any:
+        return 1 / (1 + sympy.exp(-a))
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        return Sigmoid(a) * Sigmoid(-a)
+
+
+class Softplus(_AbstractPrimitive):
+    above = "positive"
+
+    @staticmethod
+    def definition(a: Any) -> Any:
+        return sympy.log(1 + sympy.exp(a))
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        return Sigmoid(a)
+
+
+class Softsign(_AbstractPrimitive):
+    @staticmethod
+    def definition(a: Any) -> Any:
+        return a / (1 + sympy.Abs(a))
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        return (1 + sympy.Abs(a)) ** -2
+
+
+class Relu(_AbstractPrimitive):
+    above = "nonnegative"
+
+    @staticmethod
+    def definition(a: Any) -> Any:
+        return sympy.Piecewise((a, a > 0), (0, True))
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        return sympy.Piecewise((1, a > 0), (0, True))
+
+
+class Gelu(_AbstractPrimitive):
+    @staticmethod
+    def definition(a: Any) -> Any:
+        return a * sympy.erfc(-a / sympy.sqrt(2)) / 2
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        density = sympy.exp(-(a**2) / 2) / sympy.sqrt(2 * sympy.pi)
+        return sympy.erfc(-a / sympy.sqrt(2)) / 2 + a * density
+
+
+class Silu(_AbstractPrimitive):
+    @staticmethod
+    def definition(a: Any) -> Any:
+        return a / (1 + sympy.exp(-a))
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        return Sigmoid(a) + a * Sigmoid(a) * Sigmoid(-a)
+
+
+class Gaussian(_AbstractPrimitive):
+    above = "positive"
+
+    @staticmethod
+    def definition(a: Any) -> Any:
+        return sympy.exp(-(a**2))
+
+    @staticmethod
+    def slope(a: Any) -> Any:
+        return -2 * a * Gaussian(a)
+
+
+class Mean(sympy.Function):  # type: ignore[misc]  # sympy is untyped
+    """The mean over the tensor, opaque: its value is not a function of one element."""
+
+    nargs = 1
+    is_extended_real = True
+
+    @classmethod
+    def eval(cls, a: Any) -> Any:
+        return a if a.is_number else None
+
+
+class Std(sympy.Function):  # type: ignore[misc]  # sympy is untyped
+    """The standard deviation over the tensor, opaque."""
+
+    nargs = 1
+    is_extended_real = True
+    is_nonnegative = True
+
+    @classmethod
+    def eval(cls, a: Any) -> Any:
+        return sympy.Integer(0) if a.is_number else None
+
+
+# To sympy.
+
+
+def _extremum(kind: Any) -> Callable[[Any, Any], Any]:
+    def build(a: Any, b: Any) -> Any:
+        try:
+            return kind(a, b)
+        except ValueError:  # sympy refuses to order what may be complex, such as log(x)
+            return kind(a, b, evaluate=False)
+
+    return build
+
+
+def _relation(kind: Any) -> Callable[[Any, Any], Any]:
+    def build(a: Any, b: Any) -> Any:
+        try:
+            return kind(a, b)
+        except TypeError:  # the same for comparisons
+            return kind(a, b, evaluate=False)
+
+    return build
+
+
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    return sympy.Piecewise((a, condition), (b, True))
+
+
+#: How each primitive is built; the keys are those of :data:`symact.expr.primitives.PRIMITIVES`.
+TO_SYMPY: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "abs": sympy.Abs,
+    "square": lambda a: a**2,
+    "cube": lambda a: a**3,
+    "sqrt": sympy.sqrt,
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "log1p": Log1p,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "sinc": Sinc,
+    "tanh": sympy.tanh,
+    "atan": sympy.atan,
+    "asinh": sympy.asinh,
+    "erf": sympy.erf,
+    "sigmoid": Sigmoid,
+    "softplus": Softplus,
+    "softsign": Softsign,
+    "relu": Relu,
+    "gelu": Gelu,
+    "silu": Silu,
+    "gaussian": Gaussian,
+    "sign": sympy.sign,
+    "min": _extremum(sympy.Min),
+    "max": _extremum(sympy.Max),
+    "where": _where,
+    "lt": _relation(sympy.StrictLessThan),
+    "le": _relation(sympy.LessThan),
+    "gt": _relation(sympy.StrictGreaterThan),
+    "ge": _relation(sympy.GreaterThan),
+    "mean": Mean,
+    "std": Std,
+}
+
+
+def to_sympy(expr: Expr) -> Any:
+    """Return the sympy form of an expression over real symbols.
+
+    sympy rewrites while it builds and knows no IEEE arithmetic: ``exp(log(x))`` becomes ``x``.
+
+    Raises:
+        SymactError: A subexpression of constants only is not a finite float.
+    """
+    return fold(expr, _build_checked)
+
+
+def _build(node: Expr, args: Sequence[Any]) -> Any:
+    if node.op == VAR:
+        return sympy.Symbol(str(node.value), real=True)
+    if node.op == CONST:
+        number = node.number
+        whole = number.is_integer() and abs(number) < 1e15
+        return sympy.Integer(int(number)) if whole else sympy.Float(number)
+    return TO_SYMPY[node.op](*args)
+
+
+def _build_checked(node: Expr, args: Sequence[Any]) -> Any:
+    value = _build(node, args)
+    # sympy's numbers have no largest one: unchecked, exp(exp(exp(30))) takes all memory.
+    if node.args and getattr(value, "is_number", False) and not _is_float(value):
+        raise SymactError(f"'{show(node)}' is a constant but no finite number")
+    return value
+
+
+def _is_float(value: Any) -> bool:
+    number = value.evalf()
+    return bool(number.is_extended_real and number.is_finite and abs(number) <= _MAX_FLOAT)
+
+
+# From sympy.
+
+
+def from_sympy(e: Any) -> Expr:
+    """Return the expression that means the same, its commutative arguments in sympy's order.
+
+    Powers become products of ``square`` and ``cube``, roots and quotients; a Piecewise becomes
+    nested ``where``; subexpressions of numbers only become literals.
+
+    Raises:
+        SymactError: Something in ``e`` has no counterpart, or is no finite real number.
+    """
+    if getattr(e, "is_number", False):
+        return _number(e)
+    if e.is_Symbol:
+        return var(str(e.name))
+    for kind, build in _FROM_SYMPY:
+        if isinstance(e, kind):
+            return build(e)
+    name = _NAMES.get(e.func)
+    if name is None:
+        raise SymactError(f"sympy's {type(e).__name__} has no counterpart here: {str(e)[:80]}")
+    return call(name, *map(from_sympy, e.args))
+
+
+def _number(e: Any) -> Expr:
+    if not _is_float(e):
+        raise SymactError(f"{str(e)[:80]} is no finite real number")
+    return const(float(e))
+
+
+def _ordered(args: Iterable[Any]) -> list[Any]:
+    # Not the order of e.args: those of Max and Min come from a set.
+    return sorted(args, key=sympy.default_sort_key)
+
+
+def _chain(name: str, terms: Iterable[Expr]) -> Expr:
+    return functools.reduce(lambda a, b: call(name, a, b), terms)
+
+
+def _sum(e: Any) -> Expr:
+    terms = _ordered(e.args)
+    negative = [term for term in terms if term.could_extract_minus_sign()]
+    positive = [term for term in terms if not term.could_extract_minus_sign()]
+    if not positive:
+        positive, negative = negative[:1], negative[1:]
+    minuends = _chain("add", map(from_sympy, positive))
+    return functools.reduce(lambda a, b: call("sub", a, from_sympy(-b)), negative, minuends)
+
+
+def _product(e: Any) -> Expr:
+    numerator: list[Expr] = []
+    denominator: list[Expr] = []
+    coefficient, factors = e.as_coeff_mul()
+    for factor in _ordered(factors):
+        base, exponent = factor.as_base_exp()
+        if exponent.is_Rational and exponent < 0:
+            denominator.append(from_sympy(base**-exponent))
+        else:
+            numerator.append(from_sympy(factor))
+    if coefficient not in (1, -1) or not numerator:
+        numerator.insert(0, _number(coefficient))
+    elif coefficient == -1:
+        numerator[0] = call("neg", numerator[0])
+    top = _chain("mul", numerator)
+    return call("div", top, _chain("mul", denominator)) if denominator else top
+
+
+def _power(e: Any) -> Expr:
+    base, exponent = e.args
+    if base.is_number and _is_float(base) and base > 0:
+        return call("exp", from_sympy(exponent * sympy.Float(math.log(float(base)))))
+    term = from_sympy(base)
+    while exponent.is_Rational and exponent.q % 4 == 0:
+        term, exponent = call("sqrt", term), 2 * exponent
+    doubled = 2 * exponent
+    if not (exponent.is_number and doubled == int(doubled) and abs(exponent) <= _MAX_POWER):
+        raise SymactError(f"only whole powers to {_MAX_POWER} and roots exist, got {str(e)[:80]}")
+    whole, half = divmod(abs(int(doubled)), 2)
+    factors = ([_whole_power(term, whole)] if whole else []) + [call("sqrt", term)] * half
+    product = _chain("mul", factors)
+    return call("div", const(1), product) if exponent < 0 else product
+
+
+def _whole_power(base: Expr, power: int) -> Expr:
+    if power == 1:
+        return base
+    if power % 2 == 0:
+        return call("square", _whole_power(base, power // 2))
+    if power % 3 == 0:
+        return call("cube", _whole_power(base, power // 3))
+    return call("mul", base, _whole_power(base, power - 1))
+
+
+def _piecewise(e: Any) -> Expr:
+    *cases, (otherwise, condition) = e.args
+    if condition is not sympy.true:
+        raise SymactError(f"a Piecewise must say what holds otherwise: {str(e)[:80]}")
+    value = from_sympy(otherwise)
+    for branch, condition in reversed(cases):
+        value = _choose(condition, from_sympy(branch), value)
+    return value
+
+
+def _choose(condition: Any, a: Expr, b: Expr) -> Expr:
+    """Return ``a`` where the condition holds and ``b`` elsewhere; ``where`` takes no and, or."""
+    if isinstance(condition, sympy.And):
+        return functools.reduce(lambda c, part: _choose(part, c, b), _ordered(condition.args), a)
+    if isinstance(condition, sympy.Or):
+        return functools.reduce(lambda c, part: _choose(part, a, c), _ordered(condition.args), b)
+    if condition in (sympy.true, sympy.false):
+        return a if condition == sympy.true else b
+    if isinstance(condition, sympy.ITE):
+        test, then, otherwise = condition.args
+        return _choose(test, _choose(then, a, b), _choose(otherwise, a, b))
+    if isinstance(condition, sympy.Not):
+        return _choose(condition.args[0], b, a)
+    if isinstance(condition, sympy.Eq | sympy.Ne):
+        left, right = condition.args
+        both = sympy.And(left <= right, left >= right, evaluate=False)
+        return _choose(both, a, b) if isinstance(condition, sympy.Eq) else _choose(both, b, a)
+    return call("where", from_sympy(condition), a, b)
+
+
+_FROM_SYMPY: tuple[tuple[Any, Callable[[Any], Expr]], ...] = (
+    (sympy.Add, _sum),
+    (sympy.Mul, _product),
+    (sympy.exp, lambda e: call("exp", from_sympy(e.args[0]))),  # before Pow: it is E**a
+    (sympy.Pow, _power),
+    (sympy.Piecewise, _piecewise),
+    (sympy.Max, lambda e: _chain("max", map(from_sympy, _ordered(e.args)))),
+    (sympy.Min, lambda e: _chain("min", map(from_sympy, _ordered(e.args)))),
+)
+
+#: The primitives that are one sympy class with the same arguments.
+_NAMES: dict[Any, str] = {
+    build: name for name, build in TO_SYMPY.items() if isinstance(build, type)
+} | {
+    sympy.StrictLessThan: "lt",
+    sympy.LessThan: "le",
+    sympy.StrictGreaterThan: "gt",
+    sympy.GreaterThan: "ge",
+}
+
+# Derivatives.
+
+
+def derivative(expr: Expr) -> Expr:
+    """Return the derivative in x, piece by piece: at a kink or a jump it is that of one side.
+
+    Raises:
+        SymactError: sympy finds none that the expression language has.
+    """
+    return from_sympy(_regular(_choices(_slope(expr))))
+
+
+def log_slope(expr: Expr) -> Expr:
+    """Return f''/f', the derivative of log|f'|, with common factors cancelled.
+
+    It is 0 on flat pieces, where f' is 0: the limit of a straight piece whose slope vanishes.
+
+    Raises:
+        SymactError: As for :func:`derivative`.
+    """
+    slope = _pieces(_slope(expr))
+    if not isinstance(slope, sympy.Piecewise):
+        return from_sympy(_log_slope(slope))
+    pieces = [(_log_slope(piece), condition) for piece, condition in slope.args]
+    return from_sympy(_pieces(sympy.Piecewise(*pieces)))
+
+
+def _log_slope(slope: Any) -> Any:
+    if slope == 0:
+        return sympy.Integer(0)
+    ratio = sympy.diff(slope, sympy.Symbol("x", real=True)) / slope
+    return min((_regular(ratio), _regular(sympy.cancel(ratio))), key=sympy.count_ops)
+
+
+def _slope(expr: Expr) -> Any:
+    form = to_sympy(expr).replace(Relu, Relu.definition)
+    return sympy.diff(_choices(form), sympy.Symbol("x", real=True))
+
+
+def _choices(form: Any) -> Any:
+    """Write everything that has kinks as a choice between smooth pieces."""
+    form = form.replace(Softsign, Softsign.definition)
+    return form.replace(
+        lambda e: isinstance(e, sympy.Abs | sympy.sign | sympy.Max | sympy.Min),
+        lambda e: e.rewrite(sympy.Piecewise),
+    )
+
+
+def _regular(form: Any) -> Any:
+    """Drop point masses, and write in words of the expression language."""
+    form = form.replace(sympy.DiracDelta, lambda *args: sympy.Integer(0))
+    return form.replace(sympy.erfc, lambda a: 1 - sympy.erf(a))
+
+
+def _pieces(form: Any) -> Any:
+    return sympy.piecewise_fold(_regular(_choices(form)))

@@ -1,0 +1,5 @@
+"""``python -m symact.cli``."""
+
+from symact.cli import main
+
+main()

@@ -1,0 +1,117 @@
+"""Is a task worth searching? Known functions judged by training, before any candidate is.
+
+A search means nothing where a straight line beats every activation, or where training noise is
+larger than the difference between ReLU and GELU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symact import zoo
+from symact.evaluation import Ladder, whole
+from symact.evaluation.rungs import by_family
+from symact.evaluation.training.mixed_sizes import Mixed, dealt
+from symact.evaluation.training.networks import ENTROPY, Data
+from symact.expr import Expr, const
+from symact.tasks import Task
+from symact.tasks import scores as stats
+from symact.tasks.protocol import MINI, Training
+
+#: What the gate ranks; a constant makes the network predict the training mean.
+RANKED = ("ReLU", "GELU", "SiLU", "tanh", "identity", "constant", "GELUSine")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One function on the task; errors are geometric means."""
+
+    name: str
+    ood: float
+    id_error: float
+    families: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The ranking, best OOD error first, and what speaks against searching this task."""
+
+    task: str
+    entries: tuple[Entry, ...]
+    warnings: tuple[str, ...]
+
+
+def check_task(ladder: Ladder) -> Gate:
+    """Run the brief gate: mini-training on the search draws, one seed."""
+    names, exprs = _functions()
+    errors = whole(ladder.mini(exprs), names)
+    return _gate(ladder.task.name, names, errors, ladder.mini_families, "mini-training")
+
+
+def examine(task: Task, *, per_family: int = 8, seeds: int = 3) -> Gate:
+    """Run the whole gate: several training seeds, on the search draws of seed 0."""
+    from symact.evaluation.training.numba_mlp import MiniTrainer
+
+    def trainer(data: Data, training: Training) -> MiniTrainer:
+        return MiniTrainer(data, training, range(seeds), ENTROPY["gate"])
+
+    families = by_family(task.draw("search", seed=0, per_family=per_family))
+    judge = Mixed(dealt(families, MINI), trainer)
+    names, exprs = _functions()
+    with ThreadPoolExecutor() as pool:
+        errors = whole(judge.start(pool, exprs)(), names)
+    return _gate(task.name, names, errors, judge.families, f"{seeds} seeds")
+
+
+def _functions() -> tuple[list[str], list[Expr]]:
+    exprs = [const(0.0) if name == "constant" else zoo.find(name).expr for name in RANKED]
+    return list(RANKED), exprs
+
+
+def _gate(
+    task: str,
+    names: Sequence[str],
+    errors: Sequence[NDArray[np.float64]],
+    families: Sequence[str],
+    noise: str,
+) -> Gate:
+    by_name = dict(zip(names, errors, strict=True))
+    scores = {name: stats.score(e, families) for name, e in by_name.items()}
+    order = sorted(names, key=lambda name: scores[name].ood)
+    entries = tuple(
+        Entry(
+            name,
+            stats.plain(scores[name].ood),
+            stats.plain(scores[name].id_error),
+            {family: stats.plain(v) for family, v in scores[name].families.items()},
+        )
+        for name in order
+    )
+    warnings = []
+    nonlinear = [name for name in order if name not in ("identity", "constant")]
+    for trivial in ("identity", "constant"):
+        if order[0] == trivial:
+            warnings.append(f"{trivial} has the lowest OOD error on {task}: nothing to find here")
+            continue
+        losing = [
+            family
+            for family in sorted(set(families))
+            if len(set(families)) > 1
+            and all(
+                scores[trivial].families[family] <= scores[n].families[family] for n in nonlinear
+            )
+        ]
+        if losing:
+            warnings.append(f"{trivial} beats every activation in {', '.join(losing)}")
+    interval = stats.ratio(by_name["ReLU"], by_name["GELU"], families)
+    if interval.low <= 1 <= interval.high:
+        warnings.append(
+            f"ReLU and GELU cannot be told apart on {task} ({noise}): ratio {interval.ratio:.2f}, "
+            f"95% interval {interval.low:.2f} to {interval.high:.2f}"
+        )
+    return Gate(task, entries, tuple(warnings))

@@ -1,0 +1,1 @@
+"""Executors that train candidates: threads, processes and Ray."""

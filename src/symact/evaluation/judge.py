@@ -1,0 +1,156 @@
+"""The judge: full training on draws that no search saw, in networks of several sizes.
+
+Learning rates are chosen for each function and size on selection draws, by the error held out in
+distribution alone. So no function loses for its scale, no OOD point is looked at to choose, and no
+test task serves to tune what it measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symact.evaluation.function import Function
+from symact.evaluation.training.networks import ENTROPY, Data, pack
+from symact.tasks import Task
+from symact.tasks import scores as stats
+from symact.tasks.protocol import Form
+
+if TYPE_CHECKING:
+    from symact.evaluation.training.torch_mlp import FullTrainer
+
+Errors = NDArray[np.float64]
+
+
+class Judge:
+    """Judges functions on the test draws of a task, or on its selection draws.
+
+    Args:
+        task: What to judge on.
+        form: How thoroughly.
+        per_family: Test instances of a family; None for the form's.
+        seeds: Training seeds; None for the form's.
+        device: ``"cuda"``, ``"cpu"`` or None for the best there is.
+        split: ``"test"``; a search chooses its best function on ``"selection"``.
+        draw: Of the instances. The protocol takes the first; others confirm what it says.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        form: Form,
+        per_family: int | None = None,
+        seeds: int | None = None,
+        device: str | None = None,
+        split: str = "test",
+        draw: int = 0,
+    ) -> None:
+        self.task = task
+        self.split = split
+        self.form = form
+        self.seeds = form.seeds if seeds is None else seeds
+        self.device = device
+        self.instances = task.draw(split, seed=draw, per_family=per_family or form.per_family)
+        self._trainers: dict[tuple[str, int], FullTrainer] = {}
+
+    @cached_property
+    def data(self) -> Data:
+        """The draws that are judged on."""
+        return pack(self.instances, self.form.training(0, 0.0).points)
+
+    @cached_property
+    def _tuning_data(self) -> Data:
+        drawn = self.task.draw("selection", seed=0, per_family=self.form.tuning)
+        return pack(drawn, self.form.training(0, 0.0).points)
+
+    def rates(self, functions: Sequence[Function]) -> list[tuple[float, ...]]:
+        """Return for each function the learning rate of each size."""
+        form = self.form
+        if len(form.rates) == 1:
+            return [form.rates * len(form.sizes) for _ in functions]
+        families, sizes = self._tuning_data.families, range(len(form.sizes))
+        trained = [
+            [self._train("tuning", size, rate, functions) for rate in form.rates] for size in sizes
+        ]
+        return [
+            chosen_rates(form, [[errors[place] for errors in row] for row in trained], families)
+            for place in range(len(functions))
+        ]
+
+    def errors(
+        self, functions: Sequence[Function], rates: Sequence[tuple[float, ...]]
+    ) -> list[Errors]:
+        """Return the errors [instance, size, seed, 4] of each function.
+
+        Args:
+            functions: Expressions or modules.
+            rates: What :meth:`rates` returned for them.
+        """
+        shape = (len(functions), len(self.data.families), len(self.form.sizes), self.seeds, 4)
+        errors = np.empty(shape)
+        for size in range(len(self.form.sizes)):
+            for rate in sorted({own[size] for own in rates}):
+                places = [place for place, own in enumerate(rates) if own[size] == rate]
+                trained = self._train(
+                    self.split, size, rate, [functions[place] for place in places]
+                )
+                errors[places, :, size] = trained
+        return list(errors)
+
+    def _train(
+        self, use: str, size: int, rate: float, functions: Sequence[Function]
+    ) -> NDArray[np.float64]:
+        """Return errors [function, instance, seed, 4] of networks of one size."""
+        from symact.evaluation.training.torch_mlp import FullTrainer
+
+        data, seeds = (self._tuning_data, 1) if use == "tuning" else (self.data, self.seeds)
+        key = (use, size)
+        if key not in self._trainers:
+            training = self.form.training(size, rate)
+            self._trainers[key] = FullTrainer(
+                data, training, range(seeds), ENTROPY[use], self.device
+            )
+        return self._trainers[key].judge(functions, learning_rate=rate)
+
+
+def chosen_rates(
+    form: Form, errors: Sequence[Sequence[Errors]], families: Sequence[str]
+) -> tuple[float, ...]:
+    """Return the learning rate of each size: the one with the lowest error in distribution.
+
+    Args:
+        form: Gives sizes and rates.
+        errors: Of one function for each size and rate, [instance, seed, 4] on the tuning draws.
+        families: The family of each instance.
+    """
+    inside = np.array([[stats.score(own, families).id_error for own in row] for row in errors])
+    return tuple(form.rates[place] for place in inside.argmin(axis=1))
+
+
+def baselines(data: Data) -> dict[str, Errors]:
+    """Return what predictors without hidden units reach, errors [instance, 4].
+
+    ``mean`` predicts the mean of the training targets, ``linear`` is the least-squares linear model
+    of the training points.
+    """
+    inputs = data.x.shape[1]
+    found = {"mean": np.empty((len(data.x), 4)), "linear": np.empty((len(data.x), 4))}
+    for place, (x, y) in enumerate(zip(data.x, data.y, strict=True)):
+        for name, used in (("mean", 0), ("linear", inputs)):
+            design = _with_ones(x[:used])
+            weights = np.linalg.lstsq(design, y.T.astype(np.float64), rcond=None)[0]
+            for part in range(4):
+                judged = _with_ones(data.x_judged[place, part, :used])
+                residual = judged @ weights - data.y_judged[place, part].T
+                found[name][place, part] = np.square(residual).mean() / data.variance[place, part]
+    return found
+
+
+def _with_ones(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the design matrix [point, 1 + input] of inputs [input, point]."""
+    points = x.shape[1]
+    return np.column_stack([np.ones(points), x.T.astype(np.float64)])

@@ -1,0 +1,79 @@
+"""Sizes and switches of the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from symact.errors import SymactError, choices
+from symact.evaluation.finals import FINALS
+
+#: Settings that are one of several words.
+_CHOICES = {"final_form": tuple(FINALS), "order": ("asked", "arrival")}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many instances each rung sees in a family, what share climbs on, and which parts work.
+
+    Attributes:
+        mini_instances: Instances of a family for mini-training.
+        mini_draws: Generations take so many draws of them in turn, with other initial weights
+            too: no function lives on the luck of one draw, and a forecast averages over all.
+        full_instances: Instances of a family for full training.
+        full_draws: Candidates take so many draws of those in turn.
+        full_share: Share of mini-trained candidates that is fully trained.
+        generation: Candidates trained at a time.
+        pool: Proposals for each of them; which are trained is forecast by a model of fitness that
+            learns during the run. 1 for no forecast.
+        refine_share: Share of mini-trained candidates that is refined: constants tuned inside
+            training and rounded, branches pruned.
+        finalists: Candidates judged on the selection draws at the end.
+        selection_instances: Instances of a family there.
+        final_form: The form they are judged in: ``"selection"``, which is nearly the protocol
+            (20 s a function on two cores), ``"tuned"``, with all tasks that the protocol chooses
+            learning rates on (27 s), or ``"quick"``.
+        as_judged: Whether full training takes all sizes of networks that judge, at two learning
+            rates, instead of two sizes at one; half as dear again.
+        ladder: Whether mini-training decides who is fully trained; without it all are.
+        dedupe: Whether functions with the values of an earlier one are rejected.
+        tune: Whether refining tunes constants.
+        prune: Whether refining prunes branches.
+        order: In which results are taken: ``"asked"``, in which a run with a budget of candidates
+            is the same each time; or ``"arrival"``, in which no worker waits for another.
+        lookahead: Whether the next candidates are prepared and trained while the last ones still
+            train. Proposals then know of all but the generation that is under way.
+    """
+
+    mini_instances: int = 8
+    mini_draws: int = 8
+    full_instances: int = 8
+    full_draws: int = 3
+    full_share: float = 0.06
+    generation: int = 16
+    pool: int = 48
+    refine_share: float = 0.01
+    finalists: int = 10
+    selection_instances: int = 8
+    final_form: str = "selection"
+    ladder: bool = True
+    dedupe: bool = True
+    tune: bool = True
+    prune: bool = True
+    lookahead: bool = True
+    order: str = "asked"
+    as_judged: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in _CHOICES:
+                known = _CHOICES[field.name]
+                if value not in known:
+                    raise SymactError(
+                        f"plan, {field.name}: unknown '{value}'; {choices(value, known)}"
+                    )
+                continue
+            least = 1 if field.type == "int" else 0
+            if value < least or (field.type == "float" and value > 1):
+                expected = f"at least {least}" if field.type == "int" else "0 to 1"
+                raise SymactError(f"plan, {field.name}: expected {expected}, got {value}")

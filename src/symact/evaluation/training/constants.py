@@ -1,0 +1,93 @@
+"""Constants tuned inside training: literals as parameters that all networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from symact.backends.torch import lower
+from symact.evaluation.function import Trainable
+from symact.evaluation.training.networks import Data, learning_rates
+from symact.evaluation.training.torch_mlp import FullTrainer
+from symact.expr import Expr, fold, literals, show, uses_statistics, var, with_literals
+from symact.expr.primitives import CONST
+from symact.tasks.protocol import Training
+
+#: A literal c becomes c (1 + STEP p): one step of p changes all of them alike, by a part of their
+#: size, far less than one step changes a weight.
+STEP = 0.1
+_PREFIX = "literal"
+
+
+class _Shared(nn.Module):
+    """A function whose literals are parameters of the shape [1, 1, 1]."""
+
+    def __init__(self, expr: Expr, start: Sequence[float]) -> None:
+        super().__init__()
+        self._expr = expr
+        self.register_buffer("start", torch.tensor(start, dtype=torch.float32))
+        self.change = nn.Parameter(torch.zeros(len(start), 1, 1))
+
+    @property
+    def literals(self) -> Tensor:
+        """The values, [literal, 1, 1]."""
+        start: Tensor = self.start[:, None, None]  # type: ignore[index]
+        return start * (1 + STEP * self.change)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bound = {f"{_PREFIX}{place}": value for place, value in enumerate(self.literals)}
+        return lower(self._expr, x, bound=bound)
+
+
+class Tuner:
+    """Trains the literals of functions together with the networks that use them.
+
+    Args:
+        data: Instances of one draw.
+        training: Of the networks; literals learn at the same rate.
+        entropy: Of the initial weights.
+    """
+
+    def __init__(self, data: Data, training: Training, entropy: int) -> None:
+        self._rates = learning_rates(training)
+        self._trainer = FullTrainer(data, training, [0], entropy, "cpu")
+        self._networks = np.arange(len(data.families))
+
+    def tune(self, expr: Expr, is_stopped: Callable[[], bool] = lambda: False) -> Expr | None:
+        """Return the function with trained literals, None where it has none or training diverged.
+
+        One set of literals serves every layer of every network, so that what they become is a
+        function and not a model.
+
+        Args:
+            expr: The function.
+            is_stopped: Asked between two steps; once it says so, what comes back is of no use.
+        """
+        start = literals(expr)
+        if not start or uses_statistics(expr):
+            return None
+        torch.set_num_threads(1)
+        shared = _Shared(_with_names(expr), start)
+        function = Trainable(show(expr), lambda networks, layer: shared)
+        self._trainer._draw((1, 1))
+        self._trainer._train_stack(
+            [function], self._networks, len(self._networks), self._rates, is_stopped
+        )
+        found = shared.literals.detach().flatten().tolist()
+        if not np.isfinite(found).all():
+            return None
+        return with_literals(expr, found)
+
+
+def _with_names(expr: Expr) -> Expr:
+    places = {value: place for place, value in enumerate(literals(expr))}
+
+    def visit(node: Expr, args: Sequence[Expr]) -> Expr:
+        if node.op == CONST:
+            return var(f"{_PREFIX}{places[node.number]}")
+        return Expr(node.op, tuple(args), node.value)
+
+    return fold(expr, visit)

@@ -1,0 +1,131 @@
+"""What every rung trains on: packed data and common initial weights.
+
+All candidates see the same data and start from the same weights (common random numbers), so that
+any two of them are compared in pairs. Weights are drawn as ``torch.nn.Linear`` draws them,
+uniformly within 1/sqrt(fan-in), whatever the activation: that is what a user gets who drops a
+found function into an existing model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symact.tasks import Instance
+from symact.tasks.protocol import Training
+
+Floats = NDArray[np.float32]
+
+#: Separates the initial weights of one use from another's; the rungs of a search begin at 1,000.
+ENTROPY = {"selection": 4, "test": 5, "gate": 6, "tuning": 7}
+
+#: Networks of a stack on a GPU; 24 networks of the full protocol take about 20 MB.
+GPU_NETWORKS = 1536
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The instances of one draw as arrays; inputs are padded with zeros to a common width.
+
+    Attributes:
+        families: The family of each instance.
+        inputs: How many inputs of each instance are real, int64 [instance].
+        x: Training inputs, float32 [instance, input, point].
+        y: Training targets, float32 [instance, output, point].
+        x_judged: Held-out and OOD inputs, float32 [instance, 4, input, point].
+        y_judged: Their targets, float32 [instance, 4, output, point].
+        variance: Variance of those targets, float64 [instance, 4]; errors are divided by it.
+    """
+
+    families: tuple[str, ...]
+    inputs: NDArray[np.int64]
+    x: Floats
+    y: Floats
+    x_judged: Floats
+    y_judged: Floats
+    variance: NDArray[np.float64]
+
+
+def pack(instances: Sequence[Instance], points: int, judged_points: int | None = None) -> Data:
+    """Stack instances, using their first ``points`` training points.
+
+    Args:
+        instances: At least one; all with the same number of outputs.
+        points: Training points of each.
+        judged_points: Held-out points and points of each shell; None for all.
+    """
+    inputs = np.array([instance.x_train.shape[1] for instance in instances], dtype=np.int64)
+    widest = int(inputs.max())
+
+    def padded(x: NDArray[np.float32]) -> Floats:
+        return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, widest - x.shape[-1])]).swapaxes(-1, -2)
+
+    x_judged, y_judged = [], []
+    for i in instances:
+        x_judged.append(padded(np.concatenate([i.x_held_out[None], i.x_ood])[:, :judged_points]))
+        y = np.concatenate([i.y_held_out[None], i.y_ood])[:, :judged_points]
+        y_judged.append(y.swapaxes(-1, -2))
+    targets = np.ascontiguousarray(np.stack(y_judged), dtype=np.float32)
+    return Data(
+        families=tuple(instance.family for instance in instances),
+        inputs=inputs,
+        x=np.ascontiguousarray(np.stack([padded(i.x_train[:points]) for i in instances])),
+        y=np.ascontiguousarray(np.stack([i.y_train[:points].T for i in instances])),
+        x_judged=np.ascontiguousarray(np.stack(x_judged)),
+        y_judged=targets,
+        variance=targets.astype(np.float64).var(axis=-1).mean(axis=-1),
+    )
+
+
+def initial_weights(
+    data: Data,
+    training: Training,
+    seeds: Sequence[int],
+    entropy: int,
+    inputs: int = 1,
+    outputs: int = 1,
+) -> list[tuple[Floats, Floats]]:
+    """Draw the weights and biases of every network, layer by layer.
+
+    Args:
+        data: Gives inputs and outputs.
+        training: Gives width and depth.
+        seeds: Training seeds.
+        entropy: Separates the draws of one rung and split from another's.
+        inputs: Pre-activations that a unit takes; two for a gated one.
+        outputs: Values that a unit gives.
+
+    Returns:
+        For each layer ``(weights [instance, seed, out, in], biases [instance, seed, out])``;
+        columns of padded inputs are zero.
+    """
+    count, widest = len(data.families), data.x.shape[1]
+    before = [widest, *[training.width * outputs] * training.depth]
+    after = [*[training.width * inputs] * training.depth, data.y.shape[1]]
+    layers = [
+        (
+            np.zeros((count, len(seeds), rows, columns), dtype=np.float32),
+            np.zeros((count, len(seeds), rows), dtype=np.float32),
+        )
+        for columns, rows in zip(before, after, strict=True)
+    ]
+    for instance in range(count):
+        for place, seed in enumerate(seeds):
+            generator = np.random.default_rng([entropy, instance, seed])
+            for depth, (weights, biases) in enumerate(layers):
+                fan_in = int(data.inputs[instance]) if depth == 0 else weights.shape[-1]
+                bound = fan_in**-0.5
+                shape = (weights.shape[2], fan_in)
+                weights[instance, place, :, :fan_in] = generator.uniform(-bound, bound, shape)
+                biases[instance, place] = generator.uniform(-bound, bound, weights.shape[2])
+    return layers
+
+
+def learning_rates(training: Training) -> NDArray[np.float64]:
+    """Return the learning rate of each step: half a cosine from its maximum down to zero."""
+    progress = np.arange(training.steps) / training.steps
+    rates: NDArray[np.float64] = training.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+    return rates

@@ -1,0 +1,182 @@
+"""The vocabulary: one row for each primitive of the expression language.
+
+A row says what a primitive is called, what it takes, what it returns and what it costs. How it
+is computed stands in the tables of :mod:`symact.backends`, one table for each target with the same
+keys; ``tests/test_lowerings.py`` names every missing row and compares them all.
+
+Types are ranges. ``Unit <: Signed <: Real`` and ``Divisor <: Positive <: NonNegative <: Real``;
+``Unit`` is also ``NonNegative``. The *sorts* of the language are only Real and Bool: any
+well-sorted text parses and has its IEEE meaning. Ranges matter to grammars, which use the
+signatures below to keep candidates finite by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+#: Each type with its direct supertypes, in an order where supertypes come first.
+TYPES: dict[str, tuple[str, ...]] = {
+    "Real": (),
+    "Signed": ("Real",),  # [-1, 1]
+    "NonNegative": ("Real",),  # [0, inf)
+    "Unit": ("Signed", "NonNegative"),  # [0, 1]
+    "Positive": ("NonNegative",),  # (0, inf)
+    "Divisor": ("Positive",),  # bounded away from zero
+    "Stat": ("Real",),  # a statistic of the whole tensor, the same for every element
+    "Bool": (),
+    "Const": (),  # a numeric literal
+    "PositiveConst": ("Const",),  # a numeric literal above zero
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Argument types and result type of one use of a primitive."""
+
+    args: tuple[str, ...]
+    result: str
+
+    def __str__(self) -> str:
+        return f"({', '.join(self.args)}) -> {self.result}"
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One row of the vocabulary.
+
+    Attributes:
+        name: The name in formulas and grammars.
+        signatures: Sound typings, the most general first.
+        flops: Cost of one evaluation in floating-point operations (see :data:`PRIMITIVES`).
+        meaning: The definition in words or mathematics.
+        infix: The operator that prints it, or None for ``name(...)``.
+        commutative: Whether its two arguments may be swapped.
+        statistic: Whether it reads the whole tensor rather than one element.
+    """
+
+    name: str
+    signatures: tuple[Signature, ...]
+    flops: int
+    meaning: str
+    infix: str | None = None
+    commutative: bool = False
+    statistic: bool = False
+
+    @cached_property
+    def arity(self) -> int:
+        return len(self.signatures[0].args)
+
+    @cached_property
+    def sort(self) -> str:
+        """``"Bool"`` for comparisons, else ``"Real"``."""
+        return "Bool" if self.signatures[0].result == "Bool" else "Real"
+
+    @cached_property
+    def argument_sorts(self) -> tuple[str, ...]:
+        return tuple("Bool" if a == "Bool" else "Real" for a in self.signatures[0].args)
+
+
+_SHORT = {
+    "R": "Real",
+    "S": "Signed",
+    "U": "Unit",
+    "N": "NonNegative",
+    "P": "Positive",
+    "D": "Divisor",
+    "T": "Stat",
+    "B": "Bool",
+    "C": "Const",
+    "K": "PositiveConst",
+}
+
+
+def _signatures(text: str) -> tuple[Signature, ...]:
+    """Read signatures written as ``"RR>R SS>S"``, one letter for each type."""
+    pairs = (item.split(">") for item in text.split())
+    return tuple(Signature(tuple(_SHORT[a] for a in args), _SHORT[r]) for args, r in pairs)
+
+
+def _row(
+    name: str,
+    signatures: str,
+    flops: int,
+    meaning: str,
+    *,
+    infix: str | None = None,
+    commutative: bool = False,
+    statistic: bool = False,
+) -> Primitive:
+    return Primitive(name, _signatures(signatures), flops, meaning, infix, commutative, statistic)
+
+
+_COMPARED = "RR>B RC>B"
+_BOUNDED = "R>S"
+_EXTREMUM = "RR>R SS>S UU>U NN>N PP>P DD>D RC>R CR>R"
+
+#: FLOPs: an addition, product, comparison or sign change counts 1, a division or root 4, an
+#: elementary transcendental function 10; a composite is the sum of its parts as written.
+PRIMITIVES: dict[str, Primitive] = {
+    row.name: row
+    for row in (
+        _row(
+            "add",
+            "RR>R NN>N PN>P NP>P DN>D ND>D RC>R CR>R NK>D KN>D",
+            1,
+            "a + b",
+            infix="+",
+            commutative=True,
+        ),
+        _row("sub", "RR>R RC>R CR>R", 1, "a - b", infix="-"),
+        _row(
+            "mul",
+            "RR>R SS>S UU>U NN>N PP>P DD>D RC>R CR>R NK>N KN>N PK>P KP>P DK>D KD>D",
+            1,
+            "a * b",
+            infix="*",
+            commutative=True,
+        ),
+        _row("div", "RD>R ND>N PD>P CD>R KD>P", 4, "a / b", infix="/"),
+        _row("neg", "R>R S>S", 1, "-a"),
+        _row("abs", "R>N S>U P>P D>D", 1, "the absolute value of a"),
+        _row("square", "R>N S>U P>P D>D", 1, "a**2"),
+        _row("cube", "R>R S>S U>U N>N P>P D>D", 2, "a**3"),
+        _row("sqrt", "N>N U>U P>P D>D", 4, "the square root; NaN below 0"),
+        _row("exp", "R>P N>D", 10, "e**a"),
+        _row("log", "P>R", 10, "the natural logarithm; -inf at 0, NaN below"),
+        _row("log1p", "N>N", 10, "log(1 + a), accurate near 0"),
+        _row("sin", _BOUNDED, 10, "the sine"),
+        _row("cos", _BOUNDED, 10, "the cosine"),
+        _row("sinc", _BOUNDED, 15, "sin(pi a) / (pi a), 1 at 0"),
+        _row("tanh", _BOUNDED, 10, "the hyperbolic tangent"),
+        _row("atan", "R>R N>N", 10, "the inverse tangent"),
+        _row("asinh", "R>R N>N", 16, "the inverse hyperbolic sine"),
+        _row("erf", "R>S N>U", 10, "the error function"),
+        _row("sigmoid", "R>U", 15, "1 / (1 + e**-a)"),
+        _row("softplus", "R>P", 21, "log(1 + e**a)"),
+        _row("softsign", "R>S N>U", 6, "a / (1 + abs(a))"),
+        _row("relu", "R>N S>U", 1, "max(a, 0)"),
+        _row("gelu", "R>R", 14, "a Phi(a), Phi the normal distribution function"),
+        _row("silu", "R>R", 16, "a sigmoid(a)"),
+        _row("gaussian", "R>U", 12, "e**(-a**2)"),
+        _row("sign", "R>S", 1, "-1, 0 or 1; its derivative is 0"),
+        _row("min", _EXTREMUM, 1, "the smaller; NaN if either is", commutative=True),
+        _row("max", _EXTREMUM + " RK>D KR>D", 1, "the larger; NaN if either is", commutative=True),
+        _row("where", "BRR>R BSS>S BUU>U BNN>N BPP>P BDD>D BRC>R BCR>R BCC>R", 1, "a ? b : c"),
+        _row("lt", _COMPARED, 1, "a < b", infix="<"),
+        _row("le", _COMPARED, 1, "a <= b", infix="<="),
+        _row("gt", _COMPARED, 1, "a > b", infix=">"),
+        _row("ge", _COMPARED, 1, "a >= b", infix=">="),
+        _row("mean", "R>T N>N", 1, "the mean over the whole tensor", statistic=True),
+        _row("std", "R>N", 3, "the population standard deviation over the tensor", statistic=True),
+    )
+}
+
+#: Leaves of the expression language: the input variable and a literal. They cost nothing.
+VAR = "var"
+CONST = "const"
+
+
+def is_subtype(lower: str, upper: str, types: dict[str, tuple[str, ...]] = TYPES) -> bool:
+    """Whether every value of type ``lower`` is one of type ``upper``."""
+    return lower == upper or any(is_subtype(parent, upper, types) for parent in types[lower])

@@ -1,0 +1,249 @@
+"""A grammar with a finite set of literals, in the form that enumerating and counting need.
+
+Types become bits. An expression has a *mask*: the bits of all types that it can be asked for as.
+Where nesting is bounded there is a bit for each type and level, so that a bound costs no other
+machinery: what is made on a level may be asked for there and on every level above.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from symact.errors import GrammarError
+from symact.expr import Expr, const, distinct, fold, show, var
+from symact.expr.primitives import PRIMITIVES, VAR
+from symact.grammar.productions import HOLES, Constants, Grammar, Production, match
+
+#: The literals of an enumeration where a grammar draws its own from a range: a small and a large
+#: factor, the halves and doubles between, a sign.
+DEFAULT_CONSTANTS = (0.1, 0.5, 1.0, 2.0, -1.0)
+
+#: Masks are kept in 64-bit integers.
+_MOST_BITS = 62
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All productions with one template.
+
+    Attributes:
+        template: An expression of the holes a, b, c, as many as there are arguments.
+        uses: How often each hole occurs.
+        own: Nodes of the template that are no holes.
+        signatures: Bits of the arguments and mask of the result, one for each typing.
+        commutative: Whether swapping the two arguments changes neither values nor types.
+    """
+
+    template: Expr
+    uses: tuple[int, ...]
+    own: int
+    signatures: tuple[tuple[tuple[int, ...], int], ...]
+    commutative: bool
+
+    @property
+    def holes(self) -> tuple[str, ...]:
+        """The names of the arguments."""
+        return HOLES[: len(self.uses)]
+
+    @property
+    def simple(self) -> bool:
+        """Whether it applies one primitive to its arguments in order."""
+        return self.template.args == tuple(map(var, self.holes))
+
+    def asked(self, position: int) -> int:
+        """The bits of all types that an argument is asked for as."""
+        return union(bits[position] for bits, _ in self.signatures)
+
+    def splits(self, size: int) -> Iterator[tuple[int, ...]]:
+        """Yield the sizes of arguments that make an expression of ``size``, in order."""
+        yield from _splits(self.uses, size - self.own)
+
+
+def _splits(uses: Sequence[int], left: int) -> Iterator[tuple[int, ...]]:
+    first, rest = uses[0], uses[1:]
+    if not rest:
+        if left >= first and left % first == 0:
+            yield (left // first,)
+        return
+    for size in range(1, (left - sum(rest)) // first + 1):
+        for others in _splits(rest, left - first * size):
+            yield (size, *others)
+
+
+def union(masks: Iterable[int]) -> int:
+    """Return the bits that are in any of them."""
+    found = 0
+    for mask in masks:
+        found |= mask
+    return found
+
+
+class Language:
+    """The sentences of a grammar over some literals, up to some nesting.
+
+    Args:
+        grammar: Its limits on depth and FLOPs are not applied.
+        constants: The literals; None for :func:`default_constants`.
+        depth: How many productions may be nested, None for any number.
+
+    Raises:
+        GrammarError: Literals for a grammar without any, one that is not finite, or a depth that
+            is out of range.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        constants: Iterable[float] | None = None,
+        depth: int | None = None,
+    ) -> None:
+        self.grammar = grammar
+        self.depth = depth
+        self.constants = _checked(grammar, constants)
+        demanded = dict.fromkeys([grammar.start, *(a for p in grammar.productions for a in p.args)])
+        levels = 1 if depth is None else depth + 1
+        most = _MOST_BITS // len(demanded) - 1
+        if depth is not None and not 1 <= depth <= most:
+            raise GrammarError(
+                f"grammar '{grammar.name}': the depth of an enumeration is from 1 to {most}, "
+                f"got {depth}"
+            )
+        self._bits = {
+            (wanted, level): 1 << (level * len(demanded) + i)
+            for level in range(levels)
+            for i, wanted in enumerate(demanded)
+        }
+        self._levels = levels
+        #: The bit of a whole sentence.
+        self.start = self._bits[grammar.start, levels - 1]
+        groups: dict[Expr, list[Production]] = {}
+        for production in grammar.productions:
+            groups.setdefault(production.template, []).append(production)
+        renames = [p for own in groups.values() for p in own if p.template.op == VAR]
+        self._renames = [s for p in renames if p.args for s in self._signatures(p)]
+        #: Groups in the order of the grammar; what only renames an argument is in no group.
+        self.groups = tuple(
+            self._group(template, own) for template, own in groups.items() if template.op != VAR
+        )
+        #: The leaves with their masks: x, then the literals in their order.
+        self.leaves = tuple(
+            (leaf, mask)
+            for leaf, mask in [
+                (var(), self.close(self._mask(grammar.terminal, 0))),
+                *((const(c), self.close(self._mask(_type_of(c), 0))) for c in self.constants),
+            ]
+            if mask
+        )
+
+    def _mask(self, own: str, level: int) -> int:
+        """The bits of all that a value of type ``own``, made on a level, may be asked for as."""
+        grammar = self.grammar
+        return sum(
+            bit
+            for (wanted, above), bit in self._bits.items()
+            if above >= level and grammar.is_subtype(own, wanted)
+        )
+
+    def _signatures(self, production: Production) -> list[tuple[tuple[int, ...], int]]:
+        made = [(0, 0)] if self._levels == 1 else [(k - 1, k) for k in range(1, self._levels)]
+        return [
+            (
+                tuple(self._bits[arg, below] for arg in production.args),
+                self._mask(production.result, level),
+            )
+            for below, level in made
+        ]
+
+    def _group(self, template: Expr, productions: Sequence[Production]) -> Group:
+        arity = len(productions[0].args)
+        counts = fold(template, lambda node, args: _count_holes(node, list(args)))
+        uses = tuple(counts[hole] for hole in HOLES[:arity])
+        signatures = tuple(
+            dict.fromkeys(
+                (args, self.close(mask))
+                for p in productions
+                for args, mask in self._signatures(p)
+                if mask
+            )
+        )
+        row = PRIMITIVES.get(template.op)
+        swapped = {(args[::-1], mask) for args, mask in signatures}
+        return Group(
+            template=template,
+            uses=uses,
+            own=template.size - sum(uses),
+            signatures=signatures,
+            commutative=row is not None
+            and row.commutative
+            and template.args == tuple(map(var, HOLES[:arity]))
+            and swapped == set(signatures),
+        )
+
+    def mask(self, expr: Expr) -> int:
+        """Return the bits of all that an expression may be asked for as, 0 for nothing."""
+        leaves = dict(self.leaves)
+        masks: dict[Expr, int] = {}
+        for node in distinct(expr):
+            made = leaves.get(node, 0)
+            for group in self.groups:
+                bindings = match(group.template, node, {}) if node.args else None
+                if bindings is not None:
+                    own = [masks[bindings[hole]] for hole in group.holes]
+                    for bits, result in group.signatures:
+                        if all(state & bit for state, bit in zip(own, bits, strict=True)):
+                            made |= result
+            masks[node] = made
+        return masks[expr]
+
+    def close(self, mask: int) -> int:
+        """Add what rules that only rename an argument make of a mask."""
+        grown = True
+        while grown:
+            before = mask
+            for (bit,), result in self._renames:
+                if mask & bit:
+                    mask |= result
+            grown = mask != before
+        return mask
+
+
+def default_constants(constants: Constants | None) -> tuple[float, ...]:
+    """Return the literals of an enumeration of a grammar that draws them like this.
+
+    A grammar that chooses from a list brings that list. From a range :data:`DEFAULT_CONSTANTS` are
+    taken: those within it (by size if it is log-uniform), or within three deviations of the mean.
+    """
+    if constants is None:
+        return ()
+    if constants.distribution == "choice":
+        return tuple(dict.fromkeys(value for value in constants.parameters if value))
+    low, high = constants.parameters
+    if constants.distribution == "normal":
+        low, high = low - 3 * high, low + 3 * high
+    if constants.distribution == "log-uniform":
+        return tuple(value for value in DEFAULT_CONSTANTS if low <= abs(value) <= high)
+    return tuple(value for value in DEFAULT_CONSTANTS if low <= value <= high)
+
+
+def _checked(grammar: Grammar, constants: Iterable[float] | None) -> tuple[float, ...]:
+    if constants is None:
+        return default_constants(grammar.constants)
+    values = tuple(dict.fromkeys(float(value) + 0.0 for value in constants))
+    if values and grammar.constants is None:
+        raise GrammarError(
+            f"grammar '{grammar.name}' has no literals, got {show(const(values[0]))}"
+        )
+    if not all(map(math.isfinite, values)):
+        raise GrammarError(f"the literals of an enumeration are finite numbers, got {values}")
+    return values
+
+
+def _type_of(value: float) -> str:
+    return "PositiveConst" if value > 0 else "Const"
+
+
+def _count_holes(node: Expr, args: Sequence[dict[str, int]]) -> dict[str, int]:
+    own = {hole: int(node.op == VAR and node.value == hole) for hole in HOLES}
+    return {hole: own[hole] + sum(arg[hole] for arg in args) for hole in HOLES}

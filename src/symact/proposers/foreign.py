@@ -1,0 +1,111 @@
+"""What comes from outside as text becomes a proposal, or a refusal with its reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symact.errors import SymactError
+from symact.expr import Expr, parse, show, var, variables
+from symact.expr.cost import flops
+from symact.grammar import Grammar, Limits
+from symact.proposers.base import AbstractProposer, Proposal, Proposer, Told
+
+#: Characters of a refused text that are kept.
+KEPT = 300
+
+
+def proposal(item: Any, limits: Limits, origin: str) -> Proposal:
+    """Return a proposal of a text or of ``{"formula": ...}`` or ``{"code": ...}``.
+
+    It need not be a sentence of the grammar, but it has to keep its limits: a mutator of another
+    kind may reach what the grammar cannot, at the same cost.
+    """
+    if isinstance(item, Mapping):
+        formula, code = item.get("formula"), item.get("code")
+    else:
+        formula, code = item, None
+    text = formula if isinstance(formula, str) else code if isinstance(code, str) else None
+    if text is None:
+        return refused(repr(item), "neither a formula nor code", origin)
+    try:
+        expr = parse(text) if isinstance(formula, str) else _from_code(text)
+        _check(expr, limits)
+    except SymactError as error:
+        return refused(text, str(error), origin)
+    return Proposal(expr, origin)
+
+
+def refused(text: str, reason: str, origin: str) -> Proposal:
+    """Return what is recorded of a proposal that is none."""
+    shown = text if len(text) <= KEPT else text[:KEPT] + "..."
+    # Surrogates and other things that no database takes.
+    clean = shown.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
+    return Proposal(var(), origin, (), refused=reason, text=clean)
+
+
+def _check(expr: Expr, limits: Limits) -> None:
+    names = [name for name in variables(expr) if name != "x"]
+    if names:
+        raise SymactError(f"unknown variable '{names[0]}'; only x")
+    for name, own, most in (
+        ("nodes", expr.size, limits.nodes),
+        ("depth", expr.depth, limits.depth),
+        ("FLOPs", flops(expr), limits.flops),
+    ):
+        if own > most:
+            raise SymactError(f"{own} {name}, the grammar's limit is {most}")
+
+
+def _from_code(text: str) -> Expr:
+    from symact.importers import from_source
+
+    return from_source(text).expr
+
+
+class Adapted(AbstractProposer):
+    """Makes a proposer of an object that has ``ask`` and ``tell``.
+
+    Args:
+        inner: The object.
+        grammar: Whose limits hold.
+    """
+
+    def __init__(self, inner: Proposer, grammar: Grammar) -> None:
+        self._inner, self._limits = inner, grammar.limits
+
+    def ask(self, count: int) -> list[Proposal]:
+        found = list(self._inner.ask(count))[:count]
+        name = type(self._inner).__name__
+        return [one if isinstance(one, Proposal) else self._proposal(one, name) for one in found]
+
+    def _proposal(self, item: Expr | str, name: str) -> Proposal:
+        return proposal(show(item) if isinstance(item, Expr) else item, self._limits, name)
+
+    def tell(self, results: Sequence[Told]) -> None:
+        self._inner.tell(results)
+
+    def state(self) -> dict[str, Any]:
+        own = getattr(self._inner, "state", None)
+        if own is None:
+            return {}
+        state = own()
+        try:
+            json.dumps(state)
+        except (TypeError, ValueError):
+            name = type(self._inner).__name__
+            raise SymactError(f"{name}.state(): must return JSON values in a dict") from None
+        return {"inner": state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        if "inner" in state and hasattr(self._inner, "restore"):
+            self._inner.restore(state["inner"])
+
+    @property
+    def finished(self) -> bool:
+        return bool(getattr(self._inner, "finished", False))
+
+    def close(self) -> None:
+        if hasattr(self._inner, "close"):
+            self._inner.close()

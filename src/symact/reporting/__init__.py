@@ -1,0 +1,1 @@
+"""Comparisons, statistics, tables, pages and figures."""

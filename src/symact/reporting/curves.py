@@ -1,0 +1,150 @@
+"""Best so far over judged candidates: how mutators compare at an equal budget.
+
+The unit is a candidate that came through the screen and was judged; the time a language model takes
+to answer is its own affair. Errors are those of full training on the search draws, which is what a
+mutator was selected by; they say who climbs faster, not who generalises. That says
+:func:`symact.reporting.comparison.compare`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from symact.engine.result import config_of, merit
+from symact.errors import StoreError, SymactError
+from symact.storage.database import open_run
+from symact.tasks import scores as stats
+
+
+@dataclass(frozen=True, slots=True)
+class BestSoFar:
+    """The progress of one run.
+
+    Attributes:
+        run: Its directory.
+        proposer: What proposed.
+        task: What it searched on.
+        judged: Candidates judged when a better one was found, and at the end.
+        ratio: The best OOD error until then over the reference's; a function whose ID error is
+            over the limit of the rungs counts by as much more (:func:`symact.tasks.scores.merit`).
+        formula: Of that candidate, as it was proposed.
+    """
+
+    run: str
+    proposer: str
+    task: str
+    judged: tuple[int, ...]
+    ratio: tuple[float, ...]
+    formula: tuple[str, ...]
+
+
+def best_so_far(path: str | Path) -> BestSoFar:
+    """Read the progress of a run.
+
+    Raises:
+        StoreError: There is no run, or nothing was fully trained in it yet.
+    """
+    store = open_run(path)
+    try:
+        config = config_of(store)
+        references = store.get("references")
+        progress = store.progress()
+        formulas = {c.id: c.formula for c in store.candidates()}
+    finally:
+        store.close()
+    if not references or not progress:
+        raise StoreError(f"{path}: nothing was fully trained in this run yet")
+    reference = references["full"]
+    places: list[int] = []
+    ratios: list[float] = []
+    found: list[str] = []
+    for judged, scored in progress:
+        ratio = stats.plain(merit((scored.ood, scored.id_error), reference) - reference[0])
+        if not ratios or ratio < ratios[-1]:
+            places.append(judged)
+            ratios.append(ratio)
+            found.append(formulas[scored.candidate])
+    total = progress[-1][0]
+    if places[-1] < total:
+        places.append(total)
+        ratios.append(ratios[-1])
+        found.append(found[-1])
+    return BestSoFar(
+        str(path),
+        str(config["proposer"]),
+        str(config["task"]),
+        tuple(places),
+        tuple(ratios),
+        tuple(found),
+    )
+
+
+def curves_report(paths: Sequence[str | Path], out: str | Path) -> tuple[list[BestSoFar], Path]:
+    """Draw the progress of runs side by side and write it as CSV and JSON.
+
+    Args:
+        paths: Run directories, all of one task.
+        out: The folder for ``curves.svg``, ``curves.png``, ``curves.csv`` and ``curves.json``;
+            earlier ones are replaced.
+
+    Returns:
+        The curves, and the path of the SVG.
+
+    Raises:
+        SymactError: No run given, or runs of several tasks.
+    """
+    from symact.reporting import figures
+
+    if not paths:
+        raise SymactError("--curves needs runs; such as: symact compare --curves runs/a runs/b")
+    found = [best_so_far(path) for path in dict.fromkeys(map(str, paths))]
+    tasks = sorted({one.task for one in found})
+    if len(tasks) > 1:
+        raise SymactError(f"the runs are of several tasks: {', '.join(tasks)}")
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in ("png", "svg"):
+        figures.curves(found, folder / f"curves.{suffix}")
+    (folder / "curves.csv").write_text(to_csv(found), encoding="utf-8")
+    document = json.dumps([asdict(one) for one in found], indent=1)
+    (folder / "curves.json").write_text(document + "\n", encoding="utf-8")
+    return found, folder / "curves.svg"
+
+
+def to_csv(found: Sequence[BestSoFar]) -> str:
+    """Return one line for each improvement of each run."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["run", "proposer", "judged", "ratio", "formula"])
+    for one in found:
+        for row in zip(one.judged, one.ratio, one.formula, strict=True):
+            writer.writerow([one.run, one.proposer, *row])
+    return out.getvalue()
+
+
+def to_text(found: Sequence[BestSoFar]) -> str:
+    """Return the best ratio of each run at budgets that all of them reached, and in the end."""
+    common = min(one.judged[-1] for one in found)
+    budgets = sorted({max(1, common // 8), max(1, common // 4), max(1, common // 2), common})
+    width = max(len(one.run) for one in found)
+    kinds = max(len(one.proposer[:24]) for one in found)
+    head = f"{'run':{width}}  {'proposer':{max(kinds, 8)}}"
+    lines = [head + "".join(f"{f'at {b}':>10}" for b in budgets) + f"{'end':>10}"]
+    for one in found:
+        values = [_at(one, budget) for budget in budgets]
+        lines.append(
+            f"{one.run:{width}}  {one.proposer[:24]:{max(kinds, 8)}}"
+            + "".join(f"{value:>10}" for value in values)
+            + f"{one.ratio[-1]:10.3g} ({one.judged[-1]})"
+        )
+    return "\n".join(lines)
+
+
+def _at(one: BestSoFar, budget: int) -> str:
+    reached = [ratio for place, ratio in zip(one.judged, one.ratio, strict=True) if place <= budget]
+    return f"{reached[-1]:.3g}" if reached else "-"

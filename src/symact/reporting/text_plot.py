@@ -1,0 +1,92 @@
+"""A function in a terminal: a small plot, and how it behaves at 0 and far out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symact.backends import evaluate, evaluate_with_slopes
+from symact.expr import Expr
+
+_WIDTH, _HEIGHT = 61, 13
+_REACH, _HIGHEST = 5.0, 5.0
+#: Dots of a braille character: bit by row (0 to 3) and column (0, 1).
+_BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+
+
+def text_plot(expr: Expr) -> str:
+    """Return a plot on [-5, 5] in braille characters, values cut at 5."""
+    x = np.linspace(-_REACH, _REACH, 2 * _WIDTH * 4)
+    y = np.where(np.isfinite(values := evaluate(expr, x)), values, np.nan)
+    shown = np.clip(y, -_HIGHEST, _HIGHEST)
+    low, high = float(np.nanmin(shown, initial=0.0)), float(np.nanmax(shown, initial=0.0))
+    if high - low < 1e-9:
+        low, high = low - 1, high + 1
+    rows, columns = 4 * _HEIGHT, 2 * _WIDTH
+    dots = np.zeros((rows, columns), dtype=bool)
+    inside = np.isfinite(y) & (np.abs(y) <= _HIGHEST)
+    row = np.rint((high - shown[inside]) / (high - low) * (rows - 1)).astype(int)
+    column = np.rint((x[inside] + _REACH) / (2 * _REACH) * (columns - 1)).astype(int)
+    dots[row, column] = True
+    zero = round(high / (high - low) * (rows - 1)) // 4
+    lines = []
+    for line in range(_HEIGHT):
+        text = "".join(
+            _character(dots[4 * line : 4 * line + 4, 2 * place : 2 * place + 2])
+            for place in range(_WIDTH)
+        )
+        label = f"{high:8.2g}" if line == 0 else f"{low:8.2g}" if line == _HEIGHT - 1 else " " * 8
+        label = f"{0:8}" if line == zero and line not in (0, _HEIGHT - 1) else label
+        lines.append(f"{label} |{text}")
+    return "\n".join([*lines, f"{'':9}-5{'0':^{_WIDTH - 3}}5"])
+
+
+def _character(dots: NDArray[np.bool_]) -> str:
+    bits = sum(_BRAILLE[r][c] for r in range(4) for c in range(2) if dots[r, c])
+    return chr(0x2800 + bits) if bits else " "
+
+
+def behaviour(expr: Expr) -> dict[str, str]:
+    """Return value and slopes at 0, and what the function tends to on both sides, as texts."""
+    near = np.array([-1e-9, 0.0, 1e-9])
+    with np.errstate(all="ignore"):
+        values, slopes = evaluate_with_slopes(expr, near)
+    left, right = float(slopes[0]), float(slopes[2])
+    jump = abs(values[2] - values[0]) > 1e-3
+    slope = f"{left:.4g}" if abs(left - right) < 1e-6 else f"{left:.4g} on the left, {right:.4g}"
+    return {
+        "f(0)": f"{float(values[1]) + 0.0:.4g}" + (" (jumps)" if jump else ""),
+        "f'(0)": slope,
+        "far left": _tends(expr, -1.0),
+        "far right": _tends(expr, 1.0),
+    }
+
+
+def _tends(expr: Expr, side: float) -> str:
+    """Return the line, constant or growth that a function tends to on one side."""
+    x = side * np.array([4e3, 5e3, 7e3, 1e4, 1.5e4])
+    with np.errstate(all="ignore"):
+        y = evaluate(expr, x)
+    if not np.isfinite(y).all():
+        return "grows beyond any number"
+    slope, offset = np.polyfit(x, y, 1)
+    line = slope * x + offset
+    if np.abs(y - line).max() <= 1e-3 * max(1.0, float(np.abs(y).max()) * 1e-3):
+        return _line(float(slope), float(offset))
+    if np.abs(y - line).max() <= 0.01 * float(np.abs(y).max()):
+        return f"about {_line(float(slope), float(offset) if abs(offset) > 1 else 0.0)}"
+    growth = np.log(np.abs(y[-1] / y[0])) / np.log(x[-1] / x[0]) if (y != 0).all() else 0.0
+    if growth > 1.5 or (growth > 0.3 and np.ptp(np.sign(y)) == 0):
+        return f"grows like |x|^{growth:.2g}" if growth < 20 else "grows exponentially"
+    if np.ptp(y) < 1e-9:
+        return _line(0.0, float(y[0]))
+    monotone = (np.diff(side * y * np.sign(x)) > 0).all() or (np.diff(y) < 0).all()
+    return "changes ever more slowly" if monotone else "oscillates"
+
+
+def _line(slope: float, offset: float) -> str:
+    slope, offset = (0.0 if abs(v) < 1e-3 else float(f"{v:.3g}") for v in (slope, offset))
+    if slope == 0:
+        return f"{offset:g}"
+    head = "x" if slope == 1 else "-x" if slope == -1 else f"{slope:g} x"
+    return head if offset == 0 else f"{head} {'+' if offset > 0 else '-'} {abs(offset):g}"

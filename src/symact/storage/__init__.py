@@ -1,0 +1,1 @@
+"""Run directories: the database, its codec and its recovery."""

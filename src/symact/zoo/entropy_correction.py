@@ -1,0 +1,411 @@
+r"""Corrections of an activation function by the entropy of what it puts out.
+
+The criterion is that of Sun et al. 2024 (A Method on Searching Better Activation Functions, arXiv
+2405.12954; EAFO, CRReLU). Pre-activations are N(0, 1) with density p. With y the inverse of the
+activation the output has density q(u) = p(y(u)) y'(u), and its entropy is the functional
+H[y] = -\int p(y) y' ln(p(y) y') du. Its first variation along eta is
+
+    dH = \int (p'(y) y' + p(y) y''/y') eta du,
+
+so that eta = -(p'(y) y' + p(y) y''/y') lowers it fastest. For the activation f itself y' = 1/f' and
+y'' = -f''/f'^3, and to first order f changes by -f' times what its inverse changes by. Hence
+
+    H[f] = \int p ln(|f'|/p) dx,    dH/deps [f + eps g] = \int p g'/f' dx,
+    g = sgn(f') (x + f''/f') exp(-x^2/2)
+
+is the correction of f, without the constant of p. With eps > 0 it raises the entropy of the output,
+with eps < 0 it lowers it, by the same amount to first order. From the identity, and from ReLU where
+it is active, g = x exp(-x^2/2): CRReLU is ReLU + eps x exp(-x^2/2), eps trained from 0.01.
+
+Flat pieces: ReLU has no inverse where it is 0. CRReLU uses there what was derived for the active
+piece. That is also the limit of a straight piece whose slope vanishes, on which f''/f' is 0
+(LeakyReLU has the same correction for every slope); so it is defined here, for all functions.
+
+Stationary points: where f' is 0 at a point, g has a pole there, and no perturbation that is
+measured by the inverse is small. For such functions (GELU, SiLU, sin) the stationary points are
+held: the change is measured by g/f'^2 instead of g/|f'|^(1/2), in mean square, which gives
+
+    g = s^-3 f'^2 (x f' + f'') exp(-x^2/2),    dH/deps = s^-3 \int p exp(-x^2/2) (x f' + f'')^2 dx,
+
+which is never negative, without a pole and with the same g for the identity. With s, the root mean
+square of f' under N(0, 1), g does not depend on the scale of f, as the paper's does not. This form
+is not in the paper.
+
+For a function that is not monotone H[f] is the entropy of the output plus the mean entropy of which
+of its inputs an output comes from. On flat pieces ln|f'| is -inf; H is taken over the others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symact.backends import derivative, evaluate, evaluate_with_slopes, log_slope
+from symact.backends.simplify import TimeUp, has_alarm, simplify, time_limit
+from symact.errors import SymactError
+from symact.expr import Expr, call, const, parse, show, uses_statistics, var
+
+#: The value that CRReLU's eps is trained from.
+EPS = 0.01
+
+FORMS = ("inverse", "held")
+
+#: N(0, 1) has 2e-23 of its mass outside.
+_RANGE = 10.0
+#: An integral that is not the same over this much diverges.
+_NEARER = 8.0
+_WHOLE = ((-_RANGE, _RANGE),)
+_CELLS = np.linspace(-_RANGE, _RANGE, 81)
+#: Shifted, so that no kink is met exactly: there a slope is what a primitive defines it to be.
+_FINE = np.linspace(-_RANGE, _RANGE, 8001) + 1.7e-4
+#: Where a correction must be finite.
+_PROBE = np.linspace(-50.0, 50.0, 4001)
+
+#: Seconds that sympy may take to cancel what f' and f'' have in common.
+_SECONDS = 3.0
+
+_BELL = parse("exp(-0.5*x**2)")
+
+
+@dataclass(frozen=True, slots=True)
+class Entropy:
+    """The entropy functional of a function of N(0, 1).
+
+    Attributes:
+        value: In nats, over the inputs where the slope is not 0; -inf if there are none.
+        active: The probability of these inputs.
+    """
+
+    value: float
+    active: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A function with its correction.
+
+    Attributes:
+        base: What was corrected.
+        term: The correction g, without eps.
+        eps: Its factor; CRReLU trains it.
+        expr: base + eps g.
+        form: ``"inverse"`` for the paper's, ``"held"`` where stationary points are held.
+        stationary: The points within [-10, 10] at which the slope of ``base`` is 0.
+        entropy: Of ``base``.
+        corrected_entropy: Of ``expr``, over the inputs where the slope of ``base`` is not 0.
+        slope: The derivative of that entropy in eps at eps = 0, possibly inf.
+    """
+
+    base: Expr
+    term: Expr
+    eps: float
+    expr: Expr
+    form: str
+    stationary: tuple[float, ...]
+    entropy: Entropy
+    corrected_entropy: float
+    slope: float
+
+
+def entropy(expr: Expr, *, where: Expr | None = None) -> Entropy:
+    """Return the entropy functional of a function of N(0, 1), by adaptive quadrature.
+
+    Args:
+        expr: A pointwise function of x.
+        where: A function whose flat pieces are left out; None for ``expr`` itself.
+
+    Raises:
+        SymactError: It reads batch statistics, or is not finite within [-10, 10].
+    """
+    _check(expr)
+    parts = _active(expr if where is None else where)
+
+    def integrand(x: float) -> float:
+        size, density = abs(_slope_at(expr, x)), _density(x)
+        return density * (math.log(size) - math.log(density)) if size > 0 else 0.0
+
+    active = sum(_mass(high) - _mass(low) for low, high in parts)
+    if not parts:
+        return Entropy(-math.inf, 0.0)
+    breaks = sorted({point for own in (expr, where) if own is not None for point in _turns(own)})
+    return Entropy(_integral(integrand, parts, breaks), active)
+
+
+def correct(expr: Expr, *, eps: float = EPS, form: str | None = None) -> Correction:
+    """Derive the correction of a function; see the module for the derivation.
+
+    Args:
+        expr: A pointwise function of x.
+        eps: The factor of the correction; negative to lower the entropy.
+        form: ``"inverse"``, ``"held"``, or None for the first unless there are stationary points.
+
+    Raises:
+        SymactError: It reads batch statistics, is flat everywhere, has no derivative in the
+            expression language, or has a pole or a stationary point that the form does not allow.
+    """
+    _check(expr)
+    if form is not None and form not in FORMS:
+        raise SymactError(f"unknown form '{form}'; known: {', '.join(FORMS)}")
+    if not math.isfinite(eps):
+        raise SymactError(f"eps must be finite, got {eps}")
+    parts = _active(expr)
+    if not parts:
+        raise SymactError(f"'{show(expr)}' is flat everywhere: its entropy has no variation")
+    signs = {sign for part in parts for sign in np.sign(_slopes(expr, _inside(part))).tolist()}
+    signs.discard(0.0)  # where a grid point meets a kink
+    stationary = _stationary(expr)
+    monotone = len(signs) == 1 and not stationary
+    if form == "inverse" and not monotone:
+        places = ", ".join(f"{x:.4g}" for x in stationary[:4]) or "a kink"
+        raise SymactError(
+            f"'{show(expr)}' is not strictly monotone (at {places}), where the correction of the "
+            "inverse has a pole; the form 'held' has none"
+        )
+    chosen = form or ("inverse" if monotone else "held")
+    factor = _symbolic(expr, chosen, signs.pop() if chosen == "inverse" else 1.0)
+    term = _times_bell(factor)
+    corrected = call("add", expr, _times_bell(call("mul", const(eps), factor)))
+    for made in (term, corrected):
+        _check_finite(expr, made)
+    base = entropy(expr)
+    return Correction(
+        base=expr,
+        term=term,
+        eps=eps,
+        expr=corrected,
+        form=chosen,
+        stationary=stationary,
+        entropy=base,
+        corrected_entropy=entropy(corrected, where=expr).value,
+        slope=_variation(expr, term, parts),
+    )
+
+
+def _symbolic(expr: Expr, form: str, sign: float) -> Expr:
+    """Return the correction without its bell."""
+    factor = _held(expr) if form == "held" else call("add", var(), _ratio(expr))
+    short = simplify(factor, seconds=2.0)
+    return call("neg", short) if sign < 0 else short
+
+
+def _ratio(expr: Expr) -> Expr:
+    """Return f''/f', 0 where f' is; in its short form if sympy finds that in time."""
+    if has_alarm():
+        with suppress(TimeUp), time_limit(_SECONDS):
+            return log_slope(expr)
+    slope = derivative(expr)
+    ratio = call("div", derivative(slope), slope)
+    return call("where", call("gt", call("abs", slope), const(0)), ratio, const(0))
+
+
+def _held(expr: Expr) -> Expr:
+    slope = derivative(expr)
+    curved = call("add", call("mul", var(), slope), derivative(slope))
+    cube = _integral(lambda x: _density(x) * _slope_at(expr, x) ** 2, _WHOLE, _turns(expr)) ** 1.5
+    scaled = call("mul", const(float(f"{1 / cube:.6g}")), call("square", slope))
+    return call("mul", scaled, curved)
+
+
+def _times_bell(factor: Expr) -> Expr:
+    # As the paper writes it: eps*x*exp(-x^2/2).
+    return call("mul", factor, _BELL)
+
+
+def _check(expr: Expr) -> None:
+    if uses_statistics(expr):
+        raise SymactError(
+            f"'{show(expr)}' reads batch statistics: it is no function of one input, and has no "
+            "entropy functional"
+        )
+    with np.errstate(all="ignore"):
+        value, slope = evaluate_with_slopes(expr, _FINE)
+        round_points = evaluate(expr, _CELLS)  # a pole is most likely at one of them
+    points = np.concatenate([_CELLS, _FINE])
+    finite = np.concatenate([np.isfinite(round_points), np.isfinite(value) & np.isfinite(slope)])
+    if not finite.all():
+        place = float(points[int(np.argmin(finite))])
+        raise SymactError(f"'{show(expr)}' is not finite, or not smooth, at x = {place:.4g}")
+
+
+def _check_finite(expr: Expr, made: Expr) -> None:
+    with np.errstate(all="ignore"):
+        value = evaluate(made, _PROBE)
+    if not np.isfinite(value).all():
+        place = float(_PROBE[int(np.argmin(np.isfinite(value)))])
+        raise SymactError(
+            f"the correction of '{show(expr)}' is not finite at x = {place:.4g}; "
+            "the form 'held' may be"
+        )
+
+
+# The slope, numerically.
+
+
+def _slope_at(expr: Expr, x: float) -> float:
+    return float(evaluate_with_slopes(expr, np.array([x]))[1][0])
+
+
+def _slopes(expr: Expr, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return evaluate_with_slopes(expr, x)[1]
+
+
+def _turns(expr: Expr) -> list[float]:
+    """Return where the sign of the slope changes, between -1, 0 and 1, to 1e-15 of the range."""
+    signs = np.sign(_slopes(expr, _FINE))
+    found = []
+    for i in np.flatnonzero(signs[1:] != signs[:-1]):
+        low, high, left = float(_FINE[i]), float(_FINE[i + 1]), signs[i]
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            if np.sign(_slope_at(expr, middle)) == left:
+                low = middle
+            else:
+                high = middle
+        found.append(high)
+    return found
+
+
+def _active(expr: Expr) -> list[tuple[float, float]]:
+    """Return the intervals within [-10, 10] on which the slope is not 0."""
+    ends = [-_RANGE, *_turns(expr), _RANGE]
+    parts: list[tuple[float, float]] = []
+    for low, high in itertools.pairwise(ends):
+        # Not the middle, which may be a kink.
+        if high - low < 1e-9 or _slope_at(expr, low + 0.4817 * (high - low)) == 0:
+            continue
+        if parts and low - parts[-1][1] < 1e-9:
+            parts[-1] = (parts[-1][0], high)
+        else:
+            parts.append((low, high))
+    return parts
+
+
+def _inside(part: tuple[float, float]) -> NDArray[np.float64]:
+    return np.linspace(*part, 2003)[1:-1]
+
+
+def _stationary(expr: Expr) -> tuple[float, ...]:
+    """Return the points, not pieces, at which the slope is 0 and continuous from one side."""
+    from scipy.optimize import minimize_scalar
+
+    sizes = np.abs(_slopes(expr, _FINE))
+    candidates = _turns(expr)
+    for i in np.flatnonzero((sizes[1:-1] <= sizes[:-2]) & (sizes[1:-1] < sizes[2:])) + 1:
+        low, high = float(_FINE[i - 1]), float(_FINE[i + 1])
+        best = minimize_scalar(
+            lambda x: abs(_slope_at(expr, float(x))), bounds=(low, high), method="bounded"
+        )
+        candidates += [float(_FINE[i]) if sizes[i] == 0 else float(best.x)]
+    found: list[float] = []
+    for point in sorted(candidates):
+        if _vanishes(expr, point) and (not found or point - found[-1] > 2 * _STEP):
+            found.append(round(point, 9) + 0.0)
+    return tuple(found)
+
+
+#: Grid points of a search for zeros are so far apart.
+_STEP = float(_FINE[1] - _FINE[0])
+
+
+def _vanishes(expr: Expr, point: float) -> bool:
+    """Whether the slope goes to 0 at a point, rather than being small or jumping there."""
+    x = point + np.array([-1e-6, 1e-6, -_STEP, _STEP])
+    sizes = np.abs(_slopes(expr, x))
+    return bool(0 < sizes[:2].max() < 1e-3 * sizes[2:].max())
+
+
+# Integrals under N(0, 1).
+
+
+def _density(x: float) -> float:
+    return math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def _mass(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+def _integral(
+    integrand: Callable[[float], float], parts: Sequence[tuple[float, float]], breaks: list[float]
+) -> float:
+    from scipy.integrate import quad
+
+    total = 0.0
+    for low, high in parts:
+        own = [low, *sorted({x for x in (*_CELLS, *breaks) if low < x < high}), high]
+        for a, b in itertools.pairwise(own):
+            value, error, *_ = quad(
+                integrand, a, b, limit=200, epsabs=1e-11, epsrel=1e-9, full_output=1
+            )
+            if not error < 1e-5 * (1 + abs(value)):
+                raise SymactError(f"the entropy integral does not converge near x = {a:.4g}")
+            total += float(value)
+    return total
+
+
+def _variation(expr: Expr, term: Expr, parts: Sequence[tuple[float, float]]) -> float:
+    """Return the derivative of the entropy of expr + eps term in eps at 0.
+
+    Where the slope vanishes faster than the square of the density, as erf's does, it is infinite.
+    """
+
+    def integrand(x: float) -> float:
+        slope = _slope_at(expr, x)
+        return _density(x) * _slope_at(term, x) / slope if slope else 0.0
+
+    breaks = _turns(expr)
+    nearer = [(max(a, -_NEARER), min(b, _NEARER)) for a, b in parts]
+    with suppress(SymactError):
+        value = _integral(integrand, parts, breaks)
+        inner = _integral(integrand, [part for part in nearer if part[0] < part[1]], breaks)
+        if abs(value - inner) <= 1e-3 * abs(value) + 1e-9:
+            return value
+    return math.inf
+
+
+def to_json(correction: Correction, name: str) -> dict[str, Any]:
+    """Return a correction as JSON values; what is infinite is None."""
+    return {
+        "name": name,
+        "base": show(correction.base),
+        "form": correction.form,
+        "term": show(correction.term),
+        "eps": correction.eps,
+        "corrected": show(correction.expr),
+        "stationary": list(correction.stationary),
+        "active": correction.entropy.active,
+        "entropy": correction.entropy.value,
+        "corrected_entropy": correction.corrected_entropy,
+        "entropy_slope": correction.slope if math.isfinite(correction.slope) else None,
+    }
+
+
+#: What the forms are called for people.
+_FORM_NAMES = {
+    "inverse": "variation of the inverse function (Sun et al. 2024)",
+    "held": "the same with stationary points held",
+}
+
+
+def to_text(correction: Correction, name: str) -> str:
+    """Return a correction for people."""
+    base, active = correction.entropy, correction.entropy.active
+    rows = {
+        "base": show(correction.base),
+        "correction": show(correction.term),
+        "corrected": show(correction.expr),
+        "form": _FORM_NAMES[correction.form],
+        "stationary": ", ".join(f"{x:.4g}" for x in correction.stationary[:6]),
+        "entropy": f"{base.value:.6f} nats, corrected {correction.corrected_entropy:.6f}",
+        "slope": f"{correction.slope:.6g} nats per unit of eps, at eps = 0",
+        "active": "" if active > 0.9995 else f"the slope is not 0 for {active:.1%} of N(0, 1)",
+    }
+    lines = [name, *(f"  {key:10}  {text}" for key, text in rows.items() if text)]
+    return "\n".join(lines)
