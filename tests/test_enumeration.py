@@ -32,8 +32,8 @@ from symact.grammar import (
 )
 from symact.grammar.enumeration import (
     Enumeration,
-    _kept,
     enumerate_grammar,
+    kept,
     report,
     to_text,
     up_to_scale,
@@ -218,7 +218,7 @@ def test_every_sentence_is_the_first_with_its_values_and_a_sentence():
 def test_the_result_does_not_depend_on_chunks_or_on_what_stays_in_memory(monkeypatch):
     usual = [show(sentence.expr) for sentence in enumerate_grammar("full", nodes=4)]
     monkeypatch.setattr("symact.grammar.enumeration.sentences.CHUNK", 119)
-    monkeypatch.setattr(_kept, "MOST_STORED", 10)
+    monkeypatch.setattr(kept, "MOST_STORED", 10)
     assert [show(sentence.expr) for sentence in enumerate_grammar("full", nodes=4)] == usual
 
 
