@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 import reference
 from symact import zoo
 from symact.backends import evaluate
-from symact.backends.numba.rows import Rows
 from symact.backends.numba.tape import to_batch
 from symact.engine import search
 from symact.errors import GrammarError
@@ -386,7 +385,7 @@ def test_templates_on_rows_have_the_values_of_the_whole_expression(seed):
     points = rng.normal(size=(3, int(rng.integers(1, 700))))
     whole = substitute(template, {name: parse(text) for name, text in inner.items()})
     rows = [evaluate(parse(text), points) for text in inner.values()]
-    got = Rows(template, tuple(inner))(*rows)
+    got = evaluate(template, *rows, inputs=tuple(inner))
     assert np.array_equal(got, evaluate(whole, points))
 
 

@@ -26,25 +26,19 @@ class Maker:
     """Computes what a group makes of the values of its arguments."""
 
     def __init__(self, group: Group, points: NDArray[np.float64]) -> None:
-        from symact.backends.numba.rows import Rows
-
         self.group = group
         self._points = points
         self._names = (*group.holes, "x")
         self._uses_x = any(n.op == VAR and n.value == "x" for n in distinct(group.template))
-        parts = [group.template]
-        if uses_statistics(group.template):
-            parts = [_node(n) for n in distinct(group.template) if n.args and not _is_statistic(n)]
-        names = (*group.holes, "x") if self._uses_x else group.holes
-        self._whole = None if uses_statistics(group.template) else Rows(group.template, names)
-        self._parts = {} if self._whole else {p.op: Rows(p, HOLES[: len(p.args)]) for p in parts}
+        self._reads_batch = uses_statistics(group.template)
 
     def __call__(self, *arguments: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return values [expression, point] from those of each argument."""
         x = [np.broadcast_to(self._points, arguments[0].shape)] if self._uses_x else []
         with np.errstate(all="ignore"):
-            if self._whole is not None:
-                return self._whole(*arguments, *x)
+            if not self._reads_batch:
+                names = self._names if self._uses_x else self.group.holes
+                return evaluate(self.group.template, *arguments, *x, inputs=names)
             known = dict(zip(self._names, [*arguments, *x], strict=False))
             return fold(self.group.template, lambda node, args: self._visit(node, args, known))
 
@@ -54,7 +48,7 @@ class Maker:
         if node.op == CONST:
             return np.full_like(known["a"], node.number)
         if not _is_statistic(node):
-            return self._parts[node.op](*args)
+            return evaluate(_node(node), *args, inputs=HOLES[: len(args)])
         reduce = np.mean if node.op == "mean" else np.std
         (values,) = args
         parts = np.split(values, [GRID.size], axis=1)
