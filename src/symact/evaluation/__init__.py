@@ -1,6 +1,6 @@
 """The ladder of judges, from microseconds to seconds: screen, forecast, mini, full."""
 
-from symact.backends.sampling import GRID, fingerprint
+from symact.backends.sampling import fingerprint
 from symact.evaluation.function import Function, Trainable
 from symact.evaluation.jobs import Failed, Trained, failure, whole
 from symact.evaluation.ladder import EXECUTORS, Ladder, check_device, check_executor
@@ -11,7 +11,6 @@ from symact.storage.codec import as_stored, from_text, to_text
 
 __all__ = [
     "EXECUTORS",
-    "GRID",
     "Failed",
     "Forecast",
     "Function",

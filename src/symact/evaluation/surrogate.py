@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.backends import evaluate_with_slopes
+from symact.backends.sampling import SURROGATE
 from symact.expr import Expr
 from symact.tasks import scores as stats
 
 Floats = NDArray[np.float64]
 
-#: Where functions are compared: densely where pre-activations are, sparsely far out.
-_GRID: Floats = np.sinh(np.linspace(-3.4, 3.4, 61))
 #: Differences count less far out, where few pre-activations are.
-_WEIGHT: Floats = np.exp(-np.abs(_GRID) / 4)
+_WEIGHT: Floats = np.exp(-np.abs(SURROGATE.line) / 4)
 
 #: Errors beyond this many decades from the reference are all the same: bad.
 _LIMIT = 1.0
@@ -45,10 +44,12 @@ _CORRECTION_NOISE = 1.0
 CURIOSITY, APART = 0.2, 0.28
 
 
-def features(expr: Expr) -> Floats:
-    """Return what the model sees of a function: values and slopes, compressed and weighted."""
+def features(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Floats:
+    """Return the features of a function: weighted, compressed values and slopes by each input."""
+    points = SURROGATE.points(len(inputs))
     with np.errstate(all="ignore"):
-        both = np.stack(evaluate_with_slopes(expr, _GRID))
+        pairs = [evaluate_with_slopes(expr, *points, inputs=inputs, wrt=name) for name in inputs]
+    both = np.stack([pairs[0][0], *(slope for _, slope in pairs)])
     if not np.isfinite(both).all():
         both = np.nan_to_num(both, nan=0.0, posinf=1e6, neginf=-1e6)
     seen: Floats = (np.arcsinh(both) * _WEIGHT).reshape(-1)
