@@ -25,6 +25,10 @@ class TaskError(SymactError):
     """A task is unknown, or the data given for one is unusable."""
 
 
+class DtypeError(SymactError, TypeError):
+    """A tensor has a type that activation functions are not defined for."""
+
+
 class ZooError(SymactError):
     """The zoo has no function of that name."""
 

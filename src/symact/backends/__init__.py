@@ -6,6 +6,7 @@ light.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from symact.expr import Expr
@@ -115,16 +116,31 @@ def to_latex(expr: Expr) -> str:
     return latex.to_latex(expr)
 
 
-def to_torch(expr: Expr, *, compile: bool = False) -> torch.nn.Module:
-    """Return a ``torch.nn.Module`` that applies the expression to a tensor of any shape.
+def to_torch(
+    expr: Expr, *, compile: bool | None = None, inputs: Sequence[str] | None = None
+) -> torch.nn.Module:
+    """Return a ``torch.nn.Module`` that applies the expression to tensors of any shape.
 
-    Batch statistics are over the whole tensor, as the language-model functions define them.
+    It computes in float32 at least and returns the type of its input. Batch statistics are over
+    the whole tensor, as the language-model functions define them. A pickled module needs symact to
+    load.
 
     Args:
-        expr: A function of x.
+        expr: An expression of one variable or of several.
         compile: Whether forward and backward are one fused kernel each, which keep only the input:
-            symact's own on the CPU, those of ``torch.compile`` elsewhere.
+            symact's own on the CPU, those of ``torch.compile`` on a GPU. None fuses tensors of at
+            least 2**14 elements; smaller ones gain nothing.
+        inputs: The names of the variables, in the order of the module's tensors; None for
+            alphabetic order.
+
+    Raises:
+        SymactError: The expression has a variable that is not among ``inputs``.
+
+    Example:
+        >>> from symact import parse
+        >>> to_torch(parse("x*tanh(softplus(x))"))
+        Activation(x*tanh(softplus(x)))
     """
     from symact.backends import torch
 
-    return torch.Activation(expr, compile)
+    return torch.Activation(expr, compile, inputs)

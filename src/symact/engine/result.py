@@ -52,8 +52,13 @@ class Found:
     def expr(self) -> Expr:
         return parse(self.formula)
 
-    def to_torch(self, *, compile: bool = False) -> torch.nn.Module:
-        """Return the function as a module; see :func:`symact.backends.to_torch` for ``compile``."""
+    def to_torch(self, *, compile: bool | None = None) -> torch.nn.Module:
+        """Return the function as a module.
+
+        Args:
+            compile: Whether the module runs fused kernels, None where they are faster; see
+                :func:`symact.backends.to_torch`.
+        """
         from symact.backends import to_torch
 
         return to_torch(self.expr, compile=compile)

@@ -129,24 +129,34 @@ def sort_of(expr: Expr) -> str:
     return "Real" if expr.op in (VAR, CONST) else PRIMITIVES[expr.op].sort
 
 
-def fold(expr: Expr, visit: Callable[[Expr, Sequence[T]], T]) -> T:
+def fold(
+    expr: Expr,
+    visit: Callable[[Expr, Sequence[T]], T],
+    arguments: Callable[[Expr], tuple[Expr, ...]] | None = None,
+) -> T:
     """Compute ``visit(node, results of its arguments)`` bottom-up, once per distinct node.
 
     Equal subexpressions share one result, so a fold does common-subexpression elimination by
     itself. It is iterative: depth is no limit.
+
+    Args:
+        expr: The expression.
+        visit: Computes the result of a node.
+        arguments: Returns the arguments whose results ``visit`` takes; None for all of them.
     """
     done: dict[Expr, T] = {}
     stack = [expr]
     while stack:
         node = stack[-1]
-        for arg in node.args:
+        own = node.args if arguments is None else arguments(node)
+        for arg in own:
             if arg not in done:
                 if arg.args:
                     stack.append(arg)
                     break
                 done[arg] = visit(arg, [])
         else:
-            done[node] = visit(node, [done[arg] for arg in node.args])
+            done[node] = visit(node, [done[arg] for arg in own])
             stack.pop()
     return done[expr]
 

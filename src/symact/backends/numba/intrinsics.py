@@ -6,11 +6,15 @@ not overlap.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+#: Marks a load or store as one that no other pass of a loop conflicts with, and returns it.
+Touch = Callable[[Any], Any]
 
 
 def _typed_select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
@@ -97,6 +101,54 @@ def _distinct(module: Any, operands: list[Any]) -> _Distinct:
     return _Distinct(module, operands, name=str(len(module.metadata)))
 
 
+def emit_loop(builder: Any, count: Any, element: Callable[[Any, Touch], None]) -> None:
+    """Emit a loop whose passes do not touch the same memory, so that LLVM vectorises it.
+
+    Without that promise LLVM tests for overlap, which costs as much as a short loop. Four vectors
+    at a time fill the pipelines; left to itself LLVM takes one where the body is long.
+
+    Args:
+        builder: LLVM's instruction builder; it ends behind the loop.
+        count: How many passes, at least one.
+        element: Emits one pass. It is given the index, and a function through which every load
+            and store must go.
+    """
+    module = builder.module
+    group = _distinct(module, [])
+
+    def touch(instruction: Any) -> Any:
+        instruction.set_metadata("llvm.access.group", group)
+        return instruction
+
+    parallel = ir.MetaDataString(module, "llvm.loop.parallel_accesses")
+    interleave = ir.MetaDataString(module, "llvm.loop.interleave.count")
+    promise = module.add_metadata([parallel, group])
+    four = module.add_metadata([interleave, ir.Constant(ir.IntType(32), 4)])
+    loop = _distinct(module, [promise, four])
+    loop.operands = (loop, promise, four)
+    before = builder.block
+    body, after = builder.append_basic_block("each"), builder.append_basic_block("done")
+    builder.branch(body)
+    builder.position_at_end(body)
+    index = builder.phi(ir.IntType(64))
+    index.add_incoming(index.type(0), before)
+    element(index, touch)
+    following = builder.add(index, index.type(1))
+    index.add_incoming(following, builder.block)
+    more = builder.icmp_unsigned("<", following, count)
+    builder.cbranch(more, body, after).set_metadata("llvm.loop", loop)
+    builder.position_at_end(after)
+
+
+def emit_tangent(builder: Any, partials: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """Emit the sum of the partial derivatives, each times the tangent of its argument."""
+    total = None
+    for partial, tangent in zip(partials, tangents, strict=True):
+        product = builder.fmul(partial, tangent, flags=("contract",))
+        total = product if total is None else builder.fadd(total, product, flags=("contract",))
+    return total
+
+
 def _typed_for_each(
     typingctx: Any, length: Any, blocks: Any, rule: Any, array: Any, outs: Any, ins: Any
 ) -> Any:
@@ -120,49 +172,20 @@ def _typed_for_each(
         targets, sources = pointers(args[4], len(outs)), pointers(args[5], len(ins))
         # A product with a constant: LLVM sees that no points are left over for a last loop.
         count = builder.mul(args[1], args[1].type(points))
-        # No pass of the loop touches what another one does: LLVM then needs no test for overlap,
-        # which costs as much as a short loop. Four vectors at a time fill the pipelines; left to
-        # itself it takes one where the rule is long.
-        module = builder.module
-        group = _distinct(module, [])
-        name = ir.MetaDataString(module, "llvm.loop.parallel_accesses")
-        promise = module.add_metadata([name, group])
-        interleave = ir.MetaDataString(module, "llvm.loop.interleave.count")
-        four = module.add_metadata([interleave, ir.Constant(ir.IntType(32), 4)])
-        loop = _distinct(module, [promise, four])
-        loop.operands = (loop, promise, four)
 
-        before = builder.block
-        body, after = builder.append_basic_block("each"), builder.append_basic_block("done")
-        builder.branch(body)
-        builder.position_at_end(body)
-        index = builder.phi(ir.IntType(64))
-        index.add_incoming(index.type(0), before)
-        numbers = []
-        for source in sources:
-            number = builder.load(builder.gep(source, [index]))
-            number.set_metadata("llvm.access.group", group)
-            numbers.append(number)
-        _, found = context.call_internal_no_propagate(
-            builder, compiled.fndesc, compiled.signature, numbers[:arity]
-        )
-        values = _unpacked(builder, found, arity + 1)
-        results = values[:1]
-        if is_dual:
-            flags = ("contract",)
-            tangent = builder.fmul(values[1], numbers[arity], flags=flags)
-            for partial, number in zip(values[2:], numbers[arity + 1 :], strict=True):
-                product = builder.fmul(partial, number, flags=flags)
-                tangent = builder.fadd(tangent, product, flags=flags)
-            results.append(tangent)
-        for target, value in zip(targets, results, strict=True):
-            stored = builder.store(value, builder.gep(target, [index]))
-            stored.set_metadata("llvm.access.group", group)
-        following = builder.add(index, index.type(1))
-        index.add_incoming(following, builder.block)
-        more = builder.icmp_unsigned("<", following, count)
-        builder.cbranch(more, body, after).set_metadata("llvm.loop", loop)
-        builder.position_at_end(after)
+        def element(index: Any, touch: Touch) -> None:
+            numbers = [touch(builder.load(builder.gep(source, [index]))) for source in sources]
+            _, found = context.call_internal_no_propagate(
+                builder, compiled.fndesc, compiled.signature, numbers[:arity]
+            )
+            values = _unpacked(builder, found, arity + 1)
+            results = values[:1]
+            if is_dual:
+                results.append(emit_tangent(builder, values[1:], numbers[arity:]))
+            for target, value in zip(targets, results, strict=True):
+                touch(builder.store(value, builder.gep(target, [index])))
+
+        emit_loop(builder, count, element)
         return context.get_dummy_value()
 
     return types.void(length, types.intp, rule, array, outs, ins), codegen

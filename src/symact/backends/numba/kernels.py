@@ -320,3 +320,41 @@ def greater(a, b):
 @compiled
 def greater_equal(a, b):
     return (select(a >= b, like(a, 1.0), like(a, 0.0))), like(a, 0.0), like(a, 0.0)
+
+
+#: The rule of each primitive of single elements; ``where`` is a select and has none.
+RULES: dict[str, Any] = {
+    "add": add,
+    "sub": sub,
+    "mul": mul,
+    "div": div,
+    "neg": neg,
+    "abs": absolute,
+    "square": square,
+    "cube": cube,
+    "sqrt": sqrt,
+    "exp": exponential,
+    "log": logarithm,
+    "log1p": logarithm1p,
+    "sin": sine,
+    "cos": cosine,
+    "sinc": sinc,
+    "tanh": hyperbolic_tangent,
+    "atan": arctangent,
+    "asinh": asinh,
+    "erf": error_function,
+    "sigmoid": sigmoid,
+    "softplus": softplus,
+    "softsign": softsign,
+    "relu": relu,
+    "gelu": gelu,
+    "silu": silu,
+    "gaussian": gaussian,
+    "sign": sign,
+    "min": minimum,
+    "max": maximum,
+    "lt": less,
+    "le": less_equal,
+    "gt": greater,
+    "ge": greater_equal,
+}

@@ -1,0 +1,84 @@
+"""An expression as one pass over a CPU tensor forward and one backward.
+
+Only the input is kept for the backward pass, which computes the derivative anew. Where the compiled
+kernels cannot go, :func:`can_fuse` says so, and the plain lowering takes their place: in tracing
+and export, in transforms of functions, for tensor subclasses, and for second derivatives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.utils import _python_dispatch
+
+from symact.backends.numba.fused import apply_fused
+from symact.backends.torch.functional import lower
+from symact.expr import Expr
+
+#: The types that the kernels read as they are; other types go through float32.
+_READ_DIRECTLY = (torch.float32, torch.float64, torch.bfloat16)
+
+
+def can_fuse(*tensors: Tensor) -> bool:
+    """Whether tensors are plain data on the CPU, and no transform of functions is at work."""
+    # torch has no public question for these two.
+    if torch._C._are_functorch_transforms_active() or _python_dispatch.is_in_torch_dispatch_mode():
+        return False
+    return all(map(_is_plain, tensors))
+
+
+def _is_plain(x: Tensor) -> bool:
+    if type(x) not in (Tensor, torch.nn.Parameter):
+        return False
+    is_dense = x.device.type == "cpu" and x.layout == torch.strided and not x.is_neg()
+    dual = forward_ad.unpack_dual(x)  # type: ignore[no-untyped-call]
+    return is_dense and dual.tangent is None
+
+
+class Fused(torch.autograd.Function):
+    """Applies an expression of one variable to a floating tensor that :func:`can_fuse`."""
+
+    @staticmethod
+    def forward(x: Tensor, expr: Expr) -> Tensor:
+        return _pass(expr, x, None)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Expr], output: Tensor) -> None:
+        x, ctx.expr = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None]:
+        (x,) = ctx.saved_tensors
+        if torch.is_grad_enabled() or not can_fuse(x, gradient):
+            return _plain_gradient(ctx.expr, x, gradient), None
+        return _pass(ctx.expr, x, gradient), None
+
+
+def _plain_gradient(expr: Expr, x: Tensor, gradient: Tensor) -> Tensor | None:
+    """Return the gradient by the plain lowering, which can be differentiated again."""
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        value = lower(expr, x)
+    if not value.requires_grad:  # a constant
+        return None
+    found = torch.autograd.grad(value, x, gradient, create_graph=again, allow_unused=True)
+    return found[0]
+
+
+def _pass(expr: Expr, x: Tensor, gradient: Tensor | None) -> Tensor:
+    wide = x.dtype if x.dtype in _READ_DIRECTLY else torch.float32
+    own = x.detach().to(wide).contiguous()
+    out = torch.empty_like(own)
+    factor = None if gradient is None else _flat(gradient.detach().to(wide).contiguous())
+    apply_fused(expr, _flat(own), factor, _flat(out), torch.get_num_threads())
+    return out.to(x.dtype)
+
+
+def _flat(tensor: Tensor) -> Any:
+    """View a contiguous tensor as a flat array; bfloat16, which NumPy lacks, by its bits."""
+    flat = tensor.reshape(-1)
+    return (flat.view(torch.int16) if flat.dtype == torch.bfloat16 else flat).numpy()
