@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from symact.expr import Expr
+from symact.errors import SymactError
+from symact.expr import Expr, variables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,10 +132,11 @@ def to_torch(
             symact's own on the CPU, those of ``torch.compile`` on a GPU. None fuses tensors of at
             least 2**14 elements; smaller ones gain nothing.
         inputs: The names of the variables, in the order of the module's tensors; None for
-            alphabetic order.
+            alphabetic order. Functions of several inputs are not fused.
 
     Raises:
-        SymactError: The expression has a variable that is not among ``inputs``.
+        SymactError: The expression has a variable that is not among ``inputs``, or a fused kernel
+            of several inputs is asked for.
 
     Example:
         >>> from symact import parse
@@ -143,4 +145,8 @@ def to_torch(
     """
     from symact.backends import torch
 
-    return torch.Activation(expr, compile, inputs)
+    if inputs is None and len(variables(expr)) < 2:
+        return torch.Activation(expr, compile)
+    if compile:
+        raise SymactError("functions of several inputs are not fused; leave out compile=True")
+    return torch.ActivationOfSeveral(expr, inputs)

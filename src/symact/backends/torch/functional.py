@@ -143,7 +143,7 @@ def _needs_mask(branch: Expr) -> bool:
 
     def visit(node: Expr, args: Sequence[bool]) -> bool:
         scales = node.op == "mul" and any(arg.op == CONST for arg in node.args)
-        is_bounded = not node.args or scales or node.op in _BOUNDED_SLOPE
+        is_bounded = len(node.args) == 0 or scales or node.op in _BOUNDED_SLOPE
         return any(args) or not is_bounded
 
     return fold(branch, visit)
@@ -191,11 +191,13 @@ class _Context:
         return torch.where(self.mask, tensor, tensor.detach())
 
     def literal(self, value: float) -> Tensor:
-        # Made where it is used: a copy from the host may not be captured in a CUDA graph.
-        if abs(value) <= _LARGEST_LITERAL:
+        if abs(value) > _LARGEST_LITERAL:
+            scale = math.copysign(_LARGEST_LITERAL, value)
+            return self.literal(scale) * (value / scale)
+        if isinstance(self.like, torch.fx.Proxy):
             return self.like.new_full((), value)
-        scale = math.copysign(_LARGEST_LITERAL, value)
-        return self.like.new_full((), scale) * (value / scale)
+        # Made where it is used: a copy from the host may not be captured in a CUDA graph.
+        return torch.full((), value, dtype=self.like.dtype, device=self.like.device)
 
 
 def _apply(expr: Expr, context: _Context) -> Tensor:
@@ -225,13 +227,20 @@ def _apply(expr: Expr, context: _Context) -> Tensor:
     return fold(expr, visit, arguments)
 
 
+def is_jit_tracing() -> bool:
+    """Whether ``torch.jit.trace`` or the TorchScript exporter records operations."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
 def _choose(condition: Tensor, yes: Expr, no: Expr, context: _Context) -> Tensor:
     """Apply ``where``, so that no gradient passes through the branch that is not taken."""
     values = []
+    # A trace may be recorded without gradients and trained later.
+    differentiable = torch.is_grad_enabled() or is_jit_tracing()
     for branch, is_taken in ((yes, True), (no, False)):
         own = context
         # Forward-mode derivatives need no mask: ``where`` selects tangents as it selects values.
-        if torch.is_grad_enabled() and _needs_mask(branch):
+        if differentiable and _needs_mask(branch):
             own = context.within(condition if is_taken else ~condition)
         values.append(_apply(branch, own))
     return TORCH["where"](condition, *values)

@@ -33,6 +33,9 @@ def can_fuse(*tensors: Tensor) -> bool:
 def _is_plain(x: Tensor) -> bool:
     if type(x) not in (Tensor, torch.nn.Parameter):
         return False
+    # torch has no public question for this one either. ``is_grads_batched`` makes such tensors.
+    if torch._C._functorch.is_legacy_batchedtensor(x):
+        return False
     is_dense = x.device.type == "cpu" and x.layout == torch.strided and not x.is_neg()
     dual = forward_ad.unpack_dual(x)  # type: ignore[no-untyped-call]
     return is_dense and dual.tangent is None
