@@ -13,7 +13,7 @@ from symact.errors import SymactError
 from test_cli import strict_json, symact
 
 #: Ratios that need what no machine of the test suite has.
-ELSEWHERE = {"cuda_candidates_a_second", "cuda_compiled_over_gelu_bfloat16"}
+ELSEWHERE = {"cuda_candidates_a_second"}
 OPTIONAL = {"over_pyoperon_256", "over_pyoperon_1024"}
 
 

@@ -39,7 +39,7 @@ from symact.expr.primitives import CONST, VAR
 STEP = 256
 
 #: The least number of elements that are worth another thread.
-SHARE = 2**15
+SHARE = 2**16
 
 #: The type of memory, and for each the type that is computed in. int16 holds the bits of bfloat16.
 _COMPUTED: dict[Any, Any] = {
@@ -132,6 +132,8 @@ def _loop_of(expr: Expr, by_derivative: bool) -> Any:
             types.Dispatcher(_narrowed).get_call_type(typingctx, (types.float32,), {})
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            # llvmlite knows no attributes with values; LLVM takes half of a 512-bit register.
+            set.add(builder.function.attributes, '"prefer-vector-width"="512"')
             emit = _Emitter(context, builder, real)
             data = [
                 context.make_array(kind)(context, builder, array).data

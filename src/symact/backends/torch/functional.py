@@ -268,7 +268,8 @@ def widen(x: Tensor) -> Tensor:
 def narrow(value: Tensor, x: Tensor) -> Tensor:
     """Return a result in the shape of the input and its type, the default one for integers."""
     dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
-    return value.expand_as(x).to(dtype)
+    # A constant and a statistic of the whole tensor have one element.
+    return (value if value.shape == x.shape else value.expand_as(x)).to(dtype)
 
 
 # torch.fx records these as calls: what they do depends on the type that a model is run with.

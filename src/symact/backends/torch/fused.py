@@ -44,14 +44,13 @@ def _is_plain(x: Tensor) -> bool:
 class Fused(torch.autograd.Function):
     """Applies an expression of one variable to a floating tensor that :func:`can_fuse`."""
 
+    # Without ``setup_context``: torch then inspects signatures at each call, which takes as long as
+    # the work on a small tensor. Transforms of functions, which need it, take the plain path.
     @staticmethod
-    def forward(x: Tensor, expr: Expr) -> Tensor:
-        return _pass(expr, x, None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Expr], output: Tensor) -> None:
-        x, ctx.expr = inputs
+    def forward(ctx: Any, x: Tensor, expr: Expr) -> Tensor:
+        ctx.expr = expr
         ctx.save_for_backward(x)
+        return _pass(expr, x, None)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None]:

@@ -109,9 +109,9 @@ class Activation(nn.Module):
 
         if not can_fuse(x):
             return lower(self._of_x, x)
-        own = x if x.is_floating_point() else widen(x)
-        value: Tensor = Fused.apply(own, self._of_x)  # type: ignore[no-untyped-call]
-        return narrow(value, x)
+        is_real = x.is_floating_point()
+        value: Tensor = Fused.apply(x if is_real else widen(x), self._of_x)  # type: ignore[no-untyped-call]
+        return value if is_real else narrow(value, x)
 
     def __getstate__(self) -> dict[str, Any]:
         # What torch.compile returned belongs to this process; it is made anew where needed.
