@@ -24,7 +24,7 @@ import torch
 from symact.cli.bench import Bench
 from symact.evaluation.training import torch_mlp
 from symact.evaluation.training.networks import GPU_NETWORKS, pack
-from symact.evaluation.training.torch_mlp import FullTrainer
+from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import parse
 from symact.tasks import task
 from symact.tasks.protocol import TRAIN_POINTS, Training
@@ -52,7 +52,7 @@ def measure(bench: Bench) -> None:
     data = pack(task("ood-suite").draw("search", seed=0, per_family=NETWORKS // 3), SIZE.points)
     inputs = data.x.shape[1]
     scale = SIZE.steps / steps
-    trainer = FullTrainer(data, training, [0], 2, "cpu")
+    trainer = TorchMLPTrainer(data, training, [0], 2, "cpu")
     for name, (text, function) in CANDIDATES.items():
         # As many candidates at once as keep every core busy.
         exprs = [parse(text)] * cores
@@ -108,7 +108,7 @@ def _on_cuda(bench: Bench) -> None:
         x=data.x.repeat(2, axis=2),
         y=data.y.repeat(2, axis=2),
     )
-    trainer = FullTrainer(data, training, [0], 2, "cuda")
+    trainer = TorchMLPTrainer(data, training, [0], 2, "cuda")
     count = GPU_NETWORKS // NETWORKS
     for name, (text, _) in CANDIDATES.items():
         work = partial(trainer.judge, [parse(text)] * count)

@@ -29,11 +29,11 @@ from symact.cli.bench import Bench
 from symact.engine import Progress, search
 from symact.engine.result import Result, load
 from symact.evaluation import Plan
-from symact.evaluation.rungs import by_family
-from symact.evaluation.training.mixed_sizes import Mixed, dealt
+from symact.evaluation.draws import by_family
+from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, assign_network_sizes
 from symact.evaluation.training.networks import Data
-from symact.evaluation.training.numba_mlp import MiniTrainer
-from symact.evaluation.training.torch_mlp import FullTrainer
+from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
+from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import Expr, parse
 from symact.tasks import Instance, task
 from symact.tasks import scores as stats
@@ -129,25 +129,26 @@ def _minis(plan: Plan, families: Families) -> list[tuple[str, Families, tuple[Tr
     ]
 
 
-def _full(data: Data, training: Training, entropy: int = 2) -> FullTrainer:
-    return FullTrainer(data, training, [0], entropy)
+def _full(data: Data, training: Training, entropy: int = 2) -> TorchMLPTrainer:
+    return TorchMLPTrainer(data, training, [0], entropy)
 
 
-def _mini(data: Data, training: Training) -> MiniTrainer:
-    return MiniTrainer(data, training, [0], 1)
+def _mini(data: Data, training: Training) -> NumbaMLPTrainer:
+    return NumbaMLPTrainer(data, training, [0], 1)
 
 
 def _judge(
     exprs: list[Expr],
     families: Families,
     trainings: tuple[Training, ...],
-    make: Callable[[Data, Training], FullTrainer | MiniTrainer],
+    make: Callable[[Data, Training], TorchMLPTrainer | NumbaMLPTrainer],
 ) -> Judged:
-    rung = Mixed(dealt(families, trainings), make)
+    rung = MixedSizeTrainer(assign_network_sizes(families, trainings), make)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        (reference,) = rung.start(pool, [zoo.find(REFERENCE).expr])()  # it also warms up
+        (first,) = rung.start(pool, [zoo.find(REFERENCE).expr])
+        reference = first.result()  # it also warms up
         start = time.perf_counter()
-        errors = rung.start(pool, exprs)()
+        errors = [future.result() for future in rung.start(pool, exprs)]
         seconds = (time.perf_counter() - start) / len(exprs)
     yardstick = stats.Yardstick(reference, rung.families, CLIP)
     above = [yardstick.above(own) for own in errors]

@@ -22,7 +22,7 @@ import torch
 from symact.backends.numba.tape import BLOCK, Spans
 from symact.cli.bench import Bench
 from symact.evaluation.training.networks import pack
-from symact.evaluation.training.numba_mlp import MiniTrainer
+from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 from symact.expr import parse
 from symact.tasks import task
 from symact.tasks.protocol import MINI, Training
@@ -42,7 +42,7 @@ def measure(bench: Bench) -> None:
     (own,) = (training for training in MINI if training.depth == SMALL.depth)
     for training in (replace(own, steps=50),) if bench.quick else (SMALL, own):
         data = pack(instances, training.points)
-        trainer = MiniTrainer(data, training, [0], 1)
+        trainer = NumbaMLPTrainer(data, training, [0], 1)
         inputs = data.x.shape[1]
         sizes = (NETWORKS, inputs, training.width, training.points)
         values = NETWORKS * 2 * training.width * training.points

@@ -15,9 +15,11 @@ from symact.evaluation import Plan
 from symact.expr import parse
 from symact.reporting.comparison import compare, write_report
 from symact.reporting.table import from_json, to_json
-from symact.tasks.protocol import COMPARED, Form
+from symact.tasks.protocol import COMPARED, EvaluationProtocol
 
-FORM = Form("tiny", ((8, 2), (8, 1)), (1e-2, 3e-2), tuning=1, per_family=2, seeds=2, steps=20)
+FORM = EvaluationProtocol(
+    "tiny", ((8, 2), (8, 1)), (1e-2, 3e-2), tuning=1, per_family=2, seeds=2, steps=20
+)
 
 
 class Steps:
@@ -89,7 +91,7 @@ def test_names_paths_expressions_and_known_functions_can_be_mixed(tmp_path, run)
 
 def test_a_run_alone_stands_beside_the_usual_functions_and_remembers_them(run):
     steps = Steps()
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare(run, form=one, on_step=steps)
     assert set(COMPARED) <= {row.name for row in found.rows}
     formulas = {(row.formula, row.flops) for row in found.rows}
@@ -103,7 +105,7 @@ def test_two_runs_name_their_functions_apart(run, tmp_path):
     other = symact.search(
         "pointwise", "polynomial", budget=12, seed=4, out=tmp_path / "b", plan=plan
     )
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare(run, other, "GELU", form=one, best=1)
     names = [row.name for row in found.rows if row.kind == "found"]
     assert len(names) == 2
@@ -112,7 +114,7 @@ def test_two_runs_name_their_functions_apart(run, tmp_path):
 
 
 def test_two_programs_of_one_name_are_both_judged(tmp_path):
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     for folder, text in (("a", "x*x"), ("b", "np.sin(x)"), ("c", "x*x")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text(f"def f(x):\n    return {text}\n")
@@ -123,7 +125,7 @@ def test_two_programs_of_one_name_are_both_judged(tmp_path):
 
 
 def test_a_report_is_drawn_once_and_again_when_something_changed(tmp_path):
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare("GELU", "sin", task="polynomial", form=one)
     paths = write_report([], found, tmp_path)
     times = {key: path.stat().st_mtime_ns for key, path in paths.items()}
@@ -138,7 +140,7 @@ def test_a_report_is_drawn_once_and_again_when_something_changed(tmp_path):
 
 
 def test_a_comparison_survives_json():
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare("GELU", "sin", "exp(x**2)", task="polynomial", form=one)
     document = json.loads(json.dumps(to_json(found), allow_nan=False))
     assert to_json(from_json(document)) == to_json(found)

@@ -243,13 +243,13 @@ def test_a_graph_captures_a_launch():
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
 def test_threads_that_train_at_once_take_turns():
     from symact.evaluation.training.networks import pack
-    from symact.evaluation.training.torch_mlp import FullTrainer
+    from symact.evaluation.training.torch_mlp import TorchMLPTrainer
     from symact.tasks import task
     from symact.tasks.protocol import Training
 
     training = Training(width=16, depth=2, steps=60, points=256, learning_rate=1e-2)
     data = pack([*task("ood-suite").draw("search", seed=0, per_family=2)], training.points)
-    trainers = [FullTrainer(data, training, [0], entropy, DEVICE) for entropy in range(4)]
+    trainers = [TorchMLPTrainer(data, training, [0], entropy, DEVICE) for entropy in range(4)]
     functions = [parse("x*sigmoid(x)"), parse("sin(x)")]
     alone = [trainer.judge(functions) for trainer in trainers]
     with ThreadPoolExecutor(4) as pool:

@@ -20,7 +20,7 @@ from symact.engine import resume, search
 from symact.engine.result import load
 from symact.engine.settings import settings as plan_settings
 from symact.errors import BatchError, GrammarError, ParseError, StoreError, SymactError
-from symact.evaluation.rungs import Draws
+from symact.evaluation import Draws
 from symact.expr import parse, show
 from symact.grammar import Grammar
 from symact.proposers import make

@@ -26,7 +26,7 @@ from symact.expr import Expr, parse, show
 from symact.importers import from_source, read, read_records, write_records
 from symact.importers._read import read_with_summary
 from symact.reporting.comparison import compare
-from symact.tasks.protocol import Form
+from symact.tasks.protocol import EvaluationProtocol
 
 X = np.linspace(-4, 4, 161)
 
@@ -445,7 +445,7 @@ def test_records_go_to_a_file_and_back_and_are_never_overwritten(tmp_path):
 
 
 def test_imported_programs_are_judged_with_their_provenance(tmp_path):
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     file = tmp_path / "mine.py"
     file.write_text(GELUSINE)
     folder = shinka(tmp_path / "results")

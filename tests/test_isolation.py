@@ -26,8 +26,8 @@ from symact.evaluation.jobs import Job
 from symact.evaluation.judge import Judge
 from symact.evaluation.rungs import Draws, Rungs
 from symact.evaluation.training.networks import pack
-from symact.evaluation.training.numba_mlp import MiniTrainer
-from symact.evaluation.training.torch_mlp import FullTrainer
+from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
+from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import parse, show
 from symact.tasks import Task, task
 from symact.tasks.protocol import SELECTION_FORM, Training
@@ -64,7 +64,7 @@ def refusing(monkeypatch):
     return refused
 
 
-@pytest.mark.parametrize("trainer", [MiniTrainer, FullTrainer])
+@pytest.mark.parametrize("trainer", [NumbaMLPTrainer, TorchMLPTrainer])
 def test_what_takes_too_long_is_stopped_and_the_next_one_is_trained(trainer, data):
     own = trainer(data, ENDLESS_TRAINING, [0], 7)
     started = time.monotonic()
@@ -76,7 +76,7 @@ def test_what_takes_too_long_is_stopped_and_the_next_one_is_trained(trainer, dat
 
 def test_an_exception_is_kept_as_one_line_and_other_candidates_do_not_notice(refusing, data):
     short = replace(ENDLESS_TRAINING, steps=20)
-    own = MiniTrainer(data, short, [0], 7)
+    own = NumbaMLPTrainer(data, short, [0], 7)
     with ThreadPoolExecutor(2) as pool:
         expected = own.start(pool, EXPRS)()
         refusing.add(show(EXPRS[1]))
@@ -106,7 +106,7 @@ def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
     from symact.engine import loop as engine
 
     counts = {"train": 0, "screen": 0, "short": 0}
-    train, screen, simplify = MiniTrainer._train, engine.screen, engine.simplify
+    train, screen, simplify = NumbaMLPTrainer._train, engine.screen, engine.simplify
 
     def failing_train(self, *arguments):
         counts["train"] += 1
@@ -127,7 +127,7 @@ def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
         return simplify(expr, **options)
 
     monkeypatch.setattr(engine, "simplify", failing_simplify)
-    monkeypatch.setattr(MiniTrainer, "_train", failing_train)
+    monkeypatch.setattr(NumbaMLPTrainer, "_train", failing_train)
     monkeypatch.setattr(engine, "screen", failing_screen)
     result = search(
         "pointwise", "polynomial", budget=40, seed=3, plan=TINY, evolution=SMALL, out=tmp_path / "a"

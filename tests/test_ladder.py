@@ -13,7 +13,7 @@ from symact.evaluation import Failed, Ladder, Plan
 from symact.evaluation.rungs import Draws, Rungs, by_family
 from symact.evaluation.training.mixed_sizes import Mixed, dealt, expected
 from symact.evaluation.training.networks import Data, pack
-from symact.evaluation.training.numba_mlp import MiniTrainer
+from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 from symact.expr import parse
 from symact.tasks import task
 from symact.tasks.protocol import FULL, FULL_FORM, FULL_RATES, MINI, RATE_DOUBT, Training
@@ -30,8 +30,8 @@ def families():
     return by_family(task("ood-suite").draw("search", seed=3, per_family=5))
 
 
-def trainer(data: Data, training: Training) -> MiniTrainer:
-    return MiniTrainer(data, training, [0], 7)
+def trainer(data: Data, training: Training) -> NumbaMLPTrainer:
+    return NumbaMLPTrainer(data, training, [0], 7)
 
 
 @pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[:2], SIZES])

@@ -59,7 +59,7 @@ FORBIDDEN_CALLS = {
     *("sympy.parse_expr", "sympy.parsing.sympy_parser.parse_expr", "pandas.read_pickle"),
 }
 #: A proposer that the user named; a worker, which is this program.
-STARTS = {"proposers/external.py": "subprocess", "evaluation/executors/workers.py": "subprocess"}
+STARTS = {"proposers/external.py": "subprocess", "evaluation/executors/processes.py": "subprocess"}
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 

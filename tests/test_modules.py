@@ -16,7 +16,7 @@ from symact.backends import evaluate, to_torch
 from symact.errors import ZooError
 from symact.expr import parse
 from symact.reporting.comparison import compare
-from symact.tasks.protocol import Form
+from symact.tasks.protocol import EvaluationProtocol
 from symact.zoo.modules import (
     Series,
     Smoothed,
@@ -358,7 +358,7 @@ def test_siren_layers_start_with_the_published_bounds_and_keep_their_variance():
 
 
 def test_every_kind_is_judged_in_one_comparison():
-    one = Form("one", ((4, 2),), (1e-2,), tuning=0, per_family=1, seeds=2, steps=5)
+    one = EvaluationProtocol("one", ((4, 2),), (1e-2,), tuning=0, per_family=1, seeds=2, steps=5)
     names = ["PReLU", "SwiGLU", "HeLU", "S|R", "CReLU", "PolyNorm", "Turbulent", "KAN B-spline"]
     found = compare(names, task="polynomial", form=one)
     rows = {row.name: row for row in found.rows}

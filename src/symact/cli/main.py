@@ -240,7 +240,7 @@ def _executor(executor: str | None, ray: str | None) -> str:
     if ray is None:
         return executor or "threads"
     if executor is not None and executor.partition(":")[0] != "ray":
-        raise SymactError(f"--ray {ray} and --executor {executor}: workers are of one kind")
+        raise SymactError(f"--ray {ray} and --executor {executor} cannot be combined")
     return f"ray:{ray}"
 
 

@@ -16,7 +16,7 @@ from symact.engine.loop import Search
 from symact.engine.progress import OnProgress, Progress
 from symact.engine.result import Result, config_of, result_of
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
-from symact.evaluation import Ladder, Plan, check_device, check_executor
+from symact.evaluation import Executor, Ladder, Plan, check_device, check_executor
 from symact.evaluation.diagnosis import Gate, check_task
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
@@ -41,7 +41,7 @@ def search(
     evolution: Evolution | None = None,
     threads: int | None = None,
     device: str | None = None,
-    executor: str = "threads",
+    executor: str | Executor = "threads",
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Search activation functions that generalise outside the training range.
@@ -59,12 +59,13 @@ def search(
             proposes (``docs/proposers.md``), as does any object with ``ask`` and ``tell``.
         plan: Sizes of the rungs and switches of the loop; None for the default.
         evolution: Sizes and switches of genetic programming; None for the default.
-        threads: Workers, each of which trains a candidate at a time; None for the number of cores.
-            No result depends on it.
+        threads: Number of workers of an executor that is given by name, each of which trains a
+            candidate at a time; None for the number of cores. No result depends on it.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
-        executor: What workers are: ``"threads"``; ``"processes"``, of which a candidate may end one
-            and no more; ``"ray"`` for a Ray cluster of this machine, ``"ray:ADDRESS"`` for another.
-            No result depends on it.
+        executor: An executor such as ``ThreadExecutor(4)``, or a name: ``"threads"``;
+            ``"processes"``, so that a crash loses only one candidate; ``"ray"`` for a Ray cluster
+            of this machine, ``"ray:ADDRESS"`` for another. The search closes it. No result depends
+            on it.
         on_progress: Called after each step.
 
     Raises:
@@ -74,7 +75,7 @@ def search(
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
     target = built_in_task(task) if isinstance(task, str) else task
     check_device(device, executor)
-    check_executor(executor)
+    check_executor(executor, threads)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
     if isinstance(proposer, str):  # what is wrong with it is said before anything is made
         _proposer(proposer, chosen, seed, evolution or Evolution()).close()
@@ -109,7 +110,7 @@ def resume(
     budget: str | int | Budget | None = None,
     threads: int | None = None,
     device: str | None = None,
-    executor: str = "threads",
+    executor: str | Executor = "threads",
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Go on with a run from its last complete generation.
@@ -129,7 +130,7 @@ def resume(
         StoreError: No run there, or its task cannot be rebuilt.
     """
     check_device(device, executor)
-    check_executor(executor)
+    check_executor(executor, threads)
     total = None if budget is None else parse_budget(budget)
     store = open_run(path)
     with closing(store), store.claimed(), seldom_collecting():

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import zoo
-from symact.evaluation import Ladder, whole
-from symact.evaluation.rungs import by_family
-from symact.evaluation.training.mixed_sizes import Mixed, dealt
+from symact.evaluation.draws import by_family
+from symact.evaluation.jobs import raise_on_failure
+from symact.evaluation.ladder import Ladder
+from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, assign_network_sizes
 from symact.evaluation.training.networks import ENTROPY, Data
 from symact.expr import Expr, const
 from symact.tasks import Task
@@ -49,22 +50,24 @@ class Gate:
 def check_task(ladder: Ladder) -> Gate:
     """Run the brief gate: mini-training on the search draws, one seed."""
     names, exprs = _functions()
-    errors = whole(ladder.mini(exprs), names)
-    return _gate(ladder.task.name, names, errors, ladder.mini_families, "mini-training")
+    lowest = ladder.fidelities[0].name
+    errors = raise_on_failure(ladder.train(lowest, exprs), names)
+    return _gate(ladder.task.name, names, errors, ladder.families(lowest), "mini-training")
 
 
 def examine(task: Task, *, per_family: int = 8, seeds: int = 3) -> Gate:
     """Run the whole gate: several training seeds, on the search draws of seed 0."""
-    from symact.evaluation.training.numba_mlp import MiniTrainer
+    from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 
-    def trainer(data: Data, training: Training) -> MiniTrainer:
-        return MiniTrainer(data, training, range(seeds), ENTROPY["gate"])
+    def trainer(data: Data, training: Training) -> NumbaMLPTrainer:
+        return NumbaMLPTrainer(data, training, range(seeds), ENTROPY["gate"])
 
     families = by_family(task.draw("search", seed=0, per_family=per_family))
-    judge = Mixed(dealt(families, MINI), trainer)
+    judge = MixedSizeTrainer(assign_network_sizes(families, MINI), trainer)
     names, exprs = _functions()
     with ThreadPoolExecutor() as pool:
-        errors = whole(judge.start(pool, exprs)(), names)
+        futures = judge.start(pool, exprs)
+        errors = raise_on_failure([future.result() for future in futures], names)
     return _gate(task.name, names, errors, judge.families, f"{seeds} seeds")
 
 

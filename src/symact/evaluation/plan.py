@@ -1,11 +1,13 @@
-"""Sizes and switches of the loop."""
+"""The plan of a search: sizes of the fidelities and switches of the loop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
 from symact.errors import SymactError, choices
+from symact.evaluation.fidelity import FINAL_TIMEOUT, Fidelity
 from symact.evaluation.finals import FINALS
+from symact.tasks.protocol import FULL, FULL_AS_JUDGED, FULL_RATES, MINI
 
 #: Settings that are one of several words.
 _CHOICES = {"final_form": tuple(FINALS), "order": ("asked", "arrival")}
@@ -77,3 +79,31 @@ class Plan:
             if value < least or (field.type == "float" and value > 1):
                 expected = f"at least {least}" if field.type == "int" else "0 to 1"
                 raise SymactError(f"plan, {field.name}: expected {expected}, got {value}")
+
+    def fidelities(self) -> tuple[Fidelity, ...]:
+        """Return the ladder: mini-training, which every candidate takes, and full training."""
+        networks, rates = (FULL_AS_JUDGED, FULL_RATES) if self.as_judged else (FULL, ())
+        return (
+            Fidelity("mini", self.mini_instances, MINI, draws=self.mini_draws, entropy=1),
+            Fidelity(
+                "full",
+                self.full_instances,
+                networks,
+                rates,
+                draws=self.full_draws,
+                share=self.full_share,
+                parts=2,
+                entropy=501,
+                uses_gpu=True,
+            ),
+        )
+
+    def final_fidelity(self) -> Fidelity:
+        """Return how finalists are evaluated: by a protocol, on the selection split."""
+        return Fidelity(
+            "selection",
+            self.selection_instances,
+            protocol=FINALS[self.final_form],
+            uses_gpu=True,
+            timeout=FINAL_TIMEOUT,
+        )

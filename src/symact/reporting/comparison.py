@@ -30,7 +30,7 @@ from symact.storage.database import Judged, Store, in_memory, open_judged, open_
 from symact.tasks import TASKS, Task
 from symact.tasks import scores as stats
 from symact.tasks import task as built_in_task
-from symact.tasks.protocol import COMPARED, FORMS, REFERENCE, Form
+from symact.tasks.protocol import COMPARED, FORMS, REFERENCE, EvaluationProtocol
 
 if TYPE_CHECKING:
     from symact.reporting.figures import Curve
@@ -49,7 +49,7 @@ OnStep = Callable[[int, int, str], None]
 def compare(
     *items: Item | Sequence[Item],
     task: str | Task | None = None,
-    form: str | Form = "full",
+    form: str | EvaluationProtocol = "full",
     per_family: int | None = None,
     seeds: int | None = None,
     best: int = BEST,

@@ -1,10 +1,10 @@
-"""The model of fitness: it learns from values, the same from the same data."""
+"""The surrogate: it learns from values, the same from the same data."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from symact.evaluation import Forecast, apart, features, screen
+from symact.evaluation import Surrogate, drop_near_duplicates, features, screen
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
 from symact.proposers import random
@@ -22,25 +22,25 @@ def truth(expr: Expr) -> tuple[float, float]:
     return float(np.tanh(seen[20] - seen[30])), float(np.tanh(seen[25]))
 
 
-def taught(exprs: list[Expr], corrected: int = 0) -> Forecast:
-    forecast = Forecast()
+def taught(exprs: list[Expr], corrected: int = 0) -> Surrogate:
+    surrogate = Surrogate()
     for number, expr in enumerate(exprs):
-        forecast.add(number, expr, truth(expr))
+        surrogate.add(number, expr, truth(expr))
     for number in range(corrected):
         ood, inside = truth(exprs[number])
-        forecast.correct(number, (ood + 0.2, inside))
-    return forecast
+        surrogate.correct(number, (ood + 0.2, inside))
+    return surrogate
 
 
 def test_it_ranks_functions_that_it_never_saw():
     exprs = functions(220)
-    forecast = taught(exprs[:150])
-    assert not forecast.is_ready
-    assert forecast.is_due
-    forecast.fit()
-    assert forecast.is_ready
-    assert not forecast.is_due
-    found, deviation = forecast.predict(exprs[150:])
+    surrogate = taught(exprs[:150])
+    assert not surrogate.is_ready
+    assert surrogate.is_due
+    surrogate.fit()
+    assert surrogate.is_ready
+    assert not surrogate.is_due
+    found, deviation = surrogate.predict(exprs[150:])
     expected = np.array([truth(expr) for expr in exprs[150:]])
     assert stats.spearman(found[:, 0], expected[:, 0]) > 0.6
     assert (deviation >= 0).all()
@@ -66,13 +66,15 @@ def test_full_training_corrects_what_mini_training_says():
 
 def test_what_is_chosen_together_is_promising_and_not_nearly_the_same():
     exprs = functions(150)
-    forecast = taught(exprs)
-    forecast.fit()
+    surrogate = taught(exprs)
+    surrogate.fit()
     copies = [parse(f"{0.5 + 1e-6 * k}*tanh(x)") for k in range(5)]
-    chosen = forecast.choose([*copies, *exprs], 20)
+    chosen = surrogate.choose([*copies, *exprs], 20)
     assert len(set(chosen)) == len(chosen) == 20
     assert sum(place < 5 for place in chosen) <= 1
-    assert apart(copies, most=5) == [0]
+    assert drop_near_duplicates(copies, most=5) == [0]
     # One of these is a copy, and none beyond the last one wanted is looked at.
-    places = apart((parse(f) for f in ("tanh(x)", "0.5*x", "tanh(x)", "sin(x)", "no formula")), 3)
+    places = drop_near_duplicates(
+        (parse(f) for f in ("tanh(x)", "0.5*x", "tanh(x)", "sin(x)", "no formula")), 3
+    )
     assert places == [0, 1, 3]
