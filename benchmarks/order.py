@@ -8,19 +8,21 @@ sleep for such times, a quarter as long: ``symact bench order``.
 from __future__ import annotations
 
 import heapq
-import queue
+import os
 import sys
-import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from symact.cli.bench import Bench
+from symact.evaluation import Executor
+from symact.evaluation.futures import done, gather, then
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _simulated import Simulated, timed
+from _simulated import errors, timed
 
 #: Core-seconds of a candidate on each rung, jobs of a full training, its share (docs/search.md).
 MINI, FULL, PARTS, SHARE = 0.33, 4.7, 4, 0.06
@@ -33,54 +35,42 @@ EACH = (1, 4, 16, 64)
 FASTER, SLEEPERS = 0.25, 16
 
 
-class Sleepers(Simulated):
+class Sleepers(Executor):
     """Workers that sleep for as long as training would take; they note who slept when."""
 
-    def __init__(self, draws):
-        super().__init__(draws)
-        self._jobs = queue.SimpleQueue()
+    def __init__(self):
+        self.workers = os.cpu_count() or 1  # of this machine: how much is prepared ahead
         self.slept = []
         self._rng = np.random.default_rng(0)
-        for _ in range(SLEEPERS):
-            threading.Thread(target=self._work, daemon=True).start()
 
-    def _work(self):
-        for seconds, done in iter(self._jobs.get, None):
-            begun = time.monotonic()
-            time.sleep(seconds)
-            self.slept.append((begun, time.monotonic()))
-            done.set()
+    def open(self, draws, device=None):
+        self._draws, self._pool = draws, ThreadPoolExecutor(SLEEPERS)
 
-    def start(self, rung, exprs, draw):
-        found = super().start(rung, exprs, draw)()
-        if rung == "selection" or not exprs:
-            return lambda: found
-        mean, parts = (MINI, 1) if rung == "mini" else (FULL / PARTS, PARTS)
-        waiting = []
-        for _ in exprs:
-            seconds = FASTER * mean * self._rng.lognormal(-(SPREAD**2) / 2, SPREAD)
-            for _ in range(parts):
-                waiting.append(threading.Event())
-                self._jobs.put((seconds, waiting[-1]))
-        return lambda: ([done.wait() for done in waiting], found)[1]
+    def submit(self, job):
+        result = errors(self._draws, job)
+        if job.fidelity not in ("mini", "full"):
+            return done(result)
+        mean, parts = (MINI, 1) if job.fidelity == "mini" else (FULL / PARTS, PARTS)
+        seconds = FASTER * mean * self._rng.lognormal(-(SPREAD**2) / 2, SPREAD)
+        slept = gather([self._pool.submit(self._sleep, seconds) for _ in range(parts)])
+        return then(slept, lambda _: result)
+
+    def _sleep(self, seconds):
+        begun = time.monotonic()
+        time.sleep(seconds)
+        self.slept.append((begun, time.monotonic()))
 
     def close(self):
-        for _ in range(SLEEPERS):
-            self._jobs.put(None)
+        self._pool.shutdown(cancel_futures=True)
 
 
 def asleep(order, generation, count, pool=1):
     """Search for real; return the share of their time that workers sleep, without begin and end."""
-    made = []
-
-    def make(draws):
-        made.append(Sleepers(draws))
-        return made[-1]
-
+    executor = Sleepers()
     # No refining: here it takes no time.
     changes = {"generation": generation, "order": order, "refine_share": 0.0, "pool": pool}
-    timed(count, "gp", workers=make, **changes)
-    slept = sorted(made[0].slept)
+    timed(count, "gp", executor=executor, **changes)
+    slept = sorted(executor.slept)
     # Anchors come first; what follows the last mini-training is not missed either.
     first, last = slept[len(slept) // 5][0], slept[len(slept) * 4 // 5][1]
     inside = sum(max(0.0, min(b, last) - max(a, first)) for a, b in slept)

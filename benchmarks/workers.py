@@ -34,14 +34,14 @@ def measure(bench: Bench) -> None:
         started = time.perf_counter()
         ladder = Ladder(task("ood-suite"), 7, plan, threads=count, executor=executor, device="cpu")
         try:
-            ladder.start_mini(fixed[: 4 * count])()
-            ladder.start_full(fixed[:count])()
+            ladder.train("mini", fixed[: 4 * count])
+            ladder.train("full", fixed[:count])
             ready = time.perf_counter() - started
             rates[name] = {}
-            for rung, start in (("mini", ladder.start_mini), ("full", ladder.start_full)):
+            for rung in ("mini", "full"):
                 exprs = (fixed * counts[rung])[: counts[rung]]
                 began = time.perf_counter()
-                start(exprs)()
+                ladder.train(rung, exprs)
                 rates[name][rung] = len(exprs) / (time.perf_counter() - began)
         finally:
             ladder.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from contracts.executors import EXPRS, ExecutorContract, draws, inline  # noqa: F401
+from contracts.executors import EXPRS, ExecutorContract, make_draws
 from symact.engine import search
 from symact.errors import SymactError
 from symact.evaluation import (
@@ -45,9 +45,9 @@ def test_a_search_takes_an_executor_and_closes_it():
     executor = ThreadExecutor(3)
     found = search(**ARGUMENTS, executor=executor)
     again = search(**ARGUMENTS, executor=executor)  # it was closed
-    inline = search(**ARGUMENTS, executor=InlineExecutor())
+    alone = search(**ARGUMENTS, executor=InlineExecutor())
     expected = search(**ARGUMENTS)
-    for own in (found, again, inline):
+    for own in (found, again, alone):
         assert own.to_frame().equals(expected.to_frame())
         assert own.front == expected.front
 
@@ -55,7 +55,7 @@ def test_a_search_takes_an_executor_and_closes_it():
 def test_a_simulated_executor_decides_what_a_search_finds():
     jobs: list[Job] = []
 
-    def evaluate(draws, job):  # noqa: F811
+    def evaluate(draws, job):
         jobs.append(job)
         level = 0.1 if job.expr == parse("silu(x)") else 1.0
         return np.full(draws.error_shape(job.fidelity), level)
@@ -71,9 +71,9 @@ def test_an_executor_sets_its_own_number_of_workers():
     check_executor("threads", 2)
 
 
-def test_tuning_has_a_timeout(draws):  # noqa: F811
+def test_tuning_has_a_timeout():
     executor = ThreadExecutor(1, tuning_timeout=1e-3)
-    executor.open(draws, "cpu")
+    executor.open(make_draws(), "cpu")
     try:
         found = executor.submit(Job("tuning", parse("silu(1.7*x)"))).result()
         assert found == Failed("took longer than 0.001 s")
@@ -81,12 +81,12 @@ def test_tuning_has_a_timeout(draws):  # noqa: F811
         executor.close()
 
 
-def test_training_and_tuning_leave_the_number_of_torch_threads_as_it_was(draws, inline):  # noqa: F811
+def test_training_and_tuning_leave_the_number_of_torch_threads_as_it_was():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
         executor = ThreadExecutor(2)
-        executor.open(draws, "cpu")
+        executor.open(make_draws(), "cpu")
         texts = ("silu(1.7*x)", "2.5*x")
         jobs = [Job("tuning", parse(text)) for text in texts]
         jobs += [Job("selection", expr) for expr in EXPRS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from concurrent.futures import CancelledError, wait
 
@@ -27,17 +28,17 @@ ENDLESS = Fidelity("endless", 1, (network(2, 10**7),), timeout=3600.0)
 FINAL = Plan(selection_instances=1, final_form="quick").final_fidelity()
 
 
-@pytest.fixture(scope="module")
-def draws():
+@functools.cache
+def make_draws():
     return Draws.of(task("ood-suite"), 1, (QUICK, LATE, ENDLESS, FINAL))
 
 
-@pytest.fixture(scope="module")
-def inline(draws):
+@functools.cache
+def expected(job):
+    """The result of one thread."""
     executor = InlineExecutor()
-    executor.open(draws)
-    yield executor
-    executor.close()
+    executor.open(make_draws())
+    return executor.submit(job).result()
 
 
 class ExecutorContract:
@@ -49,29 +50,28 @@ class ExecutorContract:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def executor(cls, draws):
+    def executor(cls):
         own = cls.make()
-        own.open(draws, "cpu")
+        own.open(make_draws(), "cpu")
         yield own
         own.close()
 
     @pytest.mark.parametrize(("fidelity", "draw"), [("quick", 0), ("quick", 1), ("selection", 0)])
-    def test_results_are_in_order_and_those_of_one_thread(self, fidelity, draw, executor, inline):
+    def test_results_are_in_order_and_those_of_one_thread(self, fidelity, draw, executor):
         jobs = [Job(fidelity, expr, draw) for expr in EXPRS]
         found = [future.result() for future in executor.submit_all(jobs)]
-        expected = [inline.submit(job).result() for job in jobs]
-        for one, other in zip(found, expected, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-8)
+        for one, job in zip(found, jobs, strict=True):
+            np.testing.assert_allclose(one, expected(job), rtol=1e-8)
 
-    def test_a_job_alone_has_the_result_that_it_has_among_others(self, executor, inline):
+    def test_a_job_alone_has_the_result_that_it_has_among_others(self, executor):
         job = Job("quick", EXPRS[0], 3)  # draws are taken in turn
         found = executor.submit(job).result()
-        np.testing.assert_allclose(found, inline.submit(Job("quick", EXPRS[0], 1)).result())
+        np.testing.assert_allclose(found, expected(Job("quick", EXPRS[0], 1)), rtol=1e-8)
 
-    def test_tuning_returns_a_function_or_none(self, executor, inline):
+    def test_tuning_returns_a_function_or_none(self, executor):
         found = [executor.submit(Job("tuning", parse(text))) for text in ("silu(1.7*x)", "sin(x)")]
         tuned = found[0].result()
-        assert tuned == inline.submit(Job("tuning", parse("silu(1.7*x)"))).result()
+        assert tuned == expected(Job("tuning", parse("silu(1.7*x)")))
         assert isinstance(tuned, Expr)
         assert found[1].result() is None
 
@@ -85,11 +85,11 @@ class ExecutorContract:
     def test_a_candidate_that_takes_too_long_has_failed(self, executor):
         assert executor.submit(Job("late", EXPRS[0])).result() == Failed("took longer than 0.3 s")
 
-    def test_closing_cancels_what_is_not_done_and_the_executor_can_be_opened_again(self, draws):
+    def test_closing_cancels_what_is_not_done_and_the_executor_can_be_opened_again(self):
         own = type(self).make()
-        own.open(draws, "cpu")
+        own.open(make_draws(), "cpu")
         with pytest.raises(SymactError, match="used by another search"):
-            own.open(draws, "cpu")
+            own.open(make_draws(), "cpu")
         futures = own.submit_all([Job("endless", expr) for expr in EXPRS * 3])
         assert futures[-1].cancel()
         time.sleep(0.5)  # the first ones have begun
@@ -100,7 +100,7 @@ class ExecutorContract:
         for future in futures:
             with pytest.raises(CancelledError):
                 future.result()
-        own.open(draws, "cpu")
+        own.open(make_draws(), "cpu")
         try:
             assert own.submit(Job("quick", EXPRS[0])).result().shape[1:] == (1, 4)
         finally:

@@ -6,6 +6,7 @@ bytes of an ``.npz`` file, which holds no code.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,10 +76,9 @@ class Draws:
         Raises:
             SymactError: There is none.
         """
-        known = {own.name: own for own in self.fidelities}
-        if name not in known:
-            raise SymactError(f"unknown fidelity '{name}'; {choices(name, known)}")
-        return known[name]
+        if name not in self._by_name:
+            raise SymactError(f"unknown fidelity '{name}'; {choices(name, self._by_name)}")
+        return self._by_name[name]
 
     def sets(self, name: str, draw: int) -> tuple[TrainingSet, ...]:
         """Return what a fidelity without a protocol trains on, one set for each network size."""
@@ -91,9 +91,8 @@ class Draws:
 
     def families(self, name: str) -> tuple[str, ...]:
         """Return the family of each instance of a fidelity; the same for every draw."""
-        if self.fidelity(name).protocol is not None:
-            return self.data[f"{name}/evaluation"].families
-        return tuple(family for own in self.sets(name, 0) for family in own.data.families)
+        self.fidelity(name)
+        return self._families[name]
 
     def error_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a candidate's errors at a fidelity."""
@@ -102,6 +101,21 @@ class Draws:
     def timeout(self, name: str) -> float:
         """Return the seconds that a job at a fidelity, or one of tuning, may take."""
         return TIMEOUT if name == TUNING else self.fidelity(name).timeout
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Fidelity]:
+        return {own.name: own for own in self.fidelities}
+
+    @functools.cached_property
+    def _families(self) -> dict[str, tuple[str, ...]]:
+        return {
+            own.name: (
+                self.data[f"{own.name}/evaluation"].families
+                if own.protocol is not None
+                else tuple(f for one in self.sets(own.name, 0) for f in one.data.families)
+            )
+            for own in self.fidelities
+        }
 
     def dump(self) -> bytes:
         """Return the draws as the bytes of an ``.npz`` file."""

@@ -59,7 +59,12 @@ class Evaluator:
     def run(self, jobs: Sequence[Job]) -> list[JobResult]:
         """Do jobs one after another, each within its limit of time, and return their results."""
         self._pool = self._pool or ThreadPoolExecutor(1)
-        return [future.result() for future in self.submit_all(self._pool, jobs)]
+        futures = self.submit_all(self._pool, jobs)
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:  # after an interrupt they still train
+                future.cancel()
 
     def uses_gpu(self, fidelity: str) -> bool:
         """Return whether jobs at a fidelity train on a GPU."""
