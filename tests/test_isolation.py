@@ -110,7 +110,7 @@ def test_a_training_that_is_given_up_does_not_begin_its_other_parts():
 
 
 class Unreliable(ThreadExecutor):
-    """Threads that cannot train every tenth candidate after the first sixty."""
+    """Threads that cannot train every tenth candidate after the first thirty."""
 
     def __init__(self):
         super().__init__(2)
@@ -120,7 +120,7 @@ class Unreliable(ThreadExecutor):
         futures = super().submit_all(jobs)
         for index in range(len(jobs)):
             self.count += 1
-            if self.count > 60 and self.count % 10 == 0:
+            if self.count > 30 and self.count % 10 == 0:
                 futures[index] = done(Failed("FloatingPointError: too hot"))
         return futures
 
