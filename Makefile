@@ -20,7 +20,7 @@ help:
 	@echo 'make figures    tables and figures of the benchmark of the search (docs/benchmark)'
 	@echo 'make test    run the tests'
 	@echo 'make reliability  longer tests: Ray, ten thousand functions, a thousand hostile inputs'
-	@echo 'make audit   look up known vulnerabilities of what is installed (asks pypi.org)'
+	@echo 'make audit   look up known vulnerabilities of the pinned packages'
 	@echo 'make lint    formatter, linter, types, layers'
 	@echo 'make clean   remove .venv and caches; runs stay'
 
@@ -64,7 +64,7 @@ test: .venv/.dev
 reliability: .venv/.cluster
 	SYMACT_EXAMPLES=1000 $(BIN)/python -m pytest -q -s reliability tests/test_hostile.py
 
-# It looks at the list alone.
+# Reads constraints.txt alone; needs a network on which the vulnerability service answers.
 audit: .venv/.dev
 	$(PIP) install --quiet -c constraints.txt -e '.[audit]'
 	$(BIN)/pip-audit --strict --disable-pip --no-deps -r constraints.txt

@@ -33,10 +33,10 @@ def answer(evaluator, request):
     return answer_request(evaluator, request)
 
 
-def compile_greedily(expr, to_tape=tape.to_tape):
+def compile_greedily(expr, inputs=("x",), to_tape=tape.to_tape):
     if show(expr) == GREEDY:
         np.ones(ROOM // 8)
-    return to_tape(expr)
+    return to_tape(expr, inputs)
 
 
 if __name__ == "__main__":

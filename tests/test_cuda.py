@@ -15,7 +15,7 @@ from strategies import exprs
 from symact.backends.numba import tape
 from symact.backends.torch import lower
 from symact.expr import Expr, call, const, parse, var
-from symact.expr.primitives import PRIMITIVES
+from symact.expr.primitives import BY_OPCODE, PRIMITIVES
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
@@ -170,7 +170,6 @@ def test_the_accumulators_code_computes_the_tape(expr):
     """Follow each instruction's operands to the expressions that they stand for."""
     program = tape.to_tape(expr)
     words, result, slots = triton.encode(program, first_constant=5)
-    names = list(tape.OPCODES)
 
     def meaning(place: int, accumulator: object, kept: dict[int, object]) -> object:
         if place < 0:
@@ -184,8 +183,8 @@ def test_the_accumulators_code_computes_the_tape(expr):
     accumulator: object = "x"
     kept: dict[int, object] = {}
     for op, slot, *places in words.tolist():
-        read = places[: PRIMITIVES[names[op]].arity]
-        accumulator = (names[op], *(meaning(place, accumulator, kept) for place in read))
+        read = places[: BY_OPCODE[op].arity]
+        accumulator = (BY_OPCODE[op].name, *(meaning(place, accumulator, kept) for place in read))
         if slot != triton.NOWHERE:
             assert 0 <= slot < slots
             kept[slot] = accumulator
@@ -256,3 +255,9 @@ def test_threads_that_train_at_once_take_turns():
         waiting = [trainer.start(pool, functions) for trainer in trainers]
         for expected, wait in zip(alone, waiting, strict=True):
             np.testing.assert_array_equal(np.stack(wait()), expected)
+
+
+def test_programs_of_several_inputs_are_refused():
+    program = tape.to_tape(parse("a*x", ("a", "x")), ("a", "x"))
+    with pytest.raises(ValueError, match="takes one input, got a, x"):
+        triton.Programs([(program, 0, 1)], DEVICE)

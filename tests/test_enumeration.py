@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 import reference
 from symact import zoo
 from symact.backends import evaluate
-from symact.backends.numba.rows import Rows
 from symact.backends.numba.tape import to_batch
+from symact.backends.sampling import SCREEN, fingerprint
 from symact.engine import search
 from symact.errors import GrammarError
 from symact.evaluation import Plan
-from symact.evaluation.screen import GRID, fingerprint
 from symact.expr import Expr, const, parse, show, substitute, uses_statistics, var
 from symact.grammar import (
     DEFAULT_CONSTANTS,
@@ -45,7 +44,7 @@ grammar = functools.cache(Grammar.load)
 
 def brute_force(given: Grammar, constants: tuple[float, ...], nodes: int) -> dict[int, set[Expr]]:
     """All sentences by size: every production with all arguments of its types, again and again."""
-    leaves = [var(), *map(const, constants)]
+    leaves = [*map(var, given.terminals), *map(const, constants)]
     made: dict[tuple[str, int], set[Expr]] = defaultdict(set)
     for wanted in given.types:
         made[wanted, 1] = {leaf for leaf in leaves if given.leaf_type(leaf, wanted)}
@@ -85,7 +84,7 @@ def distinct_by_values(
     for size, exprs in sentences.items():
         before = len(known)
         for expr in exprs:
-            values = reference.evaluate(expr, GRID)
+            values = reference.evaluate(expr, SCREEN.line)
             same = (np.allclose(values, other, rtol, atol, equal_nan=True) for other in known)
             if not any(same):
                 known.append(values)
@@ -123,6 +122,31 @@ def test_functions_are_counted_as_brute_force_counts_them(name, nodes):
             assert placed.place is not None
             assert placed.size <= size
             assert placed.first in naive[placed.size]
+
+
+def test_functions_of_several_terminals_are_enumerated_as_brute_force_does():
+    given = Grammar.parse(
+        '[terminals]\nx = "Real"\ng = "Positive"\n'
+        "[productions]\nadd = 1\nmul = 1\nlog = 1\nmax = 1\n"
+        '[[rules]]\nrule = "a*tanh(g)"\nargs = ["Real"]'
+    )
+    naive = brute_force(given, (), 5)
+    count = SentenceCount(Language(given))
+    assert {n: count.sentences(n) for n in naive} == {n: len(own) for n, own in naive.items()}
+    points = np.random.default_rng(3).normal(0, 2, (2, 64))
+    points[1] = np.abs(points[1]) + 0.1
+    with np.errstate(all="ignore"):
+        tables = {
+            expr: tuple(np.round(evaluate(expr, *points, inputs=("x", "g")), 9))
+            for own in naive.values()
+            for expr in own
+        }
+    found = enumerate_grammar(given, nodes=5)
+    assert {s.expr for s in found} <= set(tables)
+    # Points with g > 0 alone cannot tell more functions apart than the screen's can.
+    assert len(found) >= len(set(tables.values()))
+    assert found.find(parse("g*x", ("x", "g"))).place == found.find(parse("x*g", ("x", "g"))).place
+    assert found.find(parse("g - x", ("x", "g"))).place is None
 
 
 RULES = (
@@ -206,7 +230,7 @@ def test_every_sentence_is_the_first_with_its_values_and_a_sentence():
     found = enumerate_grammar("pointwise", nodes=4)
     sizes = [sentence.size for sentence in found]
     assert sizes == sorted(sizes)
-    values, _ = to_batch([sentence.expr for sentence in found]).evaluate(GRID)
+    values, _ = to_batch([sentence.expr for sentence in found]).evaluate(SCREEN.line)
     marks = [fingerprint(row) for row in values]
     assert len(set(marks)) == len(found)  # the screen tells them apart too
     for sentence in itertools.islice(found, 0, None, 37):
@@ -283,7 +307,7 @@ def test_all_core_units_of_the_swish_search_are_found_and_swish_among_them():
         size: len(own) for size, own in units.items()
     }
     exprs = [expr for size in sorted(units) for expr in units[size]]
-    values, _ = to_batch(exprs).evaluate(GRID)
+    values, _ = to_batch(exprs).evaluate(SCREEN.line)
     marks = {fingerprint(row) for row in values}
     assert len(found) == len(marks) == 17_587
     swish = found.find(parse("x*sigmoid(x)"))
@@ -321,7 +345,7 @@ def test_functions_of_batch_statistics_are_not_taken_for_others():
     assert found.find(parse("x - mean(x)")).first == parse("x - mean(x)")  # not x
     assert found.find(parse("x")).place == 1
     assert any(uses_statistics(sentence.expr) for sentence in found)
-    with pytest.raises(GrammarError, match="no scale"):
+    with pytest.raises(GrammarError, match="compared up to scale"):
         up_to_scale(found)
 
 
@@ -386,7 +410,7 @@ def test_templates_on_rows_have_the_values_of_the_whole_expression(seed):
     points = rng.normal(size=(3, int(rng.integers(1, 700))))
     whole = substitute(template, {name: parse(text) for name, text in inner.items()})
     rows = [evaluate(parse(text), points) for text in inner.values()]
-    got = Rows(template, tuple(inner))(*rows)
+    got = evaluate(template, *rows, inputs=tuple(inner))
     assert np.array_equal(got, evaluate(whole, points))
 
 

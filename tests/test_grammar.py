@@ -14,6 +14,7 @@ from symact.errors import GrammarError, ZooError
 from symact.expr import Expr, distinct, parse, substitute, uses_statistics
 from symact.expr.primitives import CONST, PRIMITIVES, TYPES
 from symact.grammar import HOLES, Derivation, Grammar, grammar_names
+from symact.grammar.schema import GrammarFile
 from symact.proposers import random
 
 NAMES = grammar_names()
@@ -220,6 +221,24 @@ def test_derive_takes_a_type():
     assert POINTWISE.derive(parse("-0.5"), "Const") is not None
 
 
+def test_a_grammar_has_any_number_of_terminals_each_with_its_type():
+    grammar = Grammar.parse(
+        '[terminals]\nx = "Real"\ng = "Positive"\n[productions]\nmul = 1\nlog = 1\ntanh = 1\n'
+        '[[rules]]\nrule = "a + g"\nargs = ["Real"]'
+    )
+    assert dict(grammar.terminals) == {"x": "Real", "g": "Positive"}
+    for text in ("log(g)*x", "tanh(x) + g", "g*g"):
+        assert grammar.derive(parse(text, ("x", "g"))) is not None
+    for text in ("log(x)", "x + tanh(g)", "tanh(h)"):
+        assert grammar.derive(parse(text, ("x", "g", "h"))) is None
+
+
+def test_the_schema_of_a_grammar_file_describes_its_tables():
+    schema = GrammarFile.model_json_schema()
+    assert set(schema["properties"]) >= {"terminals", "productions", "rules", "limits", "seeds"}
+    assert schema["additionalProperties"] is False
+
+
 def test_check_names_the_smallest_part_that_nothing_produces():
     with pytest.raises(GrammarError, match=r"grammar 'pointwise' does not produce 'log\(x\)'"):
         POINTWISE.check(parse("x + tanh(log(x) + 1)"))
@@ -279,7 +298,7 @@ def test_a_file_loads_by_its_path(tmp_path):
     [
         ("name = ", "base.toml: not TOML: "),
         ('nam = "a"', "base.toml, key 'nam': unknown; did you mean 'name'?"),
-        ("name = 3", "base.toml, key 'name': expected a str, got 3"),
+        ("name = 3", "base.toml, key 'name': expected text, got 3"),
         ("name = 'a'\nname = 'b'", "base.toml: not TOML: "),
         ("rules = 3", "base.toml, key 'rules': expected a list, got 3"),
         ("[productions]\ntanhh = 1", "production 'tanhh': unknown primitive; did you mean 'tanh'?"),
@@ -298,13 +317,13 @@ def test_a_file_loads_by_its_path(tmp_path):
         ),
         (
             'rules = [{rule = "sin(a)", args = ["Real"], weight = nan}]',
-            "rule 'sin(a)': expected a number above 0, got nan",
+            "rule 1, key 'weight': expected a number above 0, got nan",
         ),
         (
             'rules = [{rule = "sin(a)", args = ["Real"], weight = "x"}]',
-            "rule 'sin(a)': expected a number above 0, got 'x'",
+            "rule 1, key 'weight': expected a number above 0, got 'x'",
         ),
-        ("productions = 3", "base.toml, key 'productions': expected a dict, got 3"),
+        ("productions = 3", "base.toml, key 'productions': expected a table, got 3"),
         ("[productions]\ntahn = 1", "production 'tahn': unknown primitive; did you mean 'tanh'?"),
         ("[productions]\ntanh = 0", "production 'tanh': expected a number above 0, got 0"),
         ("[productions]\ntanh = -1.5", "production 'tanh': expected a number above 0, got -1.5"),
@@ -322,10 +341,14 @@ def test_a_file_loads_by_its_path(tmp_path):
         ('start = "Unit"', "base.toml, key 'start': nothing produces type 'Unit'"),
         ('[types]\nCore = "Rael"', "key 'types.Core': unknown type 'Rael'; did you mean 'Real'?"),
         ('[types]\nReal = "Unit"', "key 'types.Real': a new type needs a new name"),
-        ("[types]\nCore = 3", "key 'types.Core': expected a type or a list, got 3"),
-        ('[terminals]\ny = "Real"', "key 'terminals.y': unknown; known: x"),
+        ("[types]\nCore = 3", "key 'types.Core': expected a type or a list of types, got 3"),
+        ('[terminals]\nsin = "Real"', "key 'terminals.sin': 'sin' has another meaning"),
+        ('[terminals]\na = "Real"', "key 'terminals.a': 'a' has another meaning"),
+        ('[terminals]\npi = "Real"', "key 'terminals.pi': 'pi' has another meaning"),
+        ('[terminals]\n"x 1" = "Real"', "key 'terminals.x 1': expected a name of letters"),
+        ("[terminals]", "key 'terminals': expected at least 1 item"),
         ('[terminals]\nx = "Rael"', "key 'terminals.x': unknown type 'Rael'; did you mean 'Real'?"),
-        ("[terminals]\nx = 3", "key 'terminals.x': expected a type, got 3"),
+        ("[terminals]\nx = 3", "key 'terminals.x': expected text, got 3"),
         ("[constants]\ndigit = 2", "key 'constants.digit': unknown; did you mean 'digits'?"),
         ("[constants]\ndigits = 0", "key 'constants.digits': expected 1 to 15, got 0"),
         (
@@ -362,7 +385,7 @@ def test_a_file_loads_by_its_path(tmp_path):
         ('start = "Const"\n[constants]', "key 'start': expected a type below Real"),
         ('[terminals]\nx = "Bool"', "key 'terminals.x': expected a type below Real"),
         ('[terminals]\nx = "Const"', "key 'terminals.x': expected a type below"),
-        ('rules = [{rule = "0.5*x"}]', "rule 1: expected rule = "),
+        ('rules = [{rule = "0.5*x"}]', "rule 1, key 'args': required, but not given"),
         ('rules = [{rule = "sin(a)", args = ["Bool"]}]', "an argument of a rule is a number"),
         (
             'rules = [{rule = "sin(a)", args = ["Real"], result = "Bool"}]',
@@ -392,8 +415,9 @@ def test_a_file_loads_by_its_path(tmp_path):
         ("[seeds]\nzoo = [3]", "key 'seeds.zoo': expected a list of names or formulas"),
         ("[constraints]\nmax_slop = 1", "key 'constraints.max_slop': unknown; did you mean"),
         ("[constraints]\nmax_slope = 0", "key 'constraints.max_slope': expected a number above 0"),
-        ("rules = [3]", "rule 1: expected a table with rule, args, result"),
-        ("rules = [{args = []}]", "rule 1: expected rule = "),
+        ("rules = [3]", "rule 1: expected a table, got 3"),
+        ('rules = [{args = ["Real"]}]', "rule 1, key 'rule': required, but not given"),
+        ('rules = [{rule = "x", args = []}]', "rule 1, key 'args': expected at least 1 item"),
         ('rules = [{rule = "a", arg = []}]', "rule 1, key 'arg': unknown; did you mean 'args'?"),
         (
             'rules = [{rule = "sni(a)", args = ["Real"]}]',
@@ -414,7 +438,7 @@ def test_a_file_loads_by_its_path(tmp_path):
         ),
         (
             'rules = [{rule = "sin(a)", args = ["Real"], weight = 0}]',
-            "rule 'sin(a)': expected a number above 0, got 0",
+            "rule 1, key 'weight': expected a number above 0, got 0",
         ),
         (
             'rules = [{rule = "sin(a)", args = ["Unit"]}]',

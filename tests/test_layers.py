@@ -24,9 +24,9 @@ HOMES = {
     },
     "triton": {"backends/triton.py"},
     "numba": {
+        "backends/numba/caching.py",
         "backends/numba/intrinsics.py",
         "backends/numba/kernels.py",
-        "backends/numba/rows.py",
         "backends/numba/single.py",
         "backends/torch_fused.py",
         "backends/numba/tape.py",

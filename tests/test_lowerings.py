@@ -22,7 +22,7 @@ from symact.backends.numba.tape import BLOCK, OPCODES, apply_into, to_batch, to_
 from symact.backends.sympy import TO_SYMPY
 from symact.backends.torch import STATISTICS, TORCH, Activation, lower
 from symact.expr import Expr, call, const, distinct, parse, uses_statistics, var
-from symact.expr.primitives import PRIMITIVES
+from symact.expr.primitives import BY_OPCODE, PRIMITIVES
 
 X = np.concatenate([np.linspace(-9.7, 9.7, 200), [0.0, 1e-3, -1e-3, 40.0, -40.0, 300.0]])
 ELEMENTWISE = [name for name, row in PRIMITIVES.items() if not row.statistic]
@@ -263,7 +263,7 @@ def test_no_instruction_of_a_tape_writes_where_it_reads(expr):
     program = to_tape(expr)
     constants = set(range(1 + len(program.constants)))
     for op, target, *operands in program.code.tolist():
-        arity = list(PRIMITIVES.values())[op].arity
+        arity = BY_OPCODE[op].arity
         assert target not in operands[:arity]
         assert target not in constants
         assert target < program.registers

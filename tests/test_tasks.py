@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import sympy
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from symact.errors import TaskError
 from symact.tasks import TASKS, Instance, Task, describe, task
@@ -470,7 +473,7 @@ def spoil(value: float) -> Callable[[np.ndarray], np.ndarray]:
 @pytest.mark.parametrize(
     ("position", "change", "message"),
     [
-        (0, spoil(math.nan), "X_train holds NaN or infinity, first in row 7"),
+        (0, spoil(math.nan), "X_train holds NaN or infinity, first in row 7, column 0"),
         (1, spoil(math.inf), "y_train holds NaN or infinity, first in row 7"),
         (2, spoil(-math.inf), "X_ood holds NaN or infinity, first in row 7"),
         (3, spoil(math.nan), "y_ood holds NaN or infinity, first in row 7"),
@@ -484,10 +487,15 @@ def spoil(value: float) -> Callable[[np.ndarray], np.ndarray]:
         (0, lambda a: a[:, :, None], "X_train has 3 dimensions"),
         (0, lambda a: a[:, :0], "X_train has no columns"),
         (0, lambda a: 3.0, "X_train has 0 dimensions"),
-        (0, lambda a: a + 1j, "X_train is no array of real numbers"),
-        (1, lambda a: ["a"] * len(a), "y_train is no array of real numbers"),
-        (2, lambda a: [[1, 2], [3]], "X_ood is no array of real numbers"),
+        (0, lambda a: a + 1j, "X_train holds complex numbers"),
+        (1, lambda a: ["a"] * len(a), "y_train, column 0, holds text \\('a' in row 0\\)"),
+        (2, lambda a: [[1, 2], [3]], "X_ood is not a rectangular array of real numbers"),
         (3, lambda a: None, "y_ood has 0 dimensions"),
+        (0, lambda a: np.ma.masked_less(a, 0.0), "X_train has masked values, first in row"),
+        (0, lambda a: sparse.csr_array(a), "X_train is sparse"),
+        (0, lambda a: [[object(), 1.0]] * len(a), "X_train, column 0, holds object in row 0"),
+        (2, lambda a: a.astype("datetime64[s]"), "X_ood, column 0, holds dates or times"),
+        (1, lambda a: np.array([(1.0,)] * len(a), [("b", float)]), "y_train is a structured array"),
         (3, lambda a: [None] * len(a), "y_ood holds NaN or infinity, first in row 0"),
     ],
 )
@@ -497,6 +505,59 @@ def test_unusable_arrays_are_refused_by_name(
     with pytest.raises(TaskError, match=f"^{message}") as caught:
         Task.from_arrays(*changed(position, change))
     assert "\n" not in str(caught.value)
+
+
+def test_columns_of_data_frames_are_matched_by_their_names() -> None:
+    x_train, y_train, x_ood, y_ood = measured()
+    train = pd.DataFrame(x_train, columns=["a", "b"])
+    ood = pd.DataFrame(x_ood, columns=["a", "b"])
+    plain = Task.from_arrays(x_train, y_train, x_ood, y_ood).draw("test")
+    for other in (ood, ood[["b", "a"]]):
+        named = Task.from_arrays(train, y_train, other, y_ood).draw("test")
+        for own, expected in zip(named, plain, strict=True):
+            np.testing.assert_array_equal(own.x_ood, expected.x_ood)
+    with pytest.raises(TaskError, match=r"^X_ood lacks the column 'b' of X_train; did you mean"):
+        Task.from_arrays(train, y_train, ood.rename(columns={"b": "b2"}), y_ood)
+    with pytest.raises(TaskError, match=r"^X_ood has more than one column 'a'"):
+        Task.from_arrays(train, y_train, ood.rename(columns={"b": "a"}), y_ood)
+
+
+def test_a_bad_column_of_a_data_frame_is_named() -> None:
+    x_train, y_train, x_ood, y_ood = measured()
+    train = pd.DataFrame(x_train, columns=["a", "b"])
+    city = train.assign(b=["Bonn"] * len(train))
+    with pytest.raises(TaskError, match=r"^X_train, column 'b', holds text \('Bonn' in row 0\)"):
+        Task.from_arrays(city, y_train, x_ood, y_ood)
+    missing = train.convert_dtypes()
+    missing.loc[3, "b"] = pd.NA
+    with pytest.raises(TaskError, match=r"^X_train holds NaN .* row 3, column 'b'; drop or fill"):
+        Task.from_arrays(missing, y_train, x_ood, y_ood)
+
+
+def test_tensors_of_any_kind_are_taken_by_their_values() -> None:
+    x_train, y_train, x_ood, y_ood = measured()
+    expected = Task.from_arrays(x_train, y_train, x_ood, y_ood).draw("test")
+    tensor = torch.tensor(x_train, requires_grad=True)
+    drawn = Task.from_arrays(tensor, y_train, torch.tensor(x_ood), y_ood).draw("test")
+    np.testing.assert_array_equal(drawn[0].x_train, expected[0].x_train)
+    rounded = torch.tensor(x_train, dtype=torch.bfloat16)
+    drawn = Task.from_arrays(rounded, y_train, x_ood, y_ood).draw("test")
+    expected = Task.from_arrays(rounded.double().numpy(), y_train, x_ood, y_ood).draw("test")
+    np.testing.assert_array_equal(drawn[0].x_train, expected[0].x_train)
+    with pytest.raises(TaskError, match=r"^X_train is sparse"):
+        Task.from_arrays(tensor.detach().to_sparse(), y_train, x_ood, y_ood)
+
+
+def test_rows_that_are_trained_on_are_not_measured_as_out_of_distribution() -> None:
+    x_train, y_train, x_ood, y_ood = measured()
+    with pytest.raises(
+        TaskError, match=r"^X_ood, without the rows of X_train, has 0 distinct rows"
+    ):
+        Task.from_arrays(x_train, y_train, x_train, y_train)
+    both = np.r_[x_ood, x_train[:50]], np.r_[y_ood, y_train[:50]]
+    mixed = Task.from_arrays(x_train, y_train, *both).draw("test")
+    expected = Task.from_arrays(x_train, y_train, x_ood, y_ood).draw("test")
+    np.testing.assert_array_equal(mixed[0].x_ood, expected[0].x_ood)
 
 
 def test_too_few_distinct_rows_are_refused() -> None:

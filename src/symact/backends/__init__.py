@@ -6,7 +6,7 @@ light.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from symact.expr import Expr
 
@@ -14,48 +14,91 @@ if TYPE_CHECKING:
     import numpy as np
     import sympy
     import torch
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from symact.backends.numba.tape import Program
 
 
-def to_tape(expr: Expr) -> Program:
-    """Lower to a flat 3-address program for the numba interpreter."""
+def to_tape(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Program:
+    """Lower to a flat 3-address program of the named inputs for the numba interpreter.
+
+    Raises:
+        ValueError: The expression has a variable that is not among the inputs.
+    """
     from symact.backends.numba import tape
 
-    return tape.to_tape(expr)
+    return tape.to_tape(expr, inputs)
 
 
-def evaluate(expr: Expr, x: NDArray[Any]) -> NDArray[np.float64]:
-    """Evaluate on a float32 or float64 array of any shape; batch statistics are over all of it."""
+def evaluate(
+    expr: Expr, *arrays: ArrayLike, inputs: tuple[str, ...] = ("x",)
+) -> NDArray[np.float64]:
+    """Evaluate an expression on arrays.
+
+    Args:
+        expr: An expression of the variables ``inputs``.
+        arrays: One for each input, float32 or float64, of shapes that broadcast against each
+            other. Batch statistics are over all points.
+        inputs: The names of the inputs.
+
+    Returns:
+        An array of the common shape and dtype.
+
+    Raises:
+        ValueError: The numbers of arrays and inputs differ, the dtype is another one, or the
+            expression has a variable that is not among the inputs.
+
+    Example:
+        >>> import numpy as np
+        >>> from symact import parse
+        >>> evaluate(parse("a*x + 1", ("x", "a")), np.array([1.0, 2.0]), 3.0, inputs=("x", "a"))
+        array([4., 7.])
+    """
     from symact.backends.numba import tape
 
-    values: NDArray[np.float64] = tape.evaluate(expr, x)
+    values: NDArray[np.float64] = tape.evaluate(expr, *arrays, inputs=inputs)
     return values
 
 
 def evaluate_with_slopes(
-    expr: Expr, x: NDArray[Any]
+    expr: Expr,
+    *arrays: ArrayLike,
+    inputs: tuple[str, ...] = ("x",),
+    wrt: str | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Evaluate value and derivative; both have x's shape and dtype."""
+    """Evaluate an expression and its derivative.
+
+    Args:
+        expr: An expression of the variables ``inputs``.
+        arrays: As for :func:`evaluate`.
+        inputs: The names of the inputs.
+        wrt: The input by which to differentiate; None for the first. For the derivative by a
+            parameter, make the parameter an input.
+
+    Returns:
+        Values and derivatives, both of the common shape and dtype of the arrays.
+
+    Raises:
+        ValueError: As for :func:`evaluate`, or no input is called ``wrt``.
+    """
     from symact.backends.numba import tape
 
-    value, slope = tape.evaluate(expr, x, slopes=True)
+    value, slope = tape.evaluate(expr, *arrays, inputs=inputs, slopes=True, wrt=wrt)
     return value, slope
 
 
 def to_sympy(expr: Expr) -> sympy.Expr:
-    """Lower to a sympy expression of the real symbol x."""
+    """Lower to a sympy expression with one real symbol for each variable."""
     from symact.backends import sympy
 
     return sympy.to_sympy(expr)
 
 
-def derivative(expr: Expr) -> Expr:
-    """Return the derivative in x as an expression, at a kink that of one side."""
+def derivative(expr: Expr, wrt: str = "x") -> Expr:
+    """Return the derivative by a variable as an expression, at a kink that of one side."""
     from symact.backends import sympy
 
-    return sympy.derivative(expr)
+    return sympy.derivative(expr, wrt)
 
 
 def log_slope(expr: Expr) -> Expr:

@@ -1,20 +1,102 @@
-"""The points at which functions are compared, and fingerprints of their values."""
+"""The points at which functions are compared, for any number of inputs.
+
+Each use has its own grid: a line of points for one input. For several inputs, every coordinate has
+the points of the line in another order, as in a Latin hypercube.
+"""
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Where candidates must be finite: densely where activations live, sparsely far outside.
-GRID: NDArray[np.float64] = np.concatenate(
-    [np.linspace(-8, 8, 129), [-100.0, -50.0, -30.0, -20.0, -12.0, 12.0, 20.0, 30.0, 50.0, 100.0]]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Points for one input, and for several.
+
+    Attributes:
+        line: The points of one input, float64 ``[point]``.
+        bands: Absolute values that divide the line into bands. A point has all its coordinates in
+            one band, so that a point near 0 is near 0 in every coordinate.
+    """
+
+    line: FloatArray
+    bands: tuple[float, ...] = ()
+
+    def points(self, inputs: int = 1) -> FloatArray:
+        """Return the points, float64 ``[input, point]``; the first row is the line.
+
+        Example:
+            >>> Grid(np.array([-2.0, -1.0, 1.0, 2.0]), bands=(1.5,)).points(2)
+            array([[-2., -1.,  1.,  2.],
+                   [ 2.,  1., -1., -2.]])
+        """
+        return _points(self, inputs)
+
+
+@functools.lru_cache(maxsize=64)
+def _points(grid: Grid, inputs: int) -> FloatArray:
+    band = np.searchsorted(grid.bands, np.abs(grid.line)) if grid.bands else 0 * grid.line
+    rows = [grid.line]
+    rng = np.random.Generator(np.random.PCG64(7919))
+    for _ in range(inputs - 1):
+        row = grid.line.copy()
+        for own in np.unique(band):
+            members = np.flatnonzero(band == own)
+            row[members] = row[rng.permutation(members)]
+        rows.append(row)
+    points = np.stack(rows)
+    points.setflags(write=False)
+    return points
+
+
+#: The screen: dense where pre-activations are, sparse far out.
+SCREEN = Grid(
+    np.concatenate([np.linspace(-8, 8, 129), [-100, -50, -30, -20, -12, 12, 20, 30, 50, 100]]),
+    bands=(4.0, 8.0),
 )
+#: A second sample for functions of batch statistics: asymmetric, without round numbers.
+SKEWED = Grid(np.random.default_rng(1710).normal(0.7, 2.3, 117))
+#: The features of the surrogate.
+SURROGATE = Grid(np.sinh(np.linspace(-3.4, 3.4, 61)), bands=(4.0,))
+#: The signature that novelty compares.
+NOVELTY = Grid(np.linspace(-4, 4, 33))
+#: The comparison of a simplified expression with the original.
+SIMPLIFICATION = Grid(
+    np.unique(
+        np.concatenate(
+            [
+                np.linspace(-50, 50, 2001),
+                np.linspace(-5, 5, 640),
+                *([sign * 10.0**power] for sign in (-1, 1) for power in (-20, -9, -3, 2, 3, 4)),
+            ]
+        )
+    ),
+    bands=(5.0, 50.0),
+)
+#: Behaviour within the usual range: a kink is a jump of the slope between neighbours.
+BEHAVIOUR = Grid(np.linspace(-8.0, 8.0, 16 * 64 + 1))
+#: Behaviour far out, for one side: two stretches a factor of 4 apart.
+BEHAVIOUR_FAR = Grid(np.concatenate([np.linspace(40, 50, 48), np.linspace(160, 200, 48)]))
+#: Points of an octave, and one side of the points that recognition compares.
+OCTAVE = 32
+RECOGNITION_SIDE = Grid(np.geomspace(2.0**-8, 2.0**6, 14 * OCTAVE + 1))
 
 
-def fingerprint(values: NDArray[np.float64]) -> str:
-    """Hash values to about seven digits, so that rounding does not tell equal functions apart."""
+def fingerprint(values: FloatArray) -> str:
+    """Return a hash of values rounded to about seven digits.
+
+    Functions that differ only by rounding errors have the same fingerprint.
+
+    Args:
+        values: float64 ``[point]``, finite.
+    """
     mantissa, exponent = np.frexp(values + 0.0)
     rounded = np.ldexp(np.round(mantissa * 2**22) / 2**22, exponent) + 0.0
     rounded[np.abs(rounded) < 1e-12] = 0.0

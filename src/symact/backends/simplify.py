@@ -15,24 +15,16 @@ from types import FrameType
 import numpy as np
 from numpy.typing import NDArray
 
+from symact.backends.sampling import SIMPLIFICATION
 from symact.expr import Expr, const, uses_statistics, variables
 from symact.expr.canonical import canonical
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST
 
-#: Values of an expression of ``x`` at float64 points, of the same shape.
-Evaluate = Callable[[Expr, NDArray[np.float64]], NDArray[np.float64]]
+#: Returns the values of an expression of some inputs at float64 points, one array for each input.
+Evaluate = Callable[..., NDArray[np.float64]]
 
 
-_PROBE = np.unique(
-    np.concatenate(
-        [
-            np.linspace(-50, 50, 2001),
-            np.linspace(-5, 5, 640),
-            *([sign * 10.0**power] for sign in (-1, 1) for power in (-20, -9, -3, 2, 3, 4)),
-        ]
-    )
-)
 _RELATIVE = 1e-9
 #: Where Python calls back when an object that is weakly referred to goes.
 _CALLED_BACK = {weakref.__file__, _weakrefset.__file__}
@@ -54,9 +46,9 @@ def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = No
     Where time runs out the result depends on the speed of the machine, not on its load.
 
     Args:
-        expr: A function of ``x``; one of other variables is returned as it is.
+        expr: A function of any variables.
         seconds: Of computing that sympy may take; 0 or less leaves it out.
-        evaluate: Computes values; None means :func:`symact.backends.evaluate`.
+        evaluate: Computes values as :func:`symact.backends.evaluate` does, the default.
     """
     if evaluate is None:
         from symact.backends import evaluate
@@ -65,15 +57,15 @@ def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = No
 
 @functools.lru_cache(maxsize=4096)
 def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
-    if not set(variables(expr)) <= {"x"}:
-        return expr
-    values = None  # of the original, once anything is compared with them
+    inputs = variables(expr) or ("x",)
+    points = SIMPLIFICATION.points(len(inputs))
+    values = None  # computed when the first rewrite is compared
 
     def agrees(other: Expr) -> bool:
         nonlocal values
         with np.errstate(all="ignore"):
-            values = evaluate(expr, _PROBE) if values is None else values
-            return _agree(evaluate(other, _PROBE), values)
+            values = evaluate(expr, *points, inputs=inputs) if values is None else values
+            return _agree(evaluate(other, *points, inputs=inputs), values)
 
     best, normal = expr, canonical(expr)
     if normal != expr and _price(normal) <= _price(expr) and agrees(normal):

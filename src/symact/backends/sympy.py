@@ -434,24 +434,28 @@ _NAMES: dict[Any, str] = {
 # Derivatives.
 
 
-def derivative(expr: Expr) -> Expr:
-    """Return the derivative in x, piece by piece: at a kink or a jump it is that of one side.
+def derivative(expr: Expr, wrt: str = "x") -> Expr:
+    """Return the derivative by a variable, piece by piece: at a kink that of one side.
+
+    Args:
+        expr: An expression of any variables.
+        wrt: The name of the variable by which to differentiate.
 
     Raises:
         SymactError: sympy finds none that the expression language has.
     """
-    return from_sympy(_regular(_choices(_slope(expr))))
+    return from_sympy(_regular(_choices(_slope(expr, wrt))))
 
 
 def log_slope(expr: Expr) -> Expr:
-    """Return f''/f', the derivative of log|f'|, with common factors cancelled.
+    """Return f''/f' in x, the derivative of log|f'|, with common factors cancelled.
 
     It is 0 on flat pieces, where f' is 0: the limit of a straight piece whose slope vanishes.
 
     Raises:
         SymactError: As for :func:`derivative`.
     """
-    slope = _pieces(_slope(expr))
+    slope = _pieces(_slope(expr, "x"))
     if not isinstance(slope, sympy.Piecewise):
         return from_sympy(_log_slope(slope))
     pieces = [(_log_slope(piece), condition) for piece, condition in slope.args]
@@ -465,9 +469,9 @@ def _log_slope(slope: Any) -> Any:
     return min((_regular(ratio), _regular(sympy.cancel(ratio))), key=sympy.count_ops)
 
 
-def _slope(expr: Expr) -> Any:
+def _slope(expr: Expr, wrt: str) -> Any:
     form = to_sympy(expr).replace(Relu, Relu.definition)
-    return sympy.diff(_choices(form), sympy.Symbol("x", real=True))
+    return sympy.diff(_choices(form), sympy.Symbol(wrt, real=True))
 
 
 def _choices(form: Any) -> Any:

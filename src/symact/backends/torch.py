@@ -113,12 +113,20 @@ def lower(
 
     Returns:
         A tensor of x's shape, dtype and device.
+
+    Raises:
+        ValueError: The expression has a variable without a tensor.
     """
     reduced = tuple(range(x.dim())) if axes is None else axes
 
+    tensors = {"x": x, **(bound or {})}
+
     def visit(node: Expr, args: Sequence[Tensor]) -> Tensor:
         if node.op == VAR:
-            return x if bound is None or node.value == "x" else bound[str(node.value)]
+            if node.value not in tensors:
+                names = ", ".join(tensors)
+                raise ValueError(f"no tensor is given for '{node.value}', only for {names}")
+            return tensors[str(node.value)]
         if node.op == CONST:
             # Made where it is used: a copy from the host may not be captured in a CUDA graph.
             return torch.full((), node.number, dtype=x.dtype, device=x.device)

@@ -17,6 +17,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from symact.backends.numba import tape
+from symact.backends.numba.caching import cached
 from symact.backends.numba.intrinsics import bits_float, float_bits, select
 from symact.expr import Expr
 
@@ -104,13 +105,13 @@ def _store_product_of(out, row, factor):
     return multiply
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached
 def _pass(address, code, constants, registers, result, x, gradient, out, w):
     """Write f(x) to ``out``, or where ``gradient`` is not empty gradient * f'(x)."""
     dual = gradient.size > 0
     v = np.empty(registers, dtype=np.intp)
     t = np.empty(registers if dual else 0, dtype=np.intp)
-    tape.lay_out(constants, w, 0, tape.CHUNK, v, t)
+    tape.lay_out(1, 0, constants, w, 0, tape.CHUNK, v, t)
     stride = tape.CHUNK * tape.BLOCK
     for start in range(0, x.size, stride):
         end = min(start + stride, x.size)

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from symact.backends.numba import tape as t
 from symact.backends.numba.tape import Program
-from symact.expr.primitives import PRIMITIVES
+from symact.expr.primitives import BY_OPCODE
 
 #: Points of a thread block: four a thread, one 16-byte load.
 BLOCK = 512
@@ -691,14 +691,11 @@ def _interpret(
         tile += tl.num_programs(0)
 
 
-_ARITIES = [primitive.arity for primitive in PRIMITIVES.values()]
-
-
 def encode(program: Program, first_constant: int = 0) -> tuple[NDArray[np.int32], int, int]:
     """Turn a program into code for the accumulator.
 
     Args:
-        program: Without batch statistics.
+        program: With one input and without batch statistics.
         first_constant: Where its constants begin among those of all programs.
 
     Returns:
@@ -711,7 +708,7 @@ def encode(program: Program, first_constant: int = 0) -> tuple[NDArray[np.int32]
     last_read: dict[int, int] = {}
     code = program.code.tolist()
     for step, (op, target, *operands) in enumerate(code):
-        reads.append([maker.get(register) for register in operands[: _ARITIES[op]]])
+        reads.append([maker.get(register) for register in operands[: BY_OPCODE[op].arity]])
         last_read.update({made: step for made in reads[-1] if made is not None})
         maker[target] = step
     words = np.full((len(code), 5), ACCUMULATOR, dtype=np.int32)
@@ -746,8 +743,8 @@ class Programs:
         device: Where the stack stands.
 
     Raises:
-        ValueError: A program has batch statistics, which need the whole tensor at once, or the
-            spans leave a gap.
+        ValueError: A program has batch statistics, which need the whole tensor at once, or
+            several inputs; or the spans leave a gap.
     """
 
     def __init__(
@@ -759,6 +756,9 @@ class Programs:
         for program, first, last in spans:
             if program.statistics:
                 raise ValueError("batch statistics need the whole tensor at once")
+            if len(program.inputs) != 1:
+                names = ", ".join(program.inputs)
+                raise ValueError(f"the Triton interpreter takes one input, got {names}")
             if first != self.networks or last < first:
                 raise ValueError(f"networks {first} to {last} do not follow {self.networks}")
             own, result, own_slots = encode(program, first_constant)

@@ -1,6 +1,6 @@
 """Evaluate candidates: screen, surrogate, training at several fidelities, judge."""
 
-from symact.backends.sampling import GRID, fingerprint
+from symact.backends.sampling import fingerprint
 from symact.evaluation.draws import Draws
 from symact.evaluation.executors import (
     EXECUTORS,
@@ -21,7 +21,6 @@ from symact.storage.codec import as_stored, from_text, to_text
 
 __all__ = [
     "EXECUTORS",
-    "GRID",
     "Draws",
     "Executor",
     "Failed",

@@ -1,7 +1,7 @@
-"""How a function behaves, in six coarse features: what kinds a quality-diversity archive keeps.
+"""The behaviour of a function in six coarse features, the cells of a quality-diversity archive.
 
-The features are measured on values, not read off formulas, so that two formulas of one function
-behave alike. They do not change with the scale of the output.
+The features are measured on values, so two formulas of one function have the same behaviour. They
+do not depend on the scale of the output.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.backends import evaluate_with_slopes
+from symact.backends.sampling import BEHAVIOUR, BEHAVIOUR_FAR
 from symact.expr import Expr, uses_statistics
 
 Floats = NDArray[np.float64]
 
-#: Densely where activations live, so that a kink shows as a jump of the slope.
-_CORE: Floats = np.linspace(-8.0, 8.0, 16 * 64 + 1)
-#: Far out, on both sides, two stretches a factor of 4 apart, each long enough for an oscillation.
-_FAR: Floats = np.concatenate([np.linspace(40, 50, 48), np.linspace(160, 200, 48)])
+_CORE, _FAR = BEHAVIOUR.line, BEHAVIOUR_FAR.line
 _EVERYWHERE: Floats = np.concatenate([_CORE, -_FAR, _FAR])
-#: Where the core and the far left end.
+#: The ends of the core and of the left side among all points.
 _LEFT, _RIGHT = len(_CORE), len(_CORE) + len(_FAR)
+#: The value of the other inputs while one input varies; at 0 a product would vanish.
+_OTHERS = 1.0
 #: Within the largest value on the core, two values this close are equal.
 _EQUAL = 1e-3
 #: A slope that jumps by more than this part of the steepest one between neighbouring points.
@@ -68,10 +68,28 @@ class Behaviour:
         return "|".join(str(getattr(self, field.name)) for field in fields(self))
 
 
-def behaviour(expr: Expr) -> Behaviour:
-    """Return how a function of ``x`` behaves; one that is not finite counts as fast growing."""
+def behaviour(
+    expr: Expr, *, inputs: tuple[str, ...] = ("x",), along: str | None = None
+) -> Behaviour:
+    """Return how a function behaves along one input; the other inputs are 1.
+
+    A function that is not finite counts as fast growing.
+
+    Args:
+        expr: A function of the inputs.
+        inputs: The names of the inputs.
+        along: The input that varies; None for the first.
+
+    Example:
+        >>> from symact import parse
+        >>> str(behaviour(parse("silu(x)")))
+        'flat left, line right, 1 turn, smooth'
+    """
+    varied = along or inputs[0]
+    arrays = [_EVERYWHERE if name == varied else np.full_like(_EVERYWHERE, _OTHERS)
+              for name in inputs]  # fmt: skip
     with np.errstate(all="ignore"):
-        value, slope = evaluate_with_slopes(expr, _EVERYWHERE)
+        value, slope = evaluate_with_slopes(expr, *arrays, inputs=inputs, wrt=varied)
         core, left, right = value[:_LEFT], value[_LEFT:_RIGHT], value[_RIGHT:]
         slopes = slope[:_LEFT]
         size = float(np.abs(core - core[len(core) // 2]).max())
@@ -133,6 +151,11 @@ def _is_smooth(slopes: Floats) -> bool:
     return not bool(jumps.any())
 
 
-def kind(expr: Expr) -> str:
-    """Return the key of a behaviour; functions of batch statistics are a kind of their own."""
-    return "statistics" if uses_statistics(expr) else behaviour(expr).key
+def kind(expr: Expr, *, inputs: tuple[str, ...] = ("x",)) -> str:
+    """Return the key of the behaviour along every input.
+
+    Functions of batch statistics are a kind of their own.
+    """
+    if uses_statistics(expr):
+        return "statistics"
+    return "; ".join(behaviour(expr, inputs=inputs, along=name).key for name in inputs)

@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.backends import evaluate_with_slopes
+from symact.backends.sampling import SURROGATE
 from symact.expr import Expr
 from symact.tasks import scores as stats
 
 Floats = NDArray[np.float64]
 
-#: Where functions are compared: densely where pre-activations are, sparsely far out.
-_GRID: Floats = np.sinh(np.linspace(-3.4, 3.4, 61))
 #: Weights of the grid points. Few pre-activations are far out, so differences count less there.
-_WEIGHT: Floats = np.exp(-np.abs(_GRID) / 4)
+_WEIGHT: Floats = np.exp(-np.abs(SURROGATE.line) / 4)
 
 #: Errors are clipped at this many decades from the reference.
 _LIMIT = 1.0
@@ -44,13 +43,15 @@ _CORRECTION_NOISE = 1.0
 CURIOSITY, APART = 0.2, 0.28
 
 
-def features(expr: Expr) -> Floats:
-    """Return the features of a function, float64 [122]: its values and slopes on a grid.
+def features(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Floats:
+    """Return the features of a function: its values and its slopes by each input on a grid.
 
-    They are compressed by ``arcsinh`` and weighted.
+    They are compressed by ``arcsinh`` and weighted: float64 [122] for one input.
     """
+    points = SURROGATE.points(len(inputs))
     with np.errstate(all="ignore"):
-        both = np.stack(evaluate_with_slopes(expr, _GRID))
+        pairs = [evaluate_with_slopes(expr, *points, inputs=inputs, wrt=name) for name in inputs]
+    both = np.stack([pairs[0][0], *(slope for _, slope in pairs)])
     if not np.isfinite(both).all():
         both = np.nan_to_num(both, nan=0.0, posinf=1e6, neginf=-1e6)
     seen: Floats = (np.arcsinh(both) * _WEIGHT).reshape(-1)

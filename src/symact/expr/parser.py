@@ -23,7 +23,8 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<symbol>\*\*|<=|>=|[-+*/()<>,]))"
 )
-_NAMED_NUMBERS = {"pi": math.pi}
+#: The numbers that formulas may name.
+NAMED_NUMBERS = {"pi": math.pi}
 
 
 def parse(text: str, names: tuple[str, ...] = ("x",)) -> Expr:
@@ -167,9 +168,9 @@ class _Parser:
     def _leaf(self, name: str, column: int) -> Expr:
         if name in self.names:
             return var(name)
-        if name in _NAMED_NUMBERS:
-            return const(_NAMED_NUMBERS[name])
-        known = [*self.names, *_NAMED_NUMBERS]
+        if name in NAMED_NUMBERS:
+            return const(NAMED_NUMBERS[name])
+        known = [*self.names, *NAMED_NUMBERS]
         raise self._error(f"unknown name '{name}'; {choices(name, known)}", column)
 
     def _call(self, name: str, args: tuple[Expr, ...], column: int) -> Expr:

@@ -46,6 +46,8 @@ class Primitive:
     """One row of the vocabulary.
 
     Attributes:
+        opcode: The number of the instruction in programs. It is stable: a new primitive takes a
+            new number, and a removed primitive's number is not used again.
         name: The name in formulas and grammars.
         signatures: Sound typings, the most general first.
         flops: Cost of one evaluation in floating-point operations (see :data:`PRIMITIVES`).
@@ -55,6 +57,7 @@ class Primitive:
         statistic: Whether it reads the whole tensor rather than one element.
     """
 
+    opcode: int
     name: str
     signatures: tuple[Signature, ...]
     flops: int
@@ -98,6 +101,7 @@ def _signatures(text: str) -> tuple[Signature, ...]:
 
 
 def _row(
+    opcode: int,
     name: str,
     signatures: str,
     flops: int,
@@ -107,7 +111,8 @@ def _row(
     commutative: bool = False,
     statistic: bool = False,
 ) -> Primitive:
-    return Primitive(name, _signatures(signatures), flops, meaning, infix, commutative, statistic)
+    own = _signatures(signatures)
+    return Primitive(opcode, name, own, flops, meaning, infix, commutative, statistic)
 
 
 _COMPARED = "RR>B RC>B"
@@ -120,6 +125,7 @@ PRIMITIVES: dict[str, Primitive] = {
     row.name: row
     for row in (
         _row(
+            0,
             "add",
             "RR>R NN>N PN>P NP>P DN>D ND>D RC>R CR>R NK>D KN>D",
             1,
@@ -127,8 +133,9 @@ PRIMITIVES: dict[str, Primitive] = {
             infix="+",
             commutative=True,
         ),
-        _row("sub", "RR>R RC>R CR>R", 1, "a - b", infix="-"),
+        _row(1, "sub", "RR>R RC>R CR>R", 1, "a - b", infix="-"),
         _row(
+            2,
             "mul",
             "RR>R SS>S UU>U NN>N PP>P DD>D RC>R CR>R NK>N KN>N PK>P KP>P DK>D KD>D",
             1,
@@ -136,41 +143,48 @@ PRIMITIVES: dict[str, Primitive] = {
             infix="*",
             commutative=True,
         ),
-        _row("div", "RD>R ND>N PD>P CD>R KD>P", 4, "a / b", infix="/"),
-        _row("neg", "R>R S>S", 1, "-a"),
-        _row("abs", "R>N S>U P>P D>D", 1, "the absolute value of a"),
-        _row("square", "R>N S>U P>P D>D", 1, "a**2"),
-        _row("cube", "R>R S>S U>U N>N P>P D>D", 2, "a**3"),
-        _row("sqrt", "N>N U>U P>P D>D", 4, "the square root; NaN below 0"),
-        _row("exp", "R>P N>D", 10, "e**a"),
-        _row("log", "P>R", 10, "the natural logarithm; -inf at 0, NaN below"),
-        _row("log1p", "N>N", 10, "log(1 + a), accurate near 0"),
-        _row("sin", _BOUNDED, 10, "the sine"),
-        _row("cos", _BOUNDED, 10, "the cosine"),
-        _row("sinc", _BOUNDED, 15, "sin(pi a) / (pi a), 1 at 0"),
-        _row("tanh", _BOUNDED, 10, "the hyperbolic tangent"),
-        _row("atan", "R>R N>N", 10, "the inverse tangent"),
-        _row("asinh", "R>R N>N", 16, "the inverse hyperbolic sine"),
-        _row("erf", "R>S N>U", 10, "the error function"),
-        _row("sigmoid", "R>U", 15, "1 / (1 + e**-a)"),
-        _row("softplus", "R>P", 21, "log(1 + e**a)"),
-        _row("softsign", "R>S N>U", 6, "a / (1 + abs(a))"),
-        _row("relu", "R>N S>U", 1, "max(a, 0)"),
-        _row("gelu", "R>R", 14, "a Phi(a), Phi the normal distribution function"),
-        _row("silu", "R>R", 16, "a sigmoid(a)"),
-        _row("gaussian", "R>U", 12, "e**(-a**2)"),
-        _row("sign", "R>S", 1, "-1, 0 or 1; its derivative is 0"),
-        _row("min", _EXTREMUM, 1, "the smaller; NaN if either is", commutative=True),
-        _row("max", _EXTREMUM + " RK>D KR>D", 1, "the larger; NaN if either is", commutative=True),
-        _row("where", "BRR>R BSS>S BUU>U BNN>N BPP>P BDD>D BRC>R BCR>R BCC>R", 1, "a ? b : c"),
-        _row("lt", _COMPARED, 1, "a < b", infix="<"),
-        _row("le", _COMPARED, 1, "a <= b", infix="<="),
-        _row("gt", _COMPARED, 1, "a > b", infix=">"),
-        _row("ge", _COMPARED, 1, "a >= b", infix=">="),
-        _row("mean", "R>T N>N", 1, "the mean over the whole tensor", statistic=True),
-        _row("std", "R>N", 3, "the population standard deviation over the tensor", statistic=True),
+        _row(3, "div", "RD>R ND>N PD>P CD>R KD>P", 4, "a / b", infix="/"),
+        _row(4, "neg", "R>R S>S", 1, "-a"),
+        _row(5, "abs", "R>N S>U P>P D>D", 1, "the absolute value of a"),
+        _row(6, "square", "R>N S>U P>P D>D", 1, "a**2"),
+        _row(7, "cube", "R>R S>S U>U N>N P>P D>D", 2, "a**3"),
+        _row(8, "sqrt", "N>N U>U P>P D>D", 4, "the square root; NaN below 0"),
+        _row(9, "exp", "R>P N>D", 10, "e**a"),
+        _row(10, "log", "P>R", 10, "the natural logarithm; -inf at 0, NaN below"),
+        _row(11, "log1p", "N>N", 10, "log(1 + a), accurate near 0"),
+        _row(12, "sin", _BOUNDED, 10, "the sine"),
+        _row(13, "cos", _BOUNDED, 10, "the cosine"),
+        _row(14, "sinc", _BOUNDED, 15, "sin(pi a) / (pi a), 1 at 0"),
+        _row(15, "tanh", _BOUNDED, 10, "the hyperbolic tangent"),
+        _row(16, "atan", "R>R N>N", 10, "the inverse tangent"),
+        _row(17, "asinh", "R>R N>N", 16, "the inverse hyperbolic sine"),
+        _row(18, "erf", "R>S N>U", 10, "the error function"),
+        _row(19, "sigmoid", "R>U", 15, "1 / (1 + e**-a)"),
+        _row(20, "softplus", "R>P", 21, "log(1 + e**a)"),
+        _row(21, "softsign", "R>S N>U", 6, "a / (1 + abs(a))"),
+        _row(22, "relu", "R>N S>U", 1, "max(a, 0)"),
+        _row(23, "gelu", "R>R", 14, "a Phi(a), Phi the normal distribution function"),
+        _row(24, "silu", "R>R", 16, "a sigmoid(a)"),
+        _row(25, "gaussian", "R>U", 12, "e**(-a**2)"),
+        _row(26, "sign", "R>S", 1, "-1, 0 or 1; its derivative is 0"),
+        _row(27, "min", _EXTREMUM, 1, "the smaller; NaN if either is", commutative=True),
+        _row(
+            28, "max", _EXTREMUM + " RK>D KR>D", 1, "the larger; NaN if either is", commutative=True
+        ),
+        _row(29, "where", "BRR>R BSS>S BUU>U BNN>N BPP>P BDD>D BRC>R BCR>R BCC>R", 1, "a ? b : c"),
+        _row(30, "lt", _COMPARED, 1, "a < b", infix="<"),
+        _row(31, "le", _COMPARED, 1, "a <= b", infix="<="),
+        _row(32, "gt", _COMPARED, 1, "a > b", infix=">"),
+        _row(33, "ge", _COMPARED, 1, "a >= b", infix=">="),
+        _row(34, "mean", "R>T N>N", 1, "the mean over the whole tensor", statistic=True),
+        _row(
+            35, "std", "R>N", 3, "the population standard deviation over the tensor", statistic=True
+        ),
     )
 }
+
+#: The primitive of each opcode.
+BY_OPCODE: dict[int, Primitive] = {row.opcode: row for row in PRIMITIVES.values()}
 
 #: Leaves of the expression language: the input variable and a literal. They cost nothing.
 VAR = "var"

@@ -1,89 +1,138 @@
-"""The canonical text of an expression.
+"""Printers of expressions: templates and precedence levels, one table for each target language.
 
-:func:`show` is the inverse of :func:`symact.expr.parser.parse`.
+:func:`show` prints the canonical text. It is the inverse of :func:`symact.expr.parser.parse`.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from symact.expr.expression import Expr
+from symact.expr.expression import Expr, fold
 from symact.expr.primitives import CONST, PRIMITIVES, VAR
 
-#: The precedence of each infix operator: comparison 1, sum 2, product 3, sign 4, power 5, atom 6.
+#: The level of a text that needs no parentheses anywhere.
+ATOM = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How one primitive is printed.
+
+    Attributes:
+        text: A format string of the arguments, such as ``"{0} + {1}"``.
+        level: The precedence of the result; a higher level binds tighter.
+        needs: For each argument the least level that goes without parentheses.
+    """
+
+    text: str
+    level: int = ATOM
+    needs: tuple[int, ...] = (0, 0, 0)
+
+
+#: A text with its precedence level.
+Printed = tuple[str, int]
+
+
+class Printer:
+    """Prints expressions by a table of templates.
+
+    A primitive without a template is printed as a call. Subclasses override the methods for the
+    rules of their language.
+
+    Args:
+        templates: The template of each primitive that is not printed as a call.
+    """
+
+    def __init__(self, templates: Mapping[str, Template]) -> None:
+        self.templates = templates
+
+    def __call__(self, expr: Expr) -> str:
+        """Return the text of an expression."""
+        return fold(expr, self.printed)[0]
+
+    def printed(self, node: Expr, args: Sequence[Printed]) -> Printed:
+        """Return the text and the level of a node from those of its arguments."""
+        if node.op == VAR:
+            return self.variable(str(node.value)), ATOM
+        if node.op == CONST:
+            return self.number(node.number)
+        template = self.template(node, args)
+        if template is None:
+            return self.call(node.op, [text for text, _ in args]), ATOM
+        texts = [
+            text if level >= need else self.parentheses(text)
+            for (text, level), need in zip(args, template.needs, strict=False)
+        ]
+        return template.text.format(*texts), template.level
+
+    def template(self, node: Expr, args: Sequence[Printed]) -> Template | None:
+        """Return the template of a node, None for a call."""
+        return self.templates.get(node.op)
+
+    def variable(self, name: str) -> str:
+        """Return the text of a variable."""
+        return name
+
+    def number(self, value: float) -> Printed:
+        """Return the text and the level of a literal."""
+        raise NotImplementedError
+
+    def call(self, name: str, args: Sequence[str]) -> str:
+        """Return a call of a function."""
+        return f"{name}({', '.join(args)})"
+
+    def parentheses(self, text: str) -> str:
+        """Return a text in parentheses."""
+        return f"({text})"
+
+
+#: The precedence of each infix operator: comparison 1, sum 2, product 3, sign 4, power 5.
 INFIX_LEVEL = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3}
+_SIGN, _POWER = 4, 5
 #: The primitives that print as powers, with their exponents.
 POWERS = {"square": 2, "cube": 3}
 #: The primitive of each infix operator.
 BY_INFIX = {row.infix: row.name for row in PRIMITIVES.values() if row.infix}
-_LEVELS = {"neg": 4, **dict.fromkeys(POWERS, 5)} | {
-    name: INFIX_LEVEL[infix] for infix, name in BY_INFIX.items()
-}
 
 
-def _infix_form(infix: str) -> tuple[tuple[int, int] | str, ...]:
-    level = INFIX_LEVEL[infix]
-    space = " " if level < 3 else ""
-    left = level + 1 if level == 1 else level
-    return (1, level + 1), f"{space}{infix}{space}", (0, left)
+def _infix(operator: str) -> Template:
+    level = INFIX_LEVEL[operator]
+    space = " " if level < INFIX_LEVEL["*"] else ""
+    left = level + 1 if level == INFIX_LEVEL["<"] else level
+    return Template(f"{{0}}{space}{operator}{space}{{1}}", level, (left, level + 1))
 
 
-#: The text of a node that is no call, from its end: strings, and arguments with their least level.
-_FORMS: dict[str, tuple[tuple[int, int] | str, ...]] = {
-    "neg": ((0, 4), "-"),
-    **{name: (f"**{power}", (0, 6)) for name, power in POWERS.items()},
-    **{name: _infix_form(infix) for infix, name in BY_INFIX.items()},
-}
+class _TextPrinter(Printer):
+    """Prints the canonical text, which :func:`symact.expr.parser.parse` reads."""
+
+    def template(self, node: Expr, args: Sequence[Printed]) -> Template | None:
+        # A literal would take the sign, so neg of a literal is printed as a call.
+        is_signed_literal = node.op == "neg" and node.args[0].op == CONST
+        return None if is_signed_literal else self.templates.get(node.op)
+
+    def number(self, value: float) -> Printed:
+        is_whole = value.is_integer() and abs(value) < 1e15
+        return repr(int(value)) if is_whole else repr(value), _SIGN if value < 0 else ATOM
 
 
-@functools.lru_cache(maxsize=4096)  # a search writes what it wrote a moment ago
+_text = _TextPrinter(
+    {
+        "neg": Template("-{0}", _SIGN, (_SIGN,)),
+        **{name: Template(f"{{0}}**{n}", _POWER, (_POWER + 1,)) for name, n in POWERS.items()},
+        **{name: _infix(operator) for operator, name in BY_INFIX.items()},
+    }
+)
+
+
+@functools.lru_cache(maxsize=4096)  # a search prints an expression several times in a row
 def show(expr: Expr) -> str:
-    """Return the canonical text of an expression, with as few parentheses as parsing allows."""
-    done: list[str] = []
-    waiting: list[Expr | str] = [expr]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            done.append(item)
-        else:
-            waiting += _reversed_pieces(item)
-    return "".join(done)
+    """Return the canonical text of an expression, with as few parentheses as parsing allows.
 
-
-def _level(node: Expr) -> int:
-    """Return how strongly the text of an expression holds together."""
-    if node.op == CONST:
-        return 6 if node.number >= 0 else 4
-    if node.op == "neg" and node.args[0].op == CONST:
-        return 6
-    return _LEVELS.get(node.op, 6)
-
-
-def _reversed_pieces(node: Expr) -> list[Expr | str]:
-    """Return the pieces of a node's text, the last first."""
-    op, args = node.op, node.args
-    if op == VAR:
-        return [str(node.value)]
-    if op == CONST:
-        return [_show_number(node.number)]
-    form = _FORMS.get(op)
-    if form is None or (op == "neg" and args[0].op == CONST):
-        # A literal would swallow the sign, so neg of a literal keeps its name.
-        pieces: list[Expr | str] = [")"]
-        for arg in reversed(args):
-            pieces += (arg, ", ")
-        pieces[-1] = f"{op}("
-        return pieces
-    pieces = []
-    for piece in form:
-        if isinstance(piece, str):
-            pieces.append(piece)
-        else:
-            position, least = piece
-            arg = args[position]
-            pieces += (arg,) if _level(arg) >= least else (")", arg, "(")
-    return pieces
-
-
-def _show_number(value: float) -> str:
-    return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    Example:
+        >>> from symact.expr import parse
+        >>> show(parse("(x*sigmoid(x)) + ((1))"))
+        'x*sigmoid(x) + 1'
+    """
+    return _text(expr)

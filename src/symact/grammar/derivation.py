@@ -127,11 +127,11 @@ class Language:
         self.groups = tuple(
             self._group(template, own) for template, own in groups.items() if template.op != VAR
         )
-        #: The leaves with their masks: x, then the literals in their order.
+        #: The leaves with their masks: the terminals, then the literals, each in their order.
         self.leaves = tuple(
             (leaf, mask)
             for leaf, mask in [
-                (var(), self.close(self._mask(grammar.terminal, 0))),
+                *((var(x), self.close(self._mask(t, 0))) for x, t in grammar.terminals.items()),
                 *((const(c), self.close(self._mask(_type_of(c), 0))) for c in self.constants),
             ]
             if mask

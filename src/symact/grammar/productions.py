@@ -102,7 +102,7 @@ class Grammar:
         start: The type of a whole candidate.
         types: Every type with its supertypes.
         productions: In the order of the file.
-        terminal: The type of the variable x.
+        terminals: The type of each input variable, in the order of the file.
         constants: How literals are drawn, None for none.
         limits: Size, depth and cost.
         seeds: Names of the zoo or formulas to start from.
@@ -115,7 +115,7 @@ class Grammar:
     start: str
     types: Mapping[str, tuple[str, ...]]
     productions: tuple[Production, ...]
-    terminal: str
+    terminals: Mapping[str, str]
     constants: Constants | None
     limits: Limits
     seeds: tuple[str, ...]
@@ -197,8 +197,8 @@ class Grammar:
     def leaf_type(self, expr: Expr, wanted: str) -> str | None:
         """Return the type a leaf has where ``wanted`` is asked for, None if it does not fit."""
         if expr.op == VAR:
-            own = self.terminal
-            return own if expr.value == "x" and self.is_subtype(own, wanted) else None
+            own = self.terminals.get(str(expr.value))
+            return own if own is not None and self.is_subtype(own, wanted) else None
         if expr.op == CONST and self.constants is not None:
             own = "PositiveConst" if expr.number > 0 and wanted == "PositiveConst" else "Const"
             return own if self.is_subtype(own, wanted) else None
@@ -208,7 +208,7 @@ class Grammar:
         """Return a derivation of an expression, None if it is no sentence.
 
         Args:
-            expr: Any expression of x.
+            expr: Any expression of the terminals.
             wanted: The type to derive; None for the start type.
         """
         target = self.start if wanted is None else wanted

@@ -14,6 +14,7 @@ from moocore import pareto_rank
 from numpy.typing import NDArray
 
 from symact.backends import evaluate
+from symact.backends.sampling import NOVELTY
 from symact.evaluation.behaviour import kind
 from symact.expr import Expr, parse, show
 from symact.proposers.base import Objectives, Told
@@ -28,7 +29,7 @@ ID_WEIGHT = 0.25
 ELITE_SHARE = 0.3
 #: Neighbours that novelty is measured to, and where values are compared.
 NEIGHBOURS = 5
-_GRID = np.linspace(-4, 4, 33)
+_GRID = NOVELTY.line
 #: Reference points of NSGA-III: divisions along each objective.
 _DIVISIONS = 6
 

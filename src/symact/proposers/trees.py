@@ -130,8 +130,8 @@ class Trees:
             self._productions[production.name] = production, flops(production.template)
         self._leaves: dict[str, Any] = {}
         self._add_leaves()
-        self._x = Part(var(), 1, 0)
-        leaf_types = [grammar.terminal, *self._constant_types()]
+        self._variables = {name: Part(var(name), 1, 0) for name in grammar.terminals}
+        leaf_types = [*grammar.terminals.values(), *self._constant_types()]
         smallest = smallest_sentences(grammar.types, grammar.productions, leaf_types)
         self._options = {
             cls: self._options_of(name, smallest) for name, cls in self._classes.items()
@@ -149,9 +149,9 @@ class Trees:
         return ("Const", "PositiveConst") if self.grammar.constants is not None else ()
 
     def _add_leaves(self) -> None:
-        type_ = self.grammar.terminal
-        self.pset.addTerminal("x", self._classes[type_], name="x")
-        self._leaves["x"] = self.pset.mapping["x"]
+        for name, type_ in self.grammar.terminals.items():
+            self.pset.addTerminal(name, self._classes[type_], name=name)
+            self._leaves[name] = self.pset.mapping[name]
         constants = self.grammar.constants
         if constants is None:
             return
@@ -170,7 +170,7 @@ class Trees:
                 least = 1 + max(smallest[arg][1] for arg in p.args)
                 options.append((self._primitives[p.name], p.weight, least))
         for name, leaf in self._leaves.items():
-            if grammar.is_subtype(grammar.terminal if name == "x" else name, wanted):
+            if grammar.is_subtype(grammar.terminals.get(name, name), wanted):
                 options.append((leaf, 1.0, 1))
         return options
 
@@ -266,7 +266,7 @@ class Trees:
         node = tree[place]
         recipe = self._productions.get(node.name)
         if recipe is None:
-            return self._x if node.name == "x" else Part(expr or const(node.value), 1, 0)
+            return self._variables.get(node.name) or Part(expr or const(node.value), 1, 0)
         production, work = recipe
         exprs, span = [], 1
         for _ in node.args:
@@ -300,7 +300,7 @@ class Trees:
         if derivation.production is not None:
             return self._primitives[derivation.production.name]
         if derivation.expr.op != CONST:
-            return self._leaves["x"]
+            return self._leaves[str(derivation.expr.value)]
         leaf = self._leaves[derivation.type]
         literal = leaf.__new__(leaf)  # its constructor would draw a random number
         literal.value = derivation.expr.number

@@ -1,4 +1,4 @@
-"""A task from a user's arrays: checks at the border, fixed row sets, random subsets of them."""
+"""A task from a user's arrays: checked inputs, fixed sets of rows, random subsets of them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from symact.tasks.instance import (
     stream,
 )
 from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, SPLITS, TRAIN_POINTS
+from symact.tasks.tables import Table, read_table
 
 #: Distinct rows that are needed: 40 to train and 8 held out in each split, 8 in each shell of each.
 MIN_TRAIN_ROWS = 64
@@ -28,7 +29,6 @@ MIN_OOD_ROWS = 72
 _TRAINED_ON = 5 / 8
 #: An instance sees at most this part of the rows it may see, so that instances differ.
 _SUBSET = 4 / 5
-_LARGEST = 1e30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,62 +65,58 @@ def arrays_source(
 ) -> Source:
     """Check a user's arrays and fix which row serves in which split; see ``Task.from_arrays``.
 
-    Exact repetitions of a row (inputs and targets) are dropped, so that no split measures on a
-    row of another. The sets of rows depend on the rows alone, not on their order or a seed.
+    Exact repetitions of a row (inputs and targets) are dropped, and so are OOD rows that are
+    training rows: no split measures on a row of another. The sets of rows depend on the rows
+    alone, not on their order or a seed. Columns of data frames are matched by their names.
 
     Raises:
         TaskError: One line that names the argument.
     """
-    known = _joined(x_train, y_train, "train", MIN_TRAIN_ROWS)
-    beyond = _joined(x_ood, y_ood, "ood", MIN_OOD_ROWS)
-    for axis, here, there in zip("Xy", beyond[1:], known[1:], strict=True):
-        if here != there:
-            raise TaskError(f"{axis}_ood has {here} column(s), {axis}_train has {there}")
-    rows, inputs, _ = known
-    _refuse_constant(rows[:, inputs:])
-    rng = np.random.Generator(np.random.PCG64(0))  # fixed: the seed of a draw must not move rows
-    shuffled = rows[rng.permutation(len(rows))]
-    trained_on = int(len(rows) * _TRAINED_ON)
-    held_out = tuple(shuffled[trained_on + k :: len(SPLITS)] for k in range(len(SPLITS)))
-    graded = np.array_split(beyond[0][_by_distance(beyond[0], rows, inputs)], len(SHELLS))
-    mixed = [part[rng.permutation(len(part))] for part in graded]
-    ood = tuple(tuple(part[k :: len(SPLITS)] for part in mixed) for k in range(len(SPLITS)))
-    found = _Rows(shuffled[:trained_on], held_out, ood, inputs)
+    x, y = read_table(x_train, "X_train"), read_table(y_train, "y_train")
+    known = _enough(_joined(x, y), "X_train", MIN_TRAIN_ROWS)
+    beyond = _outside(
+        known, read_table(x_ood, "X_ood").in_order_of(x), read_table(y_ood, "y_ood").in_order_of(y)
+    )
+    inputs = x.values.shape[1]
+    _refuse_constant(known[:, inputs:])
+    found = _deal(known, beyond, inputs)
     _refuse_flat(found)
     return Source(name, found.draw)
 
 
-def _joined(x: ArrayLike, y: ArrayLike, which: str, least: int) -> tuple[FloatArray, int, int]:
-    """Return the distinct rows of ``[x, y]`` with the numbers of input and target columns."""
-    inputs, targets = _matrix(x, f"X_{which}"), _matrix(y, f"y_{which}")
-    if len(inputs) != len(targets):
-        raise TaskError(f"X_{which} has {len(inputs)} rows, y_{which} has {len(targets)}")
-    rows = np.unique(np.hstack([inputs, targets]), axis=0)
+def _deal(known: FloatArray, beyond: FloatArray, inputs: int) -> _Rows:
+    """Assign every row to its part of its split."""
+    rng = np.random.Generator(np.random.PCG64(0))  # fixed: the seed of a draw must not move rows
+    shuffled = known[rng.permutation(len(known))]
+    trained_on = int(len(known) * _TRAINED_ON)
+    held_out = tuple(shuffled[trained_on + k :: len(SPLITS)] for k in range(len(SPLITS)))
+    graded = np.array_split(beyond[_by_distance(beyond, known, inputs)], len(SHELLS))
+    mixed = [part[rng.permutation(len(part))] for part in graded]
+    ood = tuple(tuple(part[k :: len(SPLITS)] for part in mixed) for k in range(len(SPLITS)))
+    return _Rows(shuffled[:trained_on], held_out, ood, inputs)
+
+
+def _outside(known: FloatArray, x: Table, y: Table) -> FloatArray:
+    """Return the distinct OOD rows that are no training rows."""
+    rows = _joined(x, y)
+    trained_on = {row.tobytes() for row in known + 0.0}
+    is_new = np.array([row.tobytes() not in trained_on for row in rows + 0.0], dtype=bool)
+    what = "X_ood" if is_new.all() else "X_ood, without the rows of X_train,"
+    return _enough(rows[is_new], what, MIN_OOD_ROWS)
+
+
+def _enough(rows: FloatArray, what: str, least: int) -> FloatArray:
     if len(rows) < least:
-        raise TaskError(f"X_{which} has {len(rows)} distinct rows, at least {least} are needed")
-    return rows, inputs.shape[1], targets.shape[1]
+        raise TaskError(f"{what} has {len(rows)} distinct rows, at least {least} are needed")
+    return rows
 
 
-def _matrix(values: ArrayLike, name: str) -> FloatArray:
-    """Return ``[row]`` or ``[row, column]`` as finite float64 ``[row, column]``."""
-    try:
-        raw = np.asarray(values)
-        if np.iscomplexobj(raw):
-            raise TypeError
-        array = raw.astype(np.float64)
-    except (TypeError, ValueError):
-        raise TaskError(f"{name} is no array of real numbers") from None
-    if array.ndim not in (1, 2):
-        raise TaskError(f"{name} has {array.ndim} dimensions, expected [row] or [row, column]")
-    matrix = array[:, None] if array.ndim == 1 else array
-    if matrix.shape[1] == 0:
-        raise TaskError(f"{name} has no columns")
-    bad = ~np.isfinite(matrix).all(axis=1)
-    if bad.any():
-        raise TaskError(f"{name} holds NaN or infinity, first in row {int(bad.argmax())}")
-    if np.abs(matrix).max(initial=0.0) > _LARGEST:
-        raise TaskError(f"{name} holds numbers above {_LARGEST:g}; give it in larger units")
-    return matrix
+def _joined(inputs: Table, targets: Table) -> FloatArray:
+    """Return the distinct rows of inputs and targets side by side."""
+    here, there = len(inputs.values), len(targets.values)
+    if here != there:
+        raise TaskError(f"{inputs.name} has {here} rows, {targets.name} has {there}")
+    return np.asarray(np.unique(np.hstack([inputs.values, targets.values]), axis=0))
 
 
 def _refuse_constant(targets: FloatArray) -> None:

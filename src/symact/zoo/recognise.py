@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from symact import zoo
 from symact.backends import evaluate
+from symact.backends.sampling import OCTAVE, RECOGNITION_SIDE
 from symact.expr import Expr, show, uses_statistics
 from symact.zoo import Known
 
@@ -23,8 +24,8 @@ Floats = NDArray[np.float64]
 LEAST, MOST = 1 / 16, 16.0
 
 #: Where values are compared: outwards from 0 on a logarithmic grid, 32 points an octave.
-_OCTAVE = 32
-_SIDE = np.geomspace(2.0**-8, 2.0**6, 14 * _OCTAVE + 1)
+_OCTAVE = OCTAVE
+_SIDE = RECOGNITION_SIDE.line
 _GRID = np.concatenate([-_SIDE[::-1], [0.0], _SIDE])
 #: Coarse shifts, in points, and how many of the best are looked at closely.
 _SHIFTS = range(-4 * _OCTAVE, 4 * _OCTAVE + 1, 2)

@@ -21,13 +21,14 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import carray, cfunc, njit, types  # type: ignore[attr-defined]
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from symact.backends.numba import kernels as k
+from symact.backends.numba.caching import cached, cached_callback
 from symact.backends.numba.intrinsics import call_address, for_each, select
-from symact.expr import Expr, distinct
-from symact.expr.primitives import CONST, PRIMITIVES
+from symact.expr import Expr, distinct, variables
+from symact.expr.primitives import CONST, PRIMITIVES, VAR
 
 compiled = njit(error_model="numpy")
 #: Blocks that an instruction takes at a time.
@@ -39,7 +40,7 @@ inlined = njit(error_model="numpy", forceinline=True)
 #: slopes where they are wanted, stay near an L1 cache of 32 KB.
 BLOCK = 256
 
-OPCODES: dict[str, int] = {name: code for code, name in enumerate(PRIMITIVES)}
+OPCODES: dict[str, int] = {name: row.opcode for name, row in PRIMITIVES.items()}
 
 _CODE = {name.upper(): code for name, code in OPCODES.items()}
 ADD, SUB, MUL, DIV = _CODE["ADD"], _CODE["SUB"], _CODE["MUL"], _CODE["DIV"]
@@ -61,7 +62,8 @@ class Program:
 
     Attributes:
         code: int32 [instruction, 5]: opcode, destination and three operand registers.
-        constants: float64 [constant], held in registers 1 and up; register 0 is the input.
+        constants: float64 [constant], held in the registers behind those of the inputs.
+        inputs: The names of the inputs, held in registers 0 and up.
         registers: How many registers the program uses.
         result: The register of the result.
         statistics: Whether it must see the whole tensor at once.
@@ -69,14 +71,24 @@ class Program:
 
     code: NDArray[np.int32]
     constants: NDArray[np.float64]
+    inputs: tuple[str, ...]
     registers: int
     result: int
     statistics: bool
 
 
 @lru_cache(maxsize=4096)
-def to_tape(expr: Expr) -> Program:
-    """Lower an expression of one variable; common subexpressions are computed once."""
+def to_tape(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Program:
+    """Lower an expression; common subexpressions are computed once.
+
+    Args:
+        expr: An expression of the variables ``inputs``.
+        inputs: The names of the inputs in the order of their registers, at least one.
+
+    Raises:
+        ValueError: The names are not distinct, or the expression has another variable.
+    """
+    _check_inputs(expr, inputs)
     nodes = distinct(expr)
     place = {node: position for position, node in enumerate(nodes)}
     operands = [[place[arg] for arg in node.args] for node in nodes]
@@ -88,10 +100,12 @@ def to_tape(expr: Expr) -> Program:
     constants: list[float] = []
     register = [0] * len(nodes)
     for position, node in enumerate(nodes):
-        if node.op == CONST:
+        if node.op == VAR:
+            register[position] = inputs.index(str(node.value))
+        elif node.op == CONST:
+            register[position] = len(inputs) + len(constants)
             constants.append(node.number)
-            register[position] = len(constants)
-    count = 1 + len(constants)
+    count = len(inputs) + len(constants)
     free: list[int] = []
     code: list[int] = []
     for position, (node, own) in enumerate(zip(nodes, operands, strict=True)):
@@ -109,10 +123,21 @@ def to_tape(expr: Expr) -> Program:
     return Program(
         np.array(code, dtype=np.int32).reshape(-1, 5),
         np.array(constants, dtype=np.float64),
+        inputs,
         count,
         register[-1],
         any(op in (MEAN, STD) for op in code[::5]),
     )
+
+
+def _check_inputs(expr: Expr, inputs: tuple[str, ...]) -> None:
+    if not inputs or len(set(inputs)) < len(inputs):
+        raise ValueError(f"inputs must be one or more distinct names, got {inputs}")
+    missing = [name for name in variables(expr) if name not in inputs]
+    if missing:
+        raise ValueError(
+            f"the expression has the variable '{missing[0]}'; its inputs are {', '.join(inputs)}"
+        )
 
 
 @compiled
@@ -288,7 +313,7 @@ def interpreter(dtype: np.dtype[Any]) -> int:
     )
     code = types.CPointer(types.int32)
     signature = types.void(code, whole, real, whole, rows, rows, whole, whole, whole)
-    found: Any = cfunc(signature, cache=True, error_model="numpy")(_run_pointers)
+    found = cached_callback(signature, _run_pointers)
     _INTERPRETERS.append(found)
     return int(found.address)
 
@@ -333,34 +358,43 @@ def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return room[start : start + rows * BLOCK * dtype.itemsize].view(dtype)
 
 
-@njit(cache=True, error_model="numpy")
-def lay_out(constants, w, first, blocks, v, t):
+@cached
+def lay_out(inputs, seed, constants, w, first, blocks, v, t):
     """Give every register its rows, from row ``first`` on, and fill those of the constants.
 
-    Fills ``v`` and ``t`` (empty: no tangents) as :func:`run` takes them. Register 0, the input,
-    stands behind the others unless the caller puts it elsewhere.
+    Args:
+        inputs: The number of inputs. Their rows follow those of the other registers; a caller may
+            change their entries of ``v`` to rows of its own.
+        seed: The input by which tangents differentiate.
+        constants: The constants of the program, in the workspace's dtype.
+        w: The workspace; :func:`rows_needed` rows are used.
+        first: The first row to use.
+        blocks: The number of rows of a register.
+        v: Takes the first row of each register's values.
+        t: Takes the first row of each register's tangents; empty for none.
     """
-    registers = v.size
+    registers, fixed = v.size, inputs + constants.size
     at = first
     if t.size:
         ones, zeros = first, first + blocks
         w[ones * BLOCK : zeros * BLOCK] = 1
         w[zeros * BLOCK : (zeros + blocks) * BLOCK] = 0
         at = zeros + blocks
-        t[0] = ones
-        for r in range(1, registers):
-            t[r] = zeros
-            if r > constants.size:
+        for r in range(registers):
+            t[r] = ones if r == seed else zeros
+            if r >= fixed:
                 t[r] = at
                 at += blocks
-    for r in range(1, registers):
+    for r in range(inputs, registers):
         v[r] = at
         at += blocks
-        if r <= constants.size:
-            constant, start = constants[r - 1], np.uint64(v[r] * BLOCK)
+        if r < fixed:
+            constant, start = constants[r - inputs], np.uint64(v[r] * BLOCK)
             for i in range(np.uint64(blocks * BLOCK)):
                 w[start + i] = constant
-    v[0] = at
+    for r in range(inputs):
+        v[r] = at
+        at += blocks
 
 
 @compiled
@@ -371,10 +405,10 @@ def _copy(target, source):
 
 @compiled
 def apply_rows(address, code, result, w, v, t, x, value, tangent, blocks):
-    """Evaluate a program without statistics on ``blocks`` rows of the workspace from row ``x`` on.
+    """Evaluate a program of one input on ``blocks`` rows of the workspace from row ``x`` on.
 
     Values go to the rows from ``value`` on and, where ``t`` is not empty, tangents to those from
-    ``tangent`` on. Registers were laid out for ``CHUNK`` blocks.
+    ``tangent`` on. The program has no statistics; registers were laid out for ``CHUNK`` blocks.
     """
     own_value, own_tangent = v[result], t[result] if t.size else 0
     for block in range(0, blocks, CHUNK):
@@ -413,22 +447,24 @@ def _run_whole(address, code, w, v, t, blocks, n):
             run(address, code[step : step + 1], w, v, t, blocks)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _apply(address, code, constants, registers, result, x, value, tangent, w, statistics):
-    """Evaluate one program on a flat array, with statistics all of it at once.
+@cached
+def _apply(address, code, constants, registers, result, x, seed, value, tangent, w, statistics):
+    """Evaluate one program on the points of ``x`` [input, point], with statistics all at once.
 
     ``tangent`` is empty where it is not wanted.
     """
-    blocks = max(1, -(-x.size // BLOCK)) if statistics else CHUNK
+    inputs, points = x.shape
+    blocks = max(1, -(-points // BLOCK)) if statistics else CHUNK
     # Statistics read tangents in any case.
     v = np.empty(registers, dtype=np.intp)
     t = np.empty(registers if statistics or tangent.size else 0, dtype=np.intp)
-    lay_out(constants, w, 0, blocks, v, t)
+    lay_out(inputs, seed, constants, w, 0, blocks, v, t)
     stride = blocks * BLOCK
-    for start in range(0, x.size, stride):
-        n = min(stride, x.size - start)
-        source = v[0] * BLOCK
-        _copy(w[source : source + n], x[start : start + n])
+    for start in range(0, points, stride):
+        n = min(stride, points - start)
+        for own in range(inputs):
+            source = v[own] * BLOCK
+            _copy(w[source : source + n], x[own, start : start + n])
         if statistics:
             _run_whole(address, code, w, v, t, blocks, n)
         else:
@@ -440,29 +476,33 @@ def _apply(address, code, constants, registers, result, x, value, tangent, w, st
             _copy(tangent[start : start + n], w[at : at + n])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _apply_many(address, code, constants, spans, x, values, tangents, w, most, first, last):
-    """Apply programs ``first`` to ``last``, without statistics, to the same points.
+@cached
+def _apply_many(address, code, constants, spans, x, seed, values, tangents, w, most, first, last):
+    """Apply programs ``first`` to ``last``, without statistics, to the points of ``x``.
 
-    ``spans`` int64 [program, 6] is as in :class:`Batch`; ``tangents`` has no rows if not wanted;
-    an instruction takes ``most`` blocks at a time.
+    ``x`` is [input, point]; ``spans`` int64 [program, 6] is as in :class:`Batch`; ``tangents`` has
+    no rows if not wanted; an instruction takes ``most`` blocks at a time.
     """
     # The points are copied into the workspace once; programs take the rows behind them.
-    blocks = -(-x.size // BLOCK)
+    inputs, points = x.shape
+    blocks = -(-points // BLOCK)
     chunk = max(1, min(most, blocks))
-    _copy(w[: x.size], x)
+    for own in range(inputs):
+        _copy(w[own * blocks * BLOCK :][:points], x[own])
     registers = spans[first:last, 4].max() if last > first else 0
     rows = np.empty((2, registers), dtype=np.intp)
     for program in range(first, last):
         first_code, last_code, first_constant, last_constant, registers, result = spans[program]
         v, t = rows[0, :registers], rows[1, : registers if tangents.size else 0]
-        lay_out(constants[first_constant:last_constant], w, blocks, chunk, v, t)
+        own_constants = constants[first_constant:last_constant]
+        lay_out(inputs, seed, own_constants, w, inputs * blocks, chunk, v, t)
         own = code[first_code:last_code]
         for block in range(0, blocks, chunk):
-            v[0] = block
+            for r in range(inputs):
+                v[r] = r * blocks + block
             run(address, own, w, v, t, min(chunk, blocks - block))
             begin = block * BLOCK
-            end = min(begin + chunk * BLOCK, x.size)
+            end = min(begin + chunk * BLOCK, points)
             at = v[result] * BLOCK
             _copy(values[program, begin:end], w[at : at + end - begin])
             if tangents.size:
@@ -470,7 +510,7 @@ def _apply_many(address, code, constants, spans, x, values, tangents, w, most, f
                 _copy(tangents[program, begin:end], w[at : at + end - begin])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached
 def _apply_spans(address, code, spans, v, t, w, x, value, tangent):
     """Apply each program to its own rows; ``spans`` is as in :class:`Spans`, ``t`` may be empty."""
     for place in range(spans.shape[0]):
@@ -493,8 +533,8 @@ class Spans:
     """Programs without statistics, each applied to its own rows of one workspace again and again.
 
     Args:
-        spans: For each program its expression and its rows from and to, counted from the first row
-            of a tensor.
+        spans: For each program its expression of x and its rows from and to, counted from the
+            first row of a tensor.
         rows: Rows of workspace for tensors, which :meth:`tensor` hands out.
         dtype: float32 or float64.
     """
@@ -513,7 +553,8 @@ class Spans:
         at = 0
         for place, program in enumerate(programs):
             constants, count = program.constants.astype(dtype), program.registers
-            lay_out(constants, self.w, at, CHUNK, self._v[place, :count], self._t[place, :count])
+            rows_of = self._v[place, :count], self._t[place, :count]
+            lay_out(1, 0, constants, self.w, at, CHUNK, *rows_of)
             at += rows_needed(program)
         places = np.array([span[1:] for span in spans], dtype=np.int64)
         self._spans = np.concatenate([batch.spans[:, [0, 1, 4, 5]], places], axis=1)
@@ -547,49 +588,54 @@ class Batch:
         code: int32 [instruction, 5] of all programs.
         constants: float64 [constant] of all programs.
         spans: int64 [program, 6]: code from and to, constants from and to, registers, result.
+        inputs: The names of the inputs that all programs have.
         rows: Rows of workspace that the largest program takes for each block of a chunk.
     """
 
     code: NDArray[np.int32]
     constants: NDArray[np.float64]
     spans: NDArray[np.int64]
+    inputs: tuple[str, ...]
     rows: int
 
     def evaluate(
         self,
-        x: NDArray[Any],
-        *,
+        *arrays: NDArray[Any],
         slopes: bool = False,
+        wrt: str | None = None,
         threads: int | None = None,
         out: tuple[NDArray[Any], NDArray[Any] | None] | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Evaluate every program on the same points.
 
         Args:
-            x: float32 or float64 [point]; of any other shape it is flattened.
+            arrays: One for each input, float32 or float64 [point]; arrays of other shapes are
+                broadcast against each other and flattened.
             slopes: Whether to compute derivatives too.
+            wrt: The input by which to differentiate; None for the first.
             threads: How many share the work; None for the number of cores. The result does not
                 depend on it.
             out: What an earlier call for as many points returned, to be overwritten.
 
         Returns:
-            Values [program, point] of x's dtype, and the derivatives or None.
+            Values [program, point] of the arrays' dtype, and the derivatives or None.
 
         Raises:
-            ValueError: Another dtype.
+            ValueError: Another number of arrays, another dtype, or no such input.
         """
-        _check_dtype(x)
-        count, points = len(self.spans), np.ascontiguousarray(x).reshape(-1)
-        values = np.empty((count, x.size), dtype=x.dtype) if out is None else out[0]
+        x, _ = _points_of(arrays, self.inputs)
+        seed = _seed_of(wrt, self.inputs)
+        count, points = len(self.spans), x.shape[1]
+        values = np.empty((count, points), dtype=x.dtype) if out is None else out[0]
         tangents = None if out is None else out[1]
         if tangents is None:
-            tangents = np.empty((count if slopes else 0, x.size), dtype=x.dtype)
+            tangents = np.empty((count if slopes else 0, points), dtype=x.dtype)
         workers = max(1, min(threads or os.cpu_count() or 1, count))
         bounds = np.linspace(0, count, workers + 1).astype(int)
         address, constants = interpreter(x.dtype), self.constants.astype(x.dtype)
         # Single values alone leave room in the cache for twice as many.
         chunk = CHUNK if slopes or x.dtype == np.float64 else 2 * CHUNK
-        rows = -(-x.size // BLOCK) + self.rows * chunk
+        rows = len(x) * -(-points // BLOCK) + self.rows * chunk
 
         def work(part: int) -> None:
             _apply_many(
@@ -597,7 +643,8 @@ class Batch:
                 self.code,
                 constants,
                 self.spans,
-                points,
+                x,
+                seed,
                 values,
                 tangents,
                 workspace(rows, x.dtype),
@@ -624,18 +671,44 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=pool.cache_clear)
 
 
-def _check_dtype(x: NDArray[Any]) -> None:
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"expressions are evaluated in float32 or float64, not in {x.dtype}")
+def _points_of(
+    arrays: Sequence[Any], inputs: tuple[str, ...]
+) -> tuple[NDArray[Any], tuple[int, ...]]:
+    """Return the points [input, point] of some arrays, contiguous, and their common shape."""
+    if len(arrays) != len(inputs):
+        names = ", ".join(inputs)
+        raise ValueError(f"got {len(arrays)} arrays for {len(inputs)} inputs ({names})")
+    if len(arrays) == 1:
+        whole = np.asarray(arrays[0], order="C")
+        points = whole.reshape(1, -1)
+    else:
+        # A Python number takes the dtype of the arrays.
+        own = [a if isinstance(a, int | float) else np.asarray(a) for a in arrays]
+        parts, dtype = np.broadcast_arrays(*own), np.result_type(*own)
+        whole = parts[0]
+        points = np.stack([part.reshape(-1) for part in parts]).astype(dtype, copy=False)
+    if points.dtype not in (np.float32, np.float64):
+        raise ValueError(f"expressions are evaluated in float32 or float64, not in {points.dtype}")
+    return points, whole.shape
 
 
-def to_batch(exprs: Sequence[Expr]) -> Batch:
-    """Lay the programs of some expressions without batch statistics end to end.
+def _seed_of(wrt: str | None, inputs: tuple[str, ...]) -> int:
+    """Return the register of the input by which to differentiate."""
+    if wrt is None:
+        return 0
+    if wrt not in inputs:
+        raise ValueError(f"no input is called '{wrt}'; the inputs are {', '.join(inputs)}")
+    return inputs.index(wrt)
+
+
+def to_batch(exprs: Sequence[Expr], inputs: tuple[str, ...] = ("x",)) -> Batch:
+    """Lay the programs of some expressions of the same inputs end to end.
 
     Raises:
-        ValueError: One of them has batch statistics: it must see the whole tensor at once.
+        ValueError: One of them has a variable that is no input, or batch statistics, which must
+            see the whole tensor at once.
     """
-    programs = [to_tape(expr) for expr in exprs]
+    programs = [to_tape(expr, inputs) for expr in exprs]
     if any(program.statistics for program in programs):
         raise ValueError("a batch holds functions of single elements, not of batch statistics")
     code_ends = np.cumsum([0, *(len(p.code) for p in programs)])
@@ -652,6 +725,7 @@ def to_batch(exprs: Sequence[Expr]) -> Batch:
         np.concatenate([np.empty((0, 5), np.int32), *(p.code for p in programs)]),
         np.concatenate([np.empty(0), *(p.constants for p in programs)]),
         np.array(spans, dtype=np.int64).T.copy(),
+        inputs,
         max((rows_needed(program, 1) for program in programs), default=1),
     )
 
@@ -659,7 +733,7 @@ def to_batch(exprs: Sequence[Expr]) -> Batch:
 def apply_into(
     expr: Expr, x: NDArray[Any], value: NDArray[Any], slope: NDArray[Any] | None
 ) -> None:
-    """Evaluate an expression on a contiguous array into arrays of its shape and dtype.
+    """Evaluate an expression of x on a contiguous array into arrays of its shape and dtype.
 
     Args:
         expr: An expression of the variable x.
@@ -667,36 +741,61 @@ def apply_into(
         value: Takes f(x).
         slope: Takes the tangents, None if they are not wanted.
     """
-    _check_dtype(x)
-    program = to_tape(expr)
-    blocks = max(1, -(-x.size // BLOCK)) if program.statistics else CHUNK
+    points, _ = _points_of((x,), ("x",))
+    _apply_to(to_tape(expr), points, 0, value, slope)
+
+
+def _apply_to(
+    program: Program,
+    points: NDArray[Any],
+    seed: int,
+    value: NDArray[Any],
+    slope: NDArray[Any] | None,
+) -> None:
+    """Evaluate a program on ``points`` [input, point]."""
+    blocks = max(1, -(-points.shape[1] // BLOCK)) if program.statistics else CHUNK
     _apply(
-        interpreter(x.dtype),
+        interpreter(points.dtype),
         program.code,
-        program.constants.astype(x.dtype),
+        program.constants.astype(points.dtype),
         program.registers,
         program.result,
-        x.reshape(-1),
+        points,
+        seed,
         value.reshape(-1),
-        np.empty(0, dtype=x.dtype) if slope is None else slope.reshape(-1),
-        workspace(rows_needed(program, blocks), x.dtype),
+        np.empty(0, dtype=points.dtype) if slope is None else slope.reshape(-1),
+        workspace(rows_needed(program, blocks), points.dtype),
         program.statistics,
     )
 
 
-def evaluate(expr: Expr, x: NDArray[Any], *, slopes: bool = False) -> Any:
-    """Evaluate an expression on an array.
+def evaluate(
+    expr: Expr,
+    *arrays: Any,
+    inputs: tuple[str, ...] = ("x",),
+    slopes: bool = False,
+    wrt: str | None = None,
+) -> Any:
+    """Evaluate an expression on arrays.
 
     Args:
-        expr: An expression of the variable x.
-        x: float32 or float64, any shape; batch statistics are over all of it.
-        slopes: Whether to return the tangents too.
+        expr: An expression of the variables ``inputs``.
+        arrays: One for each input, float32 or float64, of shapes that broadcast; batch statistics
+            are over all points. A parameter is an input with one value.
+        inputs: The names of the inputs.
+        slopes: Whether to return the derivatives too.
+        wrt: The input by which to differentiate; None for the first.
 
     Returns:
-        Values of x's shape and dtype, or ``(values, slopes)``.
+        Values of the common shape and dtype of the arrays, or ``(values, slopes)``.
+
+    Raises:
+        ValueError: Another number of arrays than inputs, another dtype, a variable that is no
+            input, or no such input.
     """
-    flat = np.asarray(x, order="C")
-    value = np.empty_like(flat)
-    slope = np.empty_like(flat) if slopes else None
-    apply_into(expr, flat, value, slope)
+    program = to_tape(expr, inputs)
+    points, shape = _points_of(arrays, inputs)
+    value = np.empty(shape, points.dtype)
+    slope = np.empty_like(value) if slopes else None
+    _apply_to(program, points, _seed_of(wrt, inputs), value, slope)
     return (value, slope) if slopes else value

@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from symact.backends.numba import tape
+from symact.backends.numba.caching import cached
 from symact.evaluation.jobs import TIMEOUT, Errors, Trained, raise_on_failure
 from symact.evaluation.training.networks import Data, initial_weights, learning_rates
 from symact.evaluation.training.parts import Stop, run_parts
@@ -197,7 +198,7 @@ def _adam(parameters, gradients, first, second, step, rate):
         parameters[i] -= scale * first[i] / (np.sqrt(second[i] * correction) + epsilon)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached
 def adam(parameters, gradients, first, second, step, rate):
     """Take step ``step`` (from 1 on) of Adam in place; all are flat float32 arrays."""
     _adam(parameters, gradients, first, second, step, rate)
@@ -318,7 +319,7 @@ def _judge_network(address, code, result, v, t, w, at, x, y, parameters, width, 
     return total / (points * outputs)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@cached
 def _train_some(
     address,
     code,
@@ -347,7 +348,7 @@ def _train_some(
     not 0.
     """
     v, t = np.empty(registers, dtype=np.intp), np.empty(registers, dtype=np.intp)
-    tape.lay_out(constants, w, 0, tape.CHUNK, v, t)
+    tape.lay_out(1, 0, constants, w, 0, tape.CHUNK, v, t)
     seeds = parameters.shape[1]
     for network in range(first, last):
         instance, seed = network // seeds, network % seeds

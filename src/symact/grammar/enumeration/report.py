@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symact.backends.sampling import GRID
+from symact.backends.sampling import SCREEN
 from symact.errors import GrammarError
 from symact.expr import Expr, show
 from symact.grammar.enumeration.sentences import CHUNK, Enumeration, Found, Sentence
@@ -24,26 +24,26 @@ def up_to_scale(enumeration: Enumeration) -> list[Sentence]:
     quotients, of either sign. The output's may be any.
 
     Raises:
-        GrammarError: The grammar has batch statistics.
+        GrammarError: The grammar has batch statistics, or terminals other than x.
     """
     from symact.backends.numba.tape import to_batch
 
-    if enumeration.reads_batch:
+    grammar = enumeration.grammar
+    if enumeration.reads_batch or tuple(grammar.terminals) != ("x",):
         raise GrammarError(
-            f"grammar '{enumeration.grammar.name}': functions of batch statistics have no scale "
-            "by which to compare them"
+            f"grammar '{grammar.name}': only functions of one element of x are compared up to scale"
         )
     sizes = {1.0, *(abs(c) for c in enumeration.constants if c)}
     ratios = sorted({float(f"{a / b:.12g}") for a in sizes for b in sizes})
     scales = np.array([1.0, *(-r for r in ratios), *(r for r in ratios if r != 1)])
-    points = np.multiply.outer(scales, GRID)
+    points = np.multiply.outer(scales, SCREEN.line)
     kept: list[Sentence] = []
     seen: set[int] = set()
     sentences = iter(enumeration)
     while chunk := list(itertools.islice(sentences, CHUNK // len(scales) + 1)):
         with np.errstate(all="ignore"):
             values, _ = to_batch([s.expr for s in chunk]).evaluate(points)
-            own_keys = keys(_scaled(values.reshape(-1, GRID.size))).reshape(len(chunk), -1)
+            own_keys = keys(_scaled(values.reshape(-1, SCREEN.line.size))).reshape(len(chunk), -1)
         for sentence, own in zip(chunk, own_keys.tolist(), strict=True):
             if seen.isdisjoint(own):
                 seen.add(own[0])
@@ -53,7 +53,7 @@ def up_to_scale(enumeration: Enumeration) -> list[Sentence]:
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divide each row by its largest value within [-8, 8], sign included; 0 and inf stay."""
-    near = values[:, np.abs(GRID) <= 8]
+    near = values[:, np.abs(SCREEN.line) <= 8]
     sizes = np.abs(near)
     top = sizes.max(axis=1, keepdims=True)
     # Of several as large the first, or the sign of an odd function would be that of an error.

@@ -27,13 +27,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from symact.backends.sampling import GRID
 from symact.errors import GrammarError
 from symact.expr import Expr, substitute, uses_statistics
 from symact.expr.primitives import VAR
 from symact.grammar import Grammar, Group, Language, SentenceCount, union
 from symact.grammar.enumeration.kept import Level, Made, Seen, empty, runs
-from symact.grammar.enumeration.values import SKEWED, Maker, key, keys
+from symact.grammar.enumeration.values import Maker, key, keys, points_of
 
 #: Distinct expressions that an enumeration keeps unless it is told otherwise, 50 bytes each, and
 #: 1.1 KB more where their values stay in memory.
@@ -144,8 +143,12 @@ class Enumeration:
         groups = self.language.groups
         #: Whether its sentences may read batch statistics.
         self.reads_batch = any(uses_statistics(group.template) for group in groups)
-        self._points = np.concatenate([GRID, SKEWED]) if self.reads_batch else GRID
-        self._makers = [Maker(group, self._points) for group in groups]
+        self._inputs = tuple(grammar.terminals)
+        points = points_of(len(self._inputs), self.reads_batch)
+        self._terminals: dict[str, NDArray[np.float64]]
+        self._terminals = dict(zip(self._inputs, points, strict=True))
+        self._point_count = points.shape[1]
+        self._makers = [Maker(group, self._terminals) for group in groups]
         self._levels: list[Level] = [Level(0, *empty(), None)]
         self._seen = Seen()
         self._kept = 0
@@ -219,9 +222,9 @@ class Enumeration:
         """Say where a function stands, or would stand.
 
         Args:
-            expr: An expression of x; it need not be a sentence.
+            expr: An expression of the terminals; it need not be a sentence.
         """
-        place = self._place(key(expr, self.reads_batch))
+        place = self._place(key(expr, self._inputs, self.reads_batch))
         first = None if place is None else self.sentence(place).expr
         counter = self._counter()
         is_sentence = bool(self.language.mask(expr) & self.language.start)
@@ -324,9 +327,15 @@ class Enumeration:
 
     def _keep_leaves(self, made: Made) -> None:
         for number, (leaf, mask) in enumerate(self.language.leaves):
-            values = self._points if leaf.op == VAR else np.full_like(self._points, leaf.number)
+            values = self._values_of(leaf)
             children = [np.array([number], dtype=np.int32)]
             self._keep(made, 1, -1, children, np.array([mask]), values[None].copy())
+
+    def _values_of(self, leaf: Expr) -> NDArray[np.float64]:
+        """Return the values of a terminal or a literal, ``[point]``."""
+        if leaf.op == VAR:
+            return self._terminals[str(leaf.value)]
+        return np.full(self._point_count, leaf.number)
 
     def _candidates(
         self, group: Group, sizes: Sequence[int]
@@ -367,7 +376,7 @@ class Enumeration:
         """Keep what is new for some type, up to the limit."""
         own_keys = keys(values)
         fresh, new = self._seen.add(own_keys, masks, self.limit - self._kept)
-        stored = made.stores(len(fresh), len(self._points))
+        stored = made.stores(len(fresh), self._point_count)
         made.add(group, [own[fresh] for own in arguments], new, values[fresh] if stored else None)
         is_sentence = (new & self.language.start) != 0
         numbers = self._kept + np.flatnonzero(is_sentence)
@@ -387,7 +396,7 @@ class Enumeration:
         own = numbers - level.first
         if level.values is not None:
             return level.values[own]
-        values = np.empty((len(own), len(self._points)))
+        values = np.empty((len(own), self._point_count))
         groups = level.group[own]
         for group in np.unique(groups):
             chosen = np.flatnonzero(groups == group)

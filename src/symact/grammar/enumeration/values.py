@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symact.backends import evaluate
-from symact.backends.sampling import GRID
+from symact.backends.sampling import SCREEN, SKEWED
 from symact.expr import Expr, distinct, fold, uses_statistics, var
 from symact.expr.primitives import CONST, PRIMITIVES, VAR
 from symact.grammar import HOLES, Group
 
-#: The second tensor for functions of batch statistics: not symmetric, no round numbers.
-SKEWED = np.random.default_rng(1710).normal(0.7, 2.3, 117)
+#: Multipliers of the hash of a row of values. Among a million functions, two different ones share a
+#: hash of 64 bits with probability 3e-8.
+_WEIGHTS = np.random.default_rng(5941).integers(
+    1, 2**63, SCREEN.line.size + SKEWED.line.size, dtype=np.uint64
+)
 
-#: Multipliers of the hash of a row of values: 64 bits, so that among a million functions two
-#: different ones share a hash with probability 3e-8.
-_WEIGHTS = np.random.default_rng(5941).integers(1, 2**63, GRID.size + SKEWED.size, dtype=np.uint64)
+
+def points_of(inputs: int, reads_batch: bool) -> NDArray[np.float64]:
+    """Return the points at which functions are compared, ``[input, point]``.
+
+    Functions of batch statistics are compared on a second sample too: on a symmetric one
+    ``x - mean(x)`` equals ``x``.
+    """
+    own = SCREEN.points(inputs)
+    return np.concatenate([own, SKEWED.points(inputs)], axis=1) if reads_batch else own
 
 
 class Maker:
-    """Computes what a group makes of the values of its arguments."""
+    """Computes the values of a template from those of its arguments.
 
-    def __init__(self, group: Group, points: NDArray[np.float64]) -> None:
-        from symact.backends.numba.rows import Rows
+    Args:
+        group: The productions with this template.
+        terminals: The values of each terminal, ``[point]``.
+    """
 
+    def __init__(self, group: Group, terminals: Mapping[str, NDArray[np.float64]]) -> None:
         self.group = group
-        self._points = points
-        self._names = (*group.holes, "x")
-        self._uses_x = any(n.op == VAR and n.value == "x" for n in distinct(group.template))
-        parts = [group.template]
-        if uses_statistics(group.template):
-            parts = [_node(n) for n in distinct(group.template) if n.args and not _is_statistic(n)]
-        names = (*group.holes, "x") if self._uses_x else group.holes
-        self._whole = None if uses_statistics(group.template) else Rows(group.template, names)
-        self._parts = {} if self._whole else {p.op: Rows(p, HOLES[: len(p.args)]) for p in parts}
+        used = {str(n.value) for n in distinct(group.template) if n.op == VAR}
+        self._terminals = {name: own for name, own in terminals.items() if name in used}
+        self._names = (*group.holes, *self._terminals)
+        self._reads_batch = uses_statistics(group.template)
 
     def __call__(self, *arguments: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values [expression, point] from those of each argument."""
-        x = [np.broadcast_to(self._points, arguments[0].shape)] if self._uses_x else []
+        """Return values ``[expression, point]`` from those of each argument."""
+        shape = arguments[0].shape
+        arrays = [*arguments, *(np.broadcast_to(x, shape) for x in self._terminals.values())]
         with np.errstate(all="ignore"):
-            if self._whole is not None:
-                return self._whole(*arguments, *x)
-            known = dict(zip(self._names, [*arguments, *x], strict=False))
+            if not self._reads_batch:
+                return evaluate(self.group.template, *arrays, inputs=self._names)
+            known = dict(zip(self._names, arrays, strict=True))
             return fold(self.group.template, lambda node, args: self._visit(node, args, known))
 
     def _visit(self, node: Expr, args: Sequence[Any], known: dict[str, Any]) -> Any:
@@ -54,10 +62,10 @@ class Maker:
         if node.op == CONST:
             return np.full_like(known["a"], node.number)
         if not _is_statistic(node):
-            return self._parts[node.op](*args)
+            return evaluate(_node(node), *args, inputs=HOLES[: len(args)])
         reduce = np.mean if node.op == "mean" else np.std
         (values,) = args
-        parts = np.split(values, [GRID.size], axis=1)
+        parts = np.split(values, [SCREEN.line.size], axis=1)
         return np.concatenate(
             [np.broadcast_to(reduce(p, axis=1, keepdims=True), p.shape) for p in parts], axis=1
         )
@@ -81,10 +89,9 @@ def keys(values: NDArray[np.float64]) -> NDArray[np.uint64]:
     return np.asarray(rounded.view(np.uint64) @ _WEIGHTS[: values.shape[1]])
 
 
-def key(expr: Expr, reads_batch: bool) -> int:
-    """Hash the values of one expression, on both tensors if the grammar has batch statistics."""
+def key(expr: Expr, inputs: tuple[str, ...], reads_batch: bool) -> int:
+    """Return the hash of the values of one expression; each sample is a batch of its own."""
+    samples = (SCREEN, SKEWED) if reads_batch else (SCREEN,)
     with np.errstate(all="ignore"):
-        own = evaluate(expr, GRID)
-        if reads_batch:
-            own = np.concatenate([own, evaluate(expr, SKEWED)])
-    return int(keys(own[None])[0])
+        values = [evaluate(expr, *s.points(len(inputs)), inputs=inputs) for s in samples]
+    return int(keys(np.concatenate(values)[None])[0])
