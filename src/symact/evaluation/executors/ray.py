@@ -32,7 +32,7 @@ from symact.evaluation.executors.messages import (
     request_of,
     result_of,
 )
-from symact.evaluation.executors.processes import ATTEMPTS
+from symact.evaluation.executors.processes import ATTEMPTS, START_TIMEOUT
 from symact.evaluation.futures import settle
 from symact.evaluation.jobs import TUNING, Failed, Job, JobResult
 from symact.evaluation.training.networks import GPU_NETWORKS
@@ -275,8 +275,8 @@ def run_batch(
     evaluator = _evaluators[key, device]
     began = time.monotonic()
     # Training stops by itself when it takes too long. What does not stop ends with its worker.
-    limit = 2 * evaluator.draws.timeout(requests[0]["fidelity"]) * len(requests)
-    alarm = threading.Timer(limit, os._exit, (1,))
+    timeout = evaluator.draws.timeout(requests[0]["fidelity"])
+    alarm = threading.Timer(2 * timeout * len(requests) + START_TIMEOUT, os._exit, (1,))
     alarm.daemon = True
     alarm.start()
     try:

@@ -124,8 +124,8 @@ class TorchMLPTrainer:
         # Functions of batch statistics have their own stacks: they cannot take the fused kernels. A
         # module has a stack of its own.
         kinds = [
-            place if isinstance(expr, Trainable) else -1 - tape.to_tape(expr).statistics
-            for place, expr in enumerate(exprs)
+            index if isinstance(expr, Trainable) else -1 - tape.to_tape(expr).statistics
+            for index, expr in enumerate(exprs)
         ]
         kind_of_network = np.repeat(kinds, each)
         for shape in {_shape(expr) for expr in exprs}:
