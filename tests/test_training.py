@@ -125,6 +125,10 @@ def test_a_diverging_candidate_does_not_touch_its_neighbours(data, wild):
     np.testing.assert_array_equal(mini[1], NumbaMLPTrainer(data, SHORT, [0], 5).judge(good))
 
 
+def results(futures):
+    return [future.result() for future in futures]
+
+
 TRAINERS = {
     "mini": lambda data: NumbaMLPTrainer(data, SHORT, range(5), 5),
     "full": lambda data: TorchMLPTrainer(data, SHORT, range(5), 5, "cpu"),
@@ -141,12 +145,12 @@ def test_errors_depend_neither_on_threads_nor_on_neighbours_nor_on_what_else_is_
     expected = []
     with ThreadPoolExecutor(1) as pool:
         for expr in exprs:
-            expected += trainer.start(pool, [expr])()
+            expected += results(trainer.start(pool, [expr]))
     assert [errors.shape for errors in expected] == [(3, 5, 4)] * len(exprs)
     for threads in (1, 2, 4):
         with ThreadPoolExecutor(threads) as pool:
             first, second = trainer.start(pool, exprs), trainer.start(pool, exprs[::-1])
-            backwards, forwards = second(), first()
+            backwards, forwards = results(second), results(first)
         np.testing.assert_array_equal(forwards, expected)
         np.testing.assert_array_equal(backwards[::-1], expected)
 
@@ -154,16 +158,16 @@ def test_errors_depend_neither_on_threads_nor_on_neighbours_nor_on_what_else_is_
 def test_mini_training_gives_the_same_however_a_candidate_is_cut(data):
     trainer, exprs = TRAINERS["mini"](data), [parse(text) for text in FORMULAS]
     with ThreadPoolExecutor(2) as pool:
-        whole, parts, single = (trainer.start(pool, exprs, parts)() for parts in (1, 4, 99))
+        whole, parts, single = (results(trainer.start(pool, exprs, p)) for p in (1, 4, 99))
     np.testing.assert_array_equal(parts, whole)
     np.testing.assert_array_equal(single, whole)
     np.testing.assert_array_equal(trainer.judge_all(exprs, 2), whole)
 
 
 @pytest.mark.parametrize("kind", TRAINERS)
-def test_a_rung_of_nothing_is_over_at_once(data, kind):
+def test_no_candidates_are_no_futures(data, kind):
     with ThreadPoolExecutor(1) as pool:
-        assert TRAINERS[kind](data).start(pool, [])() == []
+        assert TRAINERS[kind](data).start(pool, []) == []
 
 
 def test_a_constant_activation_learns_the_mean(data):

@@ -37,8 +37,7 @@ from symact.evaluation.futures import settle
 from symact.evaluation.jobs import TUNING, Failed, Job, JobResult
 from symact.evaluation.training.networks import GPU_NETWORKS
 
-#: A task lasts at least so long if candidates are faster. Sending one costs less than a hundredth
-#: of that.
+#: Sending a task costs less than a hundredth of this.
 LEAST_SECONDS = 0.25
 
 #: The losses of a worker, or of its machine, that a candidate may have caused.
@@ -81,6 +80,7 @@ class RayExecutor(Executor):
         address: Address of a running cluster. ``""`` and ``"auto"`` mean the one that runs on this
             machine, or else a new one, which ends with the search.
         task: The function that the cluster runs; None for :func:`run_batch`.
+        least_seconds: A task of fast candidates takes as many as need about so long.
 
     Raises:
         SymactError: On :meth:`open`, if there is no such cluster, or a GPU is asked for and the
@@ -88,10 +88,16 @@ class RayExecutor(Executor):
     """
 
     def __init__(
-        self, workers: int | None = None, *, address: str = "", task: Task | None = None
+        self,
+        workers: int | None = None,
+        *,
+        address: str = "",
+        task: Task | None = None,
+        least_seconds: float = LEAST_SECONDS,
     ) -> None:
         self.workers = workers or os.cpu_count() or 1
         self._address, self._task = address, task or run_batch
+        self._least_seconds = least_seconds
         self._draws: Draws | None = None
         self._is_own = False
         #: Seconds that a candidate took lately at each fidelity.
@@ -148,8 +154,8 @@ class RayExecutor(Executor):
         if self._uses_gpu(fidelity):
             assert self._draws is not None
             return max(1, GPU_NETWORKS // len(self._draws.families(fidelity)))
-        seconds = self._seconds.get(fidelity, LEAST_SECONDS)
-        return max(1, math.ceil(LEAST_SECONDS / max(seconds, 1e-6)))
+        seconds = self._seconds.get(fidelity, self._least_seconds)
+        return max(1, math.ceil(self._least_seconds / max(seconds, 1e-6)))
 
     def _uses_gpu(self, fidelity: str) -> bool:
         if fidelity == TUNING or self.device != "cuda" or self._draws is None:
