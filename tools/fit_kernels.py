@@ -249,12 +249,12 @@ def table(name: str, comment: str, found: dict[str, Texts]) -> str:
     lines = [f"#: {comment}", f"{name}: dict[str, tuple[float, ...]] = {{"]
     for function, texts in found.items():
         lines += [f'    "{function}": (', *(f"        {text}," for text in texts), "    ),"]
-    return "\n".join([*lines, "}"])
+    return "\n".join([*lines, "}\n"])
 
 
 def main() -> None:
-    parts = [HEAD, table("SINGLE", OF_SINGLE, single()), table("DOUBLE", OF_DOUBLE, double())]
-    TARGET.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    tables = table("SINGLE", OF_SINGLE, single()), table("DOUBLE", OF_DOUBLE, double())
+    TARGET.write_text("\n".join([HEAD, *tables]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ SINGLE: dict[str, tuple[float, ...]] = {
         2.256901220e-01,
     ),
 }
+
 #: For float64, by function, and numbers as sums of floats, all but the last of few bits.
 DOUBLE: dict[str, tuple[float, ...]] = {
     "ln2": (
