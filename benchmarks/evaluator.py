@@ -36,7 +36,7 @@ Array = NDArray[Any]
 ARITY = dict.fromkeys(("exp", "log", "sin", "cos", "tanh", "sqrt"), 1) | dict.fromkeys(
     ("add", "sub", "mul", "div", "max", "min"), 2
 )
-RULES = {name: getattr(kernels, f"{name}_rule") for name in ARITY}
+RULES = {name: kernels.RULES[name] for name in ARITY}
 NUMPY: dict[str, Callable[..., Array]] = {
     "add": np.add,
     "sub": np.subtract,

@@ -227,6 +227,33 @@ def test_where_hides_the_derivative_of_the_arm_not_taken():
     np.testing.assert_allclose(slope, [0.5, 0.25])
 
 
+#: At a kink: the derivative, as torch defines it.
+KINKS = [
+    ("abs(x)", 0.0, 0.0),
+    ("relu(x)", 0.0, 0.0),
+    ("sign(x)", 0.0, 0.0),
+    ("softsign(x)", 0.0, 1.0),
+    ("max(x, 2*x)", 0.0, 1.5),
+    ("min(x, 2*x)", 0.0, 1.5),
+    ("min(max(x, 0), 1)", 0.0, 0.5),
+    ("min(max(x, 0), 1)", 1.0, 0.5),
+    ("where(x > 1, 3*x, 5*x)", 1.0, 5.0),
+    ("where(x >= 1, 3*x, 5*x)", 1.0, 3.0),
+    ("sqrt(x)", 0.0, np.inf),
+    ("cube(x)", 0.0, 0.0),
+    ("sinc(x)", 0.0, 0.0),
+]
+
+
+@pytest.mark.parametrize(("text", "at", "expected"), KINKS)
+def test_the_derivative_at_a_kink_is_that_of_torch(text, at, expected):
+    x = torch.tensor([at], dtype=torch.float64, requires_grad=True)
+    lower(parse(text), x).sum().backward()
+    for dtype in (np.float32, np.float64):
+        _, slope = evaluate_with_slopes(parse(text), np.array([at], dtype))
+        assert slope == x.grad.numpy() == expected
+
+
 @settings(max_examples=60, deadline=None)
 @given(expr=exprs(statistics=True), shape=st.sampled_from([(0,), (1,), (3, 5), (700,), (2, 3, 4)]))
 def test_evaluation_keeps_shape_and_dtype(expr, shape):

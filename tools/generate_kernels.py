@@ -43,6 +43,8 @@ from symact.backends.numba.loops import one, two, where
 from symact.backends.numba.single import compiled
 '''
 
+NUMBA_TABLE = "#: The rule of each primitive of single elements; ``where`` has a loop instead."
+
 NUMBA_INSTRUCTION = '''@njit(error_model="numpy", forceinline=True)
 def instruction(op, w, v, t, blocks, d, a, b, c):
     """Run one instruction on some blocks; see :mod:`symact.backends.numba.loops`."""
@@ -127,7 +129,11 @@ def numba_source() -> str:
     used = {node.id for node in ast.walk(ast.parse("\n".join(rules))) if isinstance(node, ast.Name)}
     calls = {row.opcode: numba_call(row) for row in elementwise()}
     head = NUMBA_HEAD.format(names=", ".join(sorted(used & set(defined))))
-    return "\n\n\n".join([head.rstrip(), *rules, NUMBA_INSTRUCTION + branches(calls)]) + "\n"
+    names = [row.name for row in elementwise() if "tangent" not in row.rule.steps]
+    rows = [f'    "{name}": {name}_rule,' for name in names]
+    table = "\n".join([NUMBA_TABLE, "RULES = {", *rows, "}"])
+    parts = [head.rstrip(), *rules, table, NUMBA_INSTRUCTION + branches(calls)]
+    return "\n\n\n".join(parts) + "\n"
 
 
 def numba_call(row: Primitive) -> str:

@@ -296,6 +296,44 @@ def ge_rule(a, b):
     return value, da, db
 
 
+#: The rule of each primitive of single elements; ``where`` has a loop instead.
+RULES = {
+    "add": add_rule,
+    "sub": sub_rule,
+    "mul": mul_rule,
+    "div": div_rule,
+    "neg": neg_rule,
+    "abs": abs_rule,
+    "square": square_rule,
+    "cube": cube_rule,
+    "sqrt": sqrt_rule,
+    "exp": exp_rule,
+    "log": log_rule,
+    "log1p": log1p_rule,
+    "sin": sin_rule,
+    "cos": cos_rule,
+    "sinc": sinc_rule,
+    "tanh": tanh_rule,
+    "atan": atan_rule,
+    "asinh": asinh_rule,
+    "erf": erf_rule,
+    "sigmoid": sigmoid_rule,
+    "softplus": softplus_rule,
+    "softsign": softsign_rule,
+    "relu": relu_rule,
+    "gelu": gelu_rule,
+    "silu": silu_rule,
+    "gaussian": gaussian_rule,
+    "sign": sign_rule,
+    "min": min_rule,
+    "max": max_rule,
+    "lt": lt_rule,
+    "le": le_rule,
+    "gt": gt_rule,
+    "ge": ge_rule,
+}
+
+
 @njit(error_model="numpy", forceinline=True)
 def instruction(op, w, v, t, blocks, d, a, b, c):
     """Run one instruction on some blocks; see :mod:`symact.backends.numba.loops`."""
