@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symact.backends.source import to_source
     from symact.engine import resume, search
     from symact.engine.budget import Budget
     from symact.engine.result import Result, load
@@ -41,6 +42,7 @@ _HOMES = {
     "resume": "symact.engine",
     "search": "symact.engine",
     "show": "symact.expr",
+    "to_source": "symact.backends.source",
     "task": "symact.tasks",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "search",
     "show",
     "task",
+    "to_source",
 ]
 
 
