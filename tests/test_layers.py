@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "symact"
 #: Which modules may import each heavy library; a name that ends in a slash is a whole package.
 HOMES = {
     "torch": {
-        "zoo/modules.py",
+        "zoo/modules/",
         "backends/triton.py",
         "backends/torch.py",
         "evaluation/training/torch_mlp.py",
