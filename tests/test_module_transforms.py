@@ -130,12 +130,13 @@ def test_integers_are_promoted_and_complex_numbers_refused_or_meant(name):
     assert found.dtype == torch.float32
     assert torch.equal(found, own(whole))
     z = torch.complex(input_of(name), input_of(name, 1)).to(torch.complex128)
-    try:
-        with torch.no_grad():
-            ahead = [copy.deepcopy(own).double()(z + step) for step in (1e-6, -1e-6, 1e-6j, -1e-6j)]
-    except ZooError as error:
-        assert "has no meaning for complex numbers" in str(error)
+    if not own.is_complex:
+        with pytest.raises(ZooError, match="has no meaning for complex numbers"):
+            own(z)
         return
+    own = own.double()
+    with torch.no_grad():
+        ahead = [own(z + step) for step in (1e-6, -1e-6, 1e-6j, -1e-6j)]
     # A derivative that is the same along both axes.
     across, up = (ahead[0] - ahead[1]) / 2e-6, (ahead[2] - ahead[3]) / 2e-6j
     good = across.isfinite() & up.isfinite() & (across.abs() < 1e3)

@@ -125,8 +125,7 @@ class Known:
         assert self.parametric is not None
         text = self.parametric
         for name in set(re.findall(r"\*\*([A-Za-z]\w*)", text)):
-            power = int(values[name])
-            text = re.sub(rf"(\w+\([^()]*\))\*\*{name}\b", lambda m, n=power: _power(m[1], n), text)
+            text = _with_power(text, name, int(values[name]))
         expr = parse(text, ("x", "g", *values))
         return show(substitute(expr, {name: const(value) for name, value in values.items()}))
 
@@ -146,6 +145,12 @@ class Known:
                 f"constant '{name}' of '{self.name}' must be a whole number from 1 to {limit}, "
                 f"got {value}"
             )
+
+
+def _with_power(text: str, name: str, exponent: int) -> str:
+    """Replace ``CALL(...)**NAME`` by a whole power."""
+    pattern = rf"(\w+\([^()]*\))\*\*{name}\b"
+    return re.sub(pattern, lambda match: _power(match[1], exponent), text)
 
 
 def _power(text: str, exponent: int) -> str:

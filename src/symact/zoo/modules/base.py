@@ -79,7 +79,7 @@ class KnownModule(nn.Module):
                 one that has none.
         """
         if isinstance(x, fx.Proxy):
-            return self._as_leaf(x, gate)  # type: ignore[no-any-return]
+            return self._as_leaf(x, gate)
         if gate is None:
             result = self.compute(self._widened(x))
         elif self.known is not None and self.known.kind == "gated":

@@ -107,7 +107,7 @@ class TopK(KnownModule):
 
     def __init__(
         self,
-        k: int,
+        k: float,
         function: torch.nn.Module | None = None,
         dim: int = -1,
         known: Known | None = None,
@@ -156,7 +156,8 @@ def adaptive_softmax(x: Tensor, dim: int = -1) -> Tensor:
 
 def matrix_exponential(x: Tensor, dim: int = -1) -> Tensor:
     """Return the exponential of square matrices in the last two axes; ``dim`` has no effect."""
-    return torch.linalg.matrix_exp(x)
+    exponential: Tensor = torch.linalg.matrix_exp(x)
+    return exponential
 
 
 class PolyNorm(Parametric):
@@ -205,7 +206,8 @@ class PhaseFlip(KnownModule):
         turn = p["freq_switch"] * (x / p["C"]) ** p["power_switch"]
         flips = torch.cos(turn + p["A_sw"] * torch.sin(p["freq_sw"] * x / p["C"])) > 0
         signed = torch.where(flips, wave, -wave)
-        return p["M"] * torch.tanh((decay * x + signed) / p["M"])
+        bounded: Tensor = p["M"] * torch.tanh((decay * x + signed) / p["M"])
+        return bounded
 
     def _phase(self, x: Tensor) -> Tensor:
         assert self.known is not None

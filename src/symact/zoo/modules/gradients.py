@@ -42,9 +42,11 @@ class WithGradient(KnownModule):
         self.value, self.gradient = value, gradient
 
     def compute(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
-        surrogate = self.gradient(x)
+        value: Tensor = self.value(x.detach())
+        surrogate: Tensor = self.gradient(x)
         # The difference is 0 and carries the derivative.
-        return self.value(x.detach()) + (surrogate - surrogate.detach())  # type: ignore[no-any-return]
+        made: Tensor = value + (surrogate - surrogate.detach())
+        return made
 
     def extra_repr(self) -> str:
         return ""  # the two functions print themselves
@@ -73,7 +75,7 @@ class _BySlope(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, x_tangent: Tensor, value_tangent: Tensor | None, _: None) -> Tensor:
         (x,) = ctx.saved_tensors
-        own = x_tangent * ctx.slope(x)
+        own: Tensor = x_tangent * ctx.slope(x)
         return own if value_tangent is None else own + value_tangent
 
 
@@ -103,7 +105,9 @@ class WithSlope(KnownModule):
 
 def _is_traced() -> bool:
     """Whether code is recorded rather than run, which an ``autograd.Function`` hinders."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return bool(
+        torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    )
 
 
 def _straight(value: Tensor, slope: Tensor, x: Tensor) -> Tensor:
