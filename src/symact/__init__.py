@@ -13,6 +13,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from symact import _deprecated
+
 if TYPE_CHECKING:
     from symact.engine import resume, search
     from symact.engine.budget import Budget
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from symact.grammar import Grammar
     from symact.reporting.comparison import compare
     from symact.tasks import Task, task
+    from symact.zoo.modules import activation
 
 try:
     __version__ = version("symact")
@@ -35,6 +38,7 @@ _HOMES = {
     "Result": "symact.engine.result",
     "SymactError": "symact.errors",
     "Task": "symact.tasks",
+    "activation": "symact.zoo.modules",
     "compare": "symact.reporting.comparison",
     "load": "symact.engine.result",
     "parse": "symact.expr",
@@ -51,6 +55,7 @@ __all__ = [
     "Result",
     "SymactError",
     "Task",
+    "activation",
     "compare",
     "load",
     "parse",
@@ -61,9 +66,14 @@ __all__ = [
 ]
 
 
+_deprecated.install(__name__)
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in _deprecated.MOVED:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module 'symact' has no attribute '{name}'")
 
 
