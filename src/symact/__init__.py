@@ -13,6 +13,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from symact import _deprecated
+
 if TYPE_CHECKING:
     from symact.backends.source import to_source
     from symact.engine import resume, search
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from symact.grammar import Grammar
     from symact.reporting.comparison import compare
     from symact.tasks import Task, task
+    from symact.zoo.modules import activation
 
 try:
     __version__ = version("symact")
@@ -36,6 +39,7 @@ _HOMES = {
     "Result": "symact.engine.result",
     "SymactError": "symact.errors",
     "Task": "symact.tasks",
+    "activation": "symact.zoo.modules",
     "compare": "symact.reporting.comparison",
     "load": "symact.engine.result",
     "parse": "symact.expr",
@@ -53,6 +57,7 @@ __all__ = [
     "Result",
     "SymactError",
     "Task",
+    "activation",
     "compare",
     "load",
     "parse",
@@ -64,9 +69,14 @@ __all__ = [
 ]
 
 
+_deprecated.install(__name__)
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in _deprecated.MOVED:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module 'symact' has no attribute '{name}'")
 
 
