@@ -10,11 +10,11 @@ from typing import Any
 
 from symact.errors import StoreError, SymactError
 from symact.grammar import Grammar
-from symact.proposers.base import AbstractProposer, Proposal, Told
+from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal
 from symact.proposers.foreign import proposal, refused
 
 
-class Replay(AbstractProposer):
+class ReplayProposer(AbstractProposer):
     """Proposes the lines of a JSON-lines file; learns nothing.
 
     A line is a formula as a JSON string, or an object with ``formula`` or ``code`` (Python source,
@@ -50,7 +50,7 @@ class Replay(AbstractProposer):
             return refused(line.decode("utf-8", "replace"), "not a line of JSON", "replay")
         return proposal(item, self._limits, "replay")
 
-    def tell(self, results: Sequence[Told]) -> None:
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
         """Move on past what was looked at; a budget may end within what was asked for."""
         self._place += len(results)
 

@@ -24,7 +24,7 @@ from symact.errors import SymactError
 from symact.expr import show
 from symact.expr.primitives import PRIMITIVES
 from symact.grammar import Grammar
-from symact.proposers.base import AbstractProposer, Proposal, Told
+from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal
 from symact.proposers.foreign import proposal, refused
 
 #: Seconds for one answer, bytes of one answer, failures in a row that end the search.
@@ -37,7 +37,7 @@ class _NoAnswerError(Exception):
     """Why an answer did not come."""
 
 
-class Process(AbstractProposer):
+class ProcessProposer(AbstractProposer):
     """Asks a command for proposals and tells it what became of them.
 
     Args:
@@ -78,7 +78,7 @@ class Process(AbstractProposer):
         self._failures = self._failures + 1 if all(one.refused for one in found) else 0
         return found
 
-    def tell(self, results: Sequence[Told]) -> None:
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
         told = [_told(result) for result in results if not result.refused]
         self._history = [*self._history, *told][-HISTORY:]
         if self._process is None or not told:
@@ -246,7 +246,7 @@ class Process(AbstractProposer):
         process.wait()
 
 
-def _told(result: Told) -> dict[str, Any]:
+def _told(result: EvaluatedProposal) -> dict[str, Any]:
     told: dict[str, Any] = {"formula": show(result.expr), "outcome": result.outcome}
     if result.objectives is not None:
         ood, id_error, cost = result.objectives
