@@ -35,7 +35,7 @@ class Grid:
         Example:
             >>> Grid(np.array([-2.0, -1.0, 1.0, 2.0]), bands=(1.5,)).points(2)
             array([[-2., -1.,  1.,  2.],
-                   [ 2.,  1., -1., -2.]])
+                   [-2.,  1., -1.,  2.]])
         """
         return _points(self, inputs)
 

@@ -123,8 +123,8 @@ def make_proposer(
     Example:
         >>> from symact import Grammar
         >>> proposer = make_proposer("enumerate", Grammar.load("swish"))
-        >>> str(proposer.ask(1)[0].expr)
-        'x'
+        >>> [str(proposal.expr) for proposal in proposer.ask(3)]
+        ['x*x', 'x + x', 'x - x']
     """
     kind, colon, rest = text.partition(":")
     if colon and kind == "replay":
