@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from symact.backends.numba import kernels
 from symact.backends.numba.intrinsics import for_each
-from symact.backends.numba.tape import BLOCK, OPCODES, Batch, to_batch, to_tape, workspace
+from symact.backends.numba.tape import BLOCK, Batch, to_batch, to_tape, workspace
 from symact.cli.bench import Bench
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, var
+from symact.expr.primitives import PRIMITIVES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,20 +36,7 @@ Array = NDArray[Any]
 ARITY = dict.fromkeys(("exp", "log", "sin", "cos", "tanh", "sqrt"), 1) | dict.fromkeys(
     ("add", "sub", "mul", "div", "max", "min"), 2
 )
-RULES = {
-    "add": kernels.add,
-    "sub": kernels.sub,
-    "mul": kernels.mul,
-    "div": kernels.div,
-    "max": kernels.maximum,
-    "min": kernels.minimum,
-    "sqrt": kernels.sqrt,
-    "exp": kernels.exponential,
-    "log": kernels.logarithm,
-    "sin": kernels.sine,
-    "cos": kernels.cosine,
-    "tanh": kernels.hyperbolic_tangent,
-}
+RULES = {name: kernels.RULES[name] for name in ARITY}
 NUMPY: dict[str, Callable[..., Array]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -129,7 +117,9 @@ def _side_by_side(
     blocks = points / BLOCK
     for dtype, rates in alone.items():
         taken[f"limit of the operations, {dtype}"] = sum(
-            number * blocks * rates[name] for name in RULES for number in [work[OPCODES[name]]]
+            number * blocks * rates[name]
+            for name in RULES
+            for number in [work[PRIMITIVES[name].opcode]]
         )
     for name, seconds in taken.items():
         bench.row(

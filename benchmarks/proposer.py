@@ -18,7 +18,7 @@ from deap import tools
 
 from symact.cli.bench import Bench
 from symact.grammar import Grammar
-from symact.proposers import AbstractProposer, Evolution, Told, gp
+from symact.proposers import AbstractProposer, EvaluatedProposal, Evolution, GeneticProposer
 from symact.proposers.population import survivors
 
 
@@ -55,7 +55,7 @@ def _generations(
 ) -> tuple[list[float], list[float], AbstractProposer]:
     """Return microseconds a candidate of each generation, asked and told, and the proposer."""
     stream = random.Random(1)
-    proposer = gp(Grammar.load("pointwise"), seed=0, evolution=evolution)
+    proposer = GeneticProposer(Grammar.load("pointwise"), seed=0, evolution=evolution)
     asked: list[float] = []
     told: list[float] = []
     for _ in range(turns):
@@ -63,7 +63,7 @@ def _generations(
         proposals = proposer.ask(count)
         asked.append((time.perf_counter() - start) / count * 1e6)
         results = [
-            Told(
+            EvaluatedProposal(
                 p.expr,
                 (stream.gauss(0, 1), stream.gauss(0, 1), float(stream.randint(1, 80))),
                 tag=p.tag,

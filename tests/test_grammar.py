@@ -15,7 +15,7 @@ from symact.expr import Expr, distinct, parse, substitute, uses_statistics
 from symact.expr.primitives import CONST, PRIMITIVES, TYPES
 from symact.grammar import HOLES, Derivation, Grammar, grammar_names
 from symact.grammar.schema import GrammarFile
-from symact.proposers import random
+from symact.proposers import RandomProposer
 
 NAMES = grammar_names()
 FULL = Grammar.load("full")
@@ -34,7 +34,7 @@ def seed_expr(text: str) -> Expr:
 @functools.cache
 def sentences(name: str) -> list[Expr]:
     """Random sentences of a packaged grammar."""
-    return [proposal.expr for proposal in random(Grammar.load(name), seed=17).ask(300)]
+    return [proposal.expr for proposal in RandomProposer(Grammar.load(name), seed=17).ask(300)]
 
 
 def rebuilt(derivation: Derivation) -> Expr:

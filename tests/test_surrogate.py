@@ -7,12 +7,12 @@ import numpy as np
 from symact.evaluation import Surrogate, drop_near_duplicates, features, screen
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
-from symact.proposers import random
+from symact.proposers import RandomProposer
 from symact.tasks import scores as stats
 
 
 def functions(count: int) -> list[Expr]:
-    proposals = random(Grammar.load("pointwise"), seed=4).ask(3 * count)
+    proposals = RandomProposer(Grammar.load("pointwise"), seed=4).ask(3 * count)
     return [p.expr for p in proposals if screen(p.expr).outcome == "passed"][:count]
 
 

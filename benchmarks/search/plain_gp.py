@@ -21,7 +21,7 @@ from deap import algorithms, base, gp, tools
 from symact.evaluation import Outcome, screen
 from symact.expr import Expr
 from symact.grammar import Grammar
-from symact.proposers import Proposal, Told
+from symact.proposers import EvaluatedProposal, Proposal
 from symact.proposers.trees import Trees
 
 #: A small population, since a run has some 130 full trainings; crossover as in DEAP's example of
@@ -59,9 +59,9 @@ class PlainGP:
     """
 
     def __init__(self, grammar: Grammar, seed: int, seeds: Sequence[Expr] = ()) -> None:
-        self._trees = Trees(grammar)
-        self._seeds = [tree for expr in seeds if (tree := self._trees.from_expr(expr)) is not None]
         self._stream = random.Random(seed)
+        self._trees = Trees(grammar, random.Random(self._stream.getrandbits(64)))
+        self._seeds = [tree for expr in seeds if (tree := self._trees.from_expr(expr)) is not None]
         self._asked: queue.Queue[Any] = queue.Queue()
         self._answered: queue.Queue[Any] = queue.Queue()
         self._known: dict[str, float] = {}  # by fingerprint: a function has one fitness
@@ -78,7 +78,7 @@ class PlainGP:
         now = self._waiting[:count]
         return [Proposal(expr, "eaMuPlusLambda") for expr, _ in now]
 
-    def tell(self, results: Sequence[Told]) -> None:
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
         for told, (_, key) in zip(results, self._waiting, strict=False):
             error = told.error if told.objectives is not None else None
             self._known[key] = WORST if error is None else error

@@ -517,7 +517,7 @@ def grammar_check(
 ) -> None:
     """Check a grammar and print some of its sentences."""
     from symact.grammar import Grammar
-    from symact.proposers import random
+    from symact.proposers import RandomProposer
 
     grammar = Grammar.load(file)
     limits = grammar.limits
@@ -525,7 +525,7 @@ def grammar_check(
         f"{grammar.name}: {len(grammar.productions)} typed productions, at most {limits.nodes} "
         f"nodes, depth {limits.depth}, {limits.flops} FLOPs; some sentences:"
     )
-    for proposal in random(grammar, seed=0).ask(8):
+    for proposal in RandomProposer(grammar, seed=0).ask(8):
         print(f"  {proposal.expr}")
 
 

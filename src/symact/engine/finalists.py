@@ -8,8 +8,9 @@ import numpy as np
 
 from symact.backends.simplify import simplify
 from symact.engine.loop import Search
-from symact.engine.result import merit, non_dominated
+from symact.engine.result import merit
 from symact.evaluation import Failed, as_stored, drop_near_duplicates, failure, raise_on_failure
+from symact.evaluation.pareto import non_dominated
 from symact.expr import parse, show
 from symact.storage.database import Scored
 from symact.tasks import scores as stats

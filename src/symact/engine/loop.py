@@ -36,7 +36,7 @@ from symact.evaluation.futures import done, gather
 from symact.evaluation.jobs import Tuned
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
-from symact.proposers import REFUSED, AbstractProposer, Proposal, Told
+from symact.proposers import REFUSED, AbstractProposer, EvaluatedProposal, Proposal
 from symact.proposers.local_search import variants
 from symact.storage.database import Candidate, Scored, Store
 from symact.tasks import scores as stats
@@ -106,7 +106,9 @@ class Search:
         self.next_id = len(known) + 1
         passed = [c for c in known if c.outcome == Outcome.PASSED]
         self.screened = len(passed)
-        self.seen = {c.fingerprint for c in passed}
+        self.seen: set[str] = set()
+        for candidate in passed:
+            self._remember(candidate.fingerprint, parse(candidate.formula))
         self.formulas = {c.id: c.formula for c in known}
         self.flops = {c.id: c.flops for c in known}
         self.tags = {c.id: c.tag for c in known}
@@ -156,7 +158,9 @@ class Search:
         self.opened = int(state.get("opened", self.generation + len(whole)))
         for number, count, is_refined in state.get("numbers", whole):
             own, opened = opened[: int(count)], opened[int(count) :]
-            self.seen.update(one.fingerprint for one in own if one.outcome == Outcome.PASSED)
+            for one in own:
+                if one.outcome == Outcome.PASSED:
+                    self._remember(one.fingerprint, one.trained)
             self._train(own, int(number), is_refined=bool(is_refined))
         if opened:
             raise ValueError(f"{len(opened)} proposals of no generation")
@@ -317,12 +321,11 @@ class Search:
         for one in opened:
             expr = one.proposal.expr
             if one.outcome == Outcome.PASSED:
-                if self.plan.dedupe:
-                    self.seen.add(one.fingerprint)
                 try:
                     expr = simplify(expr, seconds=0)
                 except Exception as error:  # it stays as it is
                     one = replace(one, failure=failure(error).reason)
+                self._remember(one.fingerprint, expr)
             if one.outcome != REFUSED:
                 one = one.written(expr)
             admitted.append(one)
@@ -458,6 +461,17 @@ class Search:
             return False
         return self.barren >= BARREN_GENERATIONS or self.proposer.finished
 
+    def _screened(self, expr: Expr) -> Screened:
+        mirrors = self.plan.dedupe_mirrors
+        return screen(expr, max_slope=self.grammar.max_slope, mirrors=mirrors)
+
+    def _remember(self, fingerprint: str, expr: Expr) -> None:
+        """Reject later duplicates of a candidate, whose mirror key is that of its short form."""
+        if self.plan.dedupe:
+            self.seen.add(fingerprint)
+            if self.plan.dedupe_mirrors:
+                self.seen.add(self._screened(expr).mirror_key)
+
     def _screen(self, proposals: Sequence[Proposal], room: int | None) -> list[Opened]:
         """Screen proposals in order; with a limit, stop after as many have passed.
 
@@ -474,17 +488,16 @@ class Search:
                 continue
             failed = ""
             try:
-                checked = screen(proposal.expr, max_slope=self.grammar.max_slope)
+                checked = self._screened(proposal.expr)
             except Exception as error:  # a candidate may not end a search
                 checked, failed = Screened(Outcome.FAILED), failure(error).reason
             verdict = checked.outcome
-            if self.plan.dedupe and verdict is Outcome.PASSED and checked.fingerprint in self.seen:
-                verdict = Outcome.DUPLICATE
-            if self.plan.dedupe and verdict is Outcome.PASSED and checked.fingerprint in here:
+            is_new = checked.keys.isdisjoint(self.seen) and checked.keys.isdisjoint(here)
+            if self.plan.dedupe and verdict is Outcome.PASSED and not is_new:
                 verdict = Outcome.DUPLICATE
             if verdict is Outcome.PASSED:
                 passed += 1
-                here.add(checked.fingerprint)
+                here |= checked.keys
             mark = checked.fingerprint
             opened.append(Opened(proposal, "", mark, verdict.value, 0, 0, failed))
         return opened
@@ -642,11 +655,13 @@ class Search:
             forecasts = dict(zip(trained, map(float, merits), strict=True))
         self.proposer.tell([self._told(*result, forecasts) for result in results])
 
-    def _told(self, number: int, expr: Expr, outcome: str, forecasts: Mapping[int, float]) -> Told:
+    def _told(
+        self, number: int, expr: Expr, outcome: str, forecasts: Mapping[int, float]
+    ) -> EvaluatedProposal:
         tag = self.tags[number]
         score = self.mini.get(number) or self.full.get(number)
         if score is None:
-            return Told(expr, None, outcome, tag=tag)
+            return EvaluatedProposal(expr, None, outcome, tag=tag)
         rungs = [r for r, scores in (("mini", self.mini), ("full", self.full)) if number in scores]
         # Relative to the reference all estimate the same; their mean is nearer to it.
         above = [self.merit(rung, number) - self.references[rung][0] for rung in rungs]
@@ -654,7 +669,7 @@ class Search:
             above.append(forecasts[number])
         error = self.references[rungs[0]][0] + float(np.add.reduce(above)) / len(above)
         objectives = (*score, float(self.flops[number]))
-        return Told(expr, objectives, outcome, error, self.cases.get(number, ()), tag)
+        return EvaluatedProposal(expr, objectives, outcome, error, self.cases.get(number, ()), tag)
 
     def progress(self, phase: str, fraction: float, message: str = "") -> None:
         best, ratio = "", None

@@ -13,6 +13,7 @@ import numpy as np
 from symact import zoo
 from symact.engine.budget import parse_budget
 from symact.errors import StoreError, SymactError
+from symact.evaluation.pareto import non_dominated
 from symact.expr import Expr, parse, show, uses_statistics
 from symact.expr.cost import flops
 from symact.storage.database import Scored, Store, open_run
@@ -193,19 +194,6 @@ def merit(score: Sequence[float], reference: Sequence[float]) -> float:
     """
     ood, inside = score[0] - reference[0], score[1] - reference[1]
     return reference[0] + float(stats.merit(ood, inside))
-
-
-def non_dominated(points: Sequence[tuple[float, ...]]) -> list[bool]:
-    """Tell which points no other is at least as good as in all and better in one objective."""
-    if not points:
-        return []
-    a = np.array(points)
-    keep = []
-    for point in a:
-        no_worse = (a <= point).all(axis=1)
-        better = (a < point).any(axis=1)
-        keep.append(not bool((no_worse & better).any()))
-    return keep
 
 
 def result_of(store: Store) -> Result:

@@ -20,7 +20,7 @@ from symact.evaluation import Executor, Ladder, Plan, check_device, check_execut
 from symact.evaluation.diagnosis import Gate, check_task
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
-from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make
+from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
 from symact.storage.database import CONFIG_FILE, GAPS, Store, create, in_memory, open_run
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
@@ -199,7 +199,9 @@ def _run(
     report: OnProgress = on_progress or (lambda progress: None)
     config = config_of(store)
     with store.understood():
-        plan, evolution = Plan(**config["plan"]), Evolution(**config["evolution"])
+        # Runs of earlier versions have no such setting; they continue as they began.
+        plan = Plan(**{"dedupe_mirrors": False} | config["plan"])
+        evolution = Evolution(**config["evolution"])
     ladder: Ladder | None = None
     try:
         proposer = proposer or _proposer(config["proposer"], grammar, config["seed"], evolution)
@@ -229,7 +231,7 @@ def _run(
 
 def _proposer(text: str, grammar: Grammar, seed: int, evolution: Evolution) -> AbstractProposer:
     seeds = seed_exprs(grammar)
-    return make(text, grammar, seed=seed, evolution=evolution, seeds=seeds)
+    return make_proposer(text, grammar, seed=seed, evolution=evolution, seeds=seeds)
 
 
 def _why_it_ends(proposer: AbstractProposer) -> str:

@@ -38,6 +38,8 @@ class Plan:
             rates, instead of two sizes at one; half as dear again.
         ladder: Whether mini-training decides who is fully trained; without it all are.
         dedupe: Whether functions with the values of an earlier one are rejected.
+        dedupe_mirrors: Whether ``dedupe`` also rejects mirror images of earlier functions:
+            -f(x), f(-x) and -f(-x) train as f does.
         tune: Whether refining tunes constants.
         prune: Whether refining prunes branches.
         order: In which results are taken: ``"asked"``, in which a run with a budget of candidates
@@ -59,6 +61,7 @@ class Plan:
     final_form: str = "selection"
     ladder: bool = True
     dedupe: bool = True
+    dedupe_mirrors: bool = True
     tune: bool = True
     prune: bool = True
     lookahead: bool = True

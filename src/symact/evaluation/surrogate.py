@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from symact._shared import single_threaded
 from symact.backends import evaluate_with_slopes
 from symact.backends.sampling import SURROGATE
 from symact.expr import Expr
@@ -113,7 +114,6 @@ class Surrogate:
         """Fit to the first so many results of mini-training and of full training, None for all."""
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-        from threadpoolctl import threadpool_limits
 
         self.fitted = (len(self._seen), len(self._corrected)) if counts is None else counts
         rows = self._chosen(self.fitted[0])
@@ -122,7 +122,7 @@ class Surrogate:
         kernel = ConstantKernel(_SIGNAL, "fixed") * RBF(_LENGTH, "fixed")
         kernel += WhiteKernel(_NOISE, "fixed")
         process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
-        with threadpool_limits(1):  # the cores are training; and results shall not depend on them
+        with single_threaded():  # the cores are training; and results shall not depend on them
             self._process = process.fit(x, y)
             few = self._corrected[: self.fitted[1]]
             if len(few) >= LEAST_CORRECTED:
@@ -158,9 +158,7 @@ class Surrogate:
         return self._predict(np.array([self._seen[self._rows[c]] for c in candidates]))[0]
 
     def _predict(self, x: Floats) -> tuple[Floats, Floats]:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
+        with single_threaded():
             mean, deviation = self._process.predict(x, return_std=True)
             if self._correction is not None:
                 mean = mean + self._correction.predict(x)

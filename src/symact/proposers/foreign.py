@@ -10,7 +10,7 @@ from symact.errors import SymactError
 from symact.expr import Expr, parse, show, var, variables
 from symact.expr.cost import flops
 from symact.grammar import Grammar, Limits
-from symact.proposers.base import AbstractProposer, Proposal, Proposer, Told
+from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal, Proposer
 
 #: Characters of a refused text that are kept.
 KEPT = 300
@@ -64,7 +64,7 @@ def _from_code(text: str) -> Expr:
     return from_source(text).expr
 
 
-class Adapted(AbstractProposer):
+class AdaptedProposer(AbstractProposer):
     """Makes a proposer of an object that has ``ask`` and ``tell``.
 
     Args:
@@ -83,7 +83,7 @@ class Adapted(AbstractProposer):
     def _proposal(self, item: Expr | str, name: str) -> Proposal:
         return proposal(show(item) if isinstance(item, Expr) else item, self._limits, name)
 
-    def tell(self, results: Sequence[Told]) -> None:
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
         self._inner.tell(results)
 
     def state(self) -> dict[str, Any]:

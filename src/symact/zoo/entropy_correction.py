@@ -48,7 +48,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.backends import derivative, evaluate, evaluate_with_slopes, log_slope
-from symact.backends.simplify import TimeUp, has_alarm, simplify, time_limit
+from symact.backends.simplify import TimeUp, simplify, time_limit
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, parse, show, uses_statistics, var
 
@@ -197,9 +197,8 @@ def _symbolic(expr: Expr, form: str, sign: float) -> Expr:
 
 def _ratio(expr: Expr) -> Expr:
     """Return f''/f', 0 where f' is; in its short form if sympy finds that in time."""
-    if has_alarm():
-        with suppress(TimeUp), time_limit(_SECONDS):
-            return log_slope(expr)
+    with suppress(TimeUp), time_limit(_SECONDS):
+        return log_slope(expr)
     slope = derivative(expr)
     ratio = call("div", derivative(slope), slope)
     return call("where", call("gt", call("abs", slope), const(0)), ratio, const(0))

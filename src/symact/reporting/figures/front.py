@@ -14,6 +14,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
+from symact.evaluation.pareto import non_dominated
 from symact.reporting.figures.style import (
     COLOURS,
     ERROR_LABEL,
@@ -96,12 +97,12 @@ def _drawable(points: Sequence[Point]) -> list[Point]:
 
 
 def _pareto(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no cheaper or equally cheap one beats, by rising cost."""
-    kept: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.flops, p.error)):
-        if not kept or point.error < kept[-1].error:
-            kept.append(point)
-    return kept
+    """Return the Pareto front of cost and error by rising cost, one point of equal ones."""
+    keep = non_dominated([(point.flops, point.error) for point in points])
+    front: dict[tuple[float, float], Point] = {}
+    for point in (p for p, kept in zip(points, keep, strict=True) if kept):
+        front.setdefault((point.flops, point.error), point)
+    return [front[objectives] for objectives in sorted(front)]
 
 
 def _front_axes(

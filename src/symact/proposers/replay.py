@@ -1,4 +1,4 @@
-"""Proposals from a file, in order: what another mutator proposed, judged anew."""
+"""Proposals from a file, in the order of its lines."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from typing import Any
 
 from symact.errors import StoreError, SymactError
 from symact.grammar import Grammar
-from symact.proposers.base import AbstractProposer, Proposal, Told
+from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal
 from symact.proposers.foreign import proposal, refused
 
 
-class Replay(AbstractProposer):
-    """Proposes the lines of a JSON-lines file; learns nothing.
+class ReplayProposer(AbstractProposer):
+    """Propose the lines of a JSON-lines file. Results are ignored.
 
-    A line is a formula as a JSON string, or an object with ``formula`` or ``code`` (Python source,
-    imported without being run), such as ``symact import --out`` writes. Empty lines do not count.
+    A line is a formula as a JSON string, or an object with ``formula`` or ``code``, as
+    ``symact import --out`` writes. ``code`` is Python source, which is imported and never run.
+    Empty lines are skipped.
 
     Args:
-        grammar: Whose limits hold.
+        grammar: Grammar whose limits hold.
         path: The file.
 
     Raises:
-        SymactError: It cannot be read or holds no line.
+        SymactError: The file cannot be read or has no lines.
     """
 
     def __init__(self, grammar: Grammar, path: str | Path) -> None:
@@ -38,10 +39,10 @@ class Replay(AbstractProposer):
         self._lines = [line for line in data.split(b"\n") if line.strip()]
         if not self._lines:
             raise SymactError(f"{path}: no proposals in it; one JSON object or string a line")
-        self._place = 0
+        self._index = 0
 
     def ask(self, count: int) -> list[Proposal]:
-        return [self._proposal(line) for line in self._lines[self._place : self._place + count]]
+        return [self._proposal(line) for line in self._lines[self._index : self._index + count]]
 
     def _proposal(self, line: bytes) -> Proposal:
         try:
@@ -50,18 +51,18 @@ class Replay(AbstractProposer):
             return refused(line.decode("utf-8", "replace"), "not a line of JSON", "replay")
         return proposal(item, self._limits, "replay")
 
-    def tell(self, results: Sequence[Told]) -> None:
-        """Move on past what was looked at; a budget may end within what was asked for."""
-        self._place += len(results)
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
+        """Go on to the next lines. A budget may end within the last proposals."""
+        self._index += len(results)
 
     @property
     def finished(self) -> bool:
-        return self._place >= len(self._lines)
+        return self._index >= len(self._lines)
 
     def state(self) -> dict[str, Any]:
-        return {"place": self._place, "sha256": self._digest}
+        return {"place": self._index, "sha256": self._digest}
 
     def restore(self, state: dict[str, Any]) -> None:
         if state["sha256"] != self._digest:
             raise StoreError(f"{self._path}: has changed since this run began; start a new run")
-        self._place = state["place"]
+        self._index = state["place"]

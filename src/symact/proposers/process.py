@@ -1,8 +1,8 @@
 """Proposals from another process: JSON lines over its stdin and stdout, with time limits.
 
-docs/proposers.md describes what is said. Whatever the process does, hang, die, flood or talk
-nonsense, costs its own proposals and nothing else: it is killed with everything it started, and
-started anew at the next request, until it has failed too often in a row.
+docs/proposers.md describes the messages. A process may hang, die, flood its output or send invalid
+answers. It then loses its proposals: it is killed with all processes that it started, and a new one
+starts at the next request. After several failures in a row the proposer is finished.
 """
 
 from __future__ import annotations
@@ -24,29 +24,35 @@ from symact.errors import SymactError
 from symact.expr import show
 from symact.expr.primitives import PRIMITIVES
 from symact.grammar import Grammar
-from symact.proposers.base import AbstractProposer, Proposal, Told
+from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal
 from symact.proposers.foreign import proposal, refused
 
-#: Seconds for one answer, bytes of one answer, failures in a row that end the search.
+#: Limits: seconds and bytes of one answer, and failures in a row.
 SECONDS, BYTES, FAILURES = 60.0, 1_000_000, 3
-#: Results that a new process is told, and bytes of its stderr that are kept.
+#: Number of results that a new process receives, and bytes of stderr that are kept.
 HISTORY, STDERR = 1000, 4000
 
 
 class _NoAnswerError(Exception):
-    """Why an answer did not come."""
+    """There is no valid answer; the message is the reason."""
 
 
-class Process(AbstractProposer):
-    """Asks a command for proposals and tells it what became of them.
+class ProcessProposer(AbstractProposer):
+    """Ask a command for proposals and tell it the results.
 
     Args:
-        grammar: Told to the process; its limits hold.
-        command: As in a shell, but no shell runs it.
-        seconds: For one answer.
+        grammar: Grammar that the process receives. Its limits hold for the proposals.
+        command: Program and arguments, quoted as in a shell. No shell runs.
+        seconds: Time limit of one answer.
 
     Raises:
         SymactError: There is no such command.
+
+    Example:
+        >>> from symact import Grammar
+        >>> proposer = ProcessProposer(Grammar.load("pointwise"), "python proposer.py")
+        >>> proposer.finished
+        False
     """
 
     def __init__(self, grammar: Grammar, command: str, seconds: float = SECONDS) -> None:
@@ -78,7 +84,7 @@ class Process(AbstractProposer):
         self._failures = self._failures + 1 if all(one.refused for one in found) else 0
         return found
 
-    def tell(self, results: Sequence[Told]) -> None:
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
         told = [_told(result) for result in results if not result.refused]
         self._history = [*self._history, *told][-HISTORY:]
         if self._process is None or not told:
@@ -90,14 +96,14 @@ class Process(AbstractProposer):
 
     @property
     def finished(self) -> bool:
-        """Whether it has failed too often in a row."""
+        """Whether it failed too often in a row."""
         return self._failures >= FAILURES
 
     def state(self) -> dict[str, Any]:
         return {"history": self._history, "failures": self._failures, "trouble": self._trouble[:5]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        # Whoever resumes a search that ended for its proposer's failures has mended it.
+        # The failures are not restored: a user who resumes the search has repaired the process.
         self._history = state["history"]
         self._trouble = state["trouble"]
 
@@ -134,7 +140,7 @@ class Process(AbstractProposer):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                start_new_session=True,  # so that what it starts dies with it
+                start_new_session=True,  # its process group is killed with it
             )
         except OSError as error:
             raise _NoAnswerError(f"cannot be started: {error.strerror}") from None
@@ -196,7 +202,7 @@ class Process(AbstractProposer):
         return line
 
     def _discard(self) -> None:
-        """Read away what was said without being asked, so that answers belong to questions."""
+        """Drop output that came before the request."""
         _, stdout, _ = self._pipes()
         read = 0
         while True:
@@ -205,7 +211,7 @@ class Process(AbstractProposer):
             except BlockingIOError:
                 return
             if not data:
-                return  # it has ended; sending will say so
+                return  # the process ended; sending will fail
             read += len(data)
             if read > BYTES:
                 raise _NoAnswerError(f"more than {BYTES} bytes that nobody asked for")
@@ -216,7 +222,7 @@ class Process(AbstractProposer):
             raise _NoAnswerError(reason)
 
     def _listen(self, selector: selectors.BaseSelector) -> None:
-        """Keep the end of what it writes to stderr, which would block it if nobody read it."""
+        """Read stderr, so that the process does not block, and keep its end."""
         _, _, stderr = self._pipes()
         try:
             data = os.read(stderr.fileno(), 65536)
@@ -238,7 +244,7 @@ class Process(AbstractProposer):
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):  # all of it may have ended
+        with contextlib.suppress(ProcessLookupError):  # all processes of the group have ended
             os.killpg(process.pid, signal.SIGKILL)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
@@ -246,7 +252,7 @@ class Process(AbstractProposer):
         process.wait()
 
 
-def _told(result: Told) -> dict[str, Any]:
+def _told(result: EvaluatedProposal) -> dict[str, Any]:
     told: dict[str, Any] = {"formula": show(result.expr), "outcome": result.outcome}
     if result.objectives is not None:
         ood, id_error, cost = result.objectives
