@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -470,7 +470,8 @@ class Search:
         if self.plan.dedupe:
             self.seen.add(fingerprint)
             if self.plan.dedupe_mirrors:
-                self.seen.add(self._screened(expr).mirror_key)
+                with suppress(Exception):  # a candidate may not end a search
+                    self.seen.add(self._screened(expr).mirror_key)
 
     def _screen(self, proposals: Sequence[Proposal], room: int | None) -> list[Opened]:
         """Screen proposals in order; with a limit, stop after as many have passed.
