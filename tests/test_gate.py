@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from symact.evaluation import Ladder, Plan
-from symact.evaluation.diagnosis import RANKED, check_task, examine
+from symact.evaluation.diagnosis import RANKED, check_task, diagnose_task
 from symact.tasks import Task, task
 
 
 def test_the_gate_ranks_its_functions_and_warns_of_trivial_winners():
-    gate = examine(task("harmonic"), per_family=4, seeds=1)
+    gate = diagnose_task(task("harmonic"), per_family=4, seeds=1)
     assert {entry.name for entry in gate.entries} == set(RANKED)
     assert [e.ood for e in gate.entries] == sorted(e.ood for e in gate.entries)
     assert any("constant has the lowest OOD error" in warning for warning in gate.warnings)

@@ -544,7 +544,7 @@ def doctor(
     if run is not None:
         _examine_run(run, as_json)
         return
-    from symact.evaluation.diagnosis import examine
+    from symact.evaluation.diagnosis import diagnose_task as examine
     from symact.tasks import describe
     from symact.tasks import task as built_in
 

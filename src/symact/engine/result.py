@@ -13,6 +13,7 @@ import numpy as np
 from symact import zoo
 from symact.engine.budget import parse_budget
 from symact.errors import StoreError, SymactError
+from symact.evaluation import statistics
 from symact.evaluation.pareto import non_dominated
 from symact.expr import Expr, parse, show, uses_statistics
 from symact.expr.cost import flops
@@ -232,7 +233,7 @@ def _result_of(store: Store) -> Result:
     spearman = {}
     for lower, higher in itertools.pairwise(RUNGS):
         common = [i for i in scores[higher] if i in scores[lower]]
-        spearman[f"{lower}-{higher}"] = stats.spearman(
+        spearman[f"{lower}-{higher}"] = statistics.spearman(
             [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
         )
     budget = parse_budget(config["budget"])

@@ -20,7 +20,7 @@ from symact import __version__, _files, zoo
 from symact.backends import evaluate_with_slopes, to_latex
 from symact.engine.result import Result
 from symact.errors import ParseError, StoreError, SymactError, choices
-from symact.evaluation import check_device
+from symact.evaluation import check_device, statistics
 from symact.evaluation.judge import Judge, baselines
 from symact.expr import Expr, parse, show, uses_statistics
 from symact.expr.cost import flops
@@ -173,11 +173,11 @@ def _comparison(judge: Judge, found: Sequence[Entrant], judged: Sequence[Judged]
     found, judged = [found[i] for i in order], [judged[i] for i in order]
     base = baselines(judge.data)
     ood = np.array([stats.ood_errors(one.errors, families) for one in judged])
-    ranking = stats.ranking(ood)
+    ranking = statistics.ranking(ood)
     place = next(i for i, entrant in enumerate(found) if entrant.name == REFERENCE)
     p = np.full(len(found), np.nan)
     others = [i for i in range(len(found)) if i != place]
-    p[others] = stats.holm([stats.wilcoxon(ood[i], ood[place]) for i in others])
+    p[others] = statistics.holm([stats.wilcoxon(ood[i], ood[place]) for i in others])
     p[place] = 1.0
     rows = [
         _row(entrant, one, judged[place], families, base, p[i], ranking.ranks[i])
@@ -212,7 +212,7 @@ def _row(
 ) -> Row:
     errors = judged.errors
     score = stats.score(errors, families)
-    interval = stats.ratio(errors, reference.errors, families)
+    interval = statistics.ratio(errors, reference.errors, families)
     near, middle, far = (stats.plain(shell) for shell in score.shells)
     expr = entrant.function if isinstance(entrant.function, Expr) else None
     return Row(
@@ -225,7 +225,7 @@ def _row(
         low=interval.low,
         high=interval.high,
         id_error=stats.plain(score.id_error),
-        id_ratio=stats.id_ratio(errors, reference.errors, families).ratio,
+        id_ratio=statistics.id_ratio(errors, reference.errors, families).ratio,
         flops=float("nan") if expr is None else flops(expr),
         families={name: stats.plain(value) for name, value in score.families.items()},
         shells=(near, middle, far),
@@ -233,8 +233,8 @@ def _row(
         statistics=expr is not None and uses_statistics(expr),
         p=float(p),
         rank=rank,
-        skill_mean=stats.skill(errors, base["mean"], families),
-        skill_linear=stats.skill(errors, base["linear"], families),
+        skill_mean=statistics.skill(errors, base["mean"], families),
+        skill_linear=statistics.skill(errors, base["linear"], families),
         rates=judged.rates,
         note=entrant.note,
     )
