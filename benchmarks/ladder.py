@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import zoo
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.engine import Progress, search
 from symact.engine.result import Result, load
 from symact.evaluation import Plan, statistics

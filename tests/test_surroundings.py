@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from small_runs import ARGUMENTS
-from symact.cli.main import _new_folder
+from symact.cli.search import new_folder
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.errors import StoreError, SymactError
@@ -119,7 +119,7 @@ def test_searches_that_begin_at_once_below_one_directory_get_one_of_their_own_ea
 ):
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: _new_folder("pointwise", "polynomial", 0), range(24)))
+        made = list(pool.map(lambda _: new_folder("pointwise", "polynomial", 0), range(24)))
     assert len(set(made)) == 24
     assert sorted(made) == sorted(folder.relative_to(tmp_path) for folder in tmp_path.glob("*/*"))
 

@@ -80,6 +80,7 @@ class Result:
         finished: Whether the budget was spent and the finalists were judged.
         quarantined: Candidates that could not be trained: ``id``, ``rung`` and ``reason``. They
             count as diverged.
+        seconds: Wall-clock time of the search, over all sessions.
     """
 
     path: Path | None
@@ -93,6 +94,7 @@ class Result:
     costs: dict[str, dict[str, float]]
     quarantined: list[dict[str, Any]]
     _rows: list[dict[str, Any]] = field(repr=False)
+    seconds: float = 0.0
 
     @property
     def best(self) -> Found:
@@ -257,6 +259,7 @@ def _result_of(store: Store) -> Result:
             for number, rung, reason in store.quarantined()
         ],
         _rows=rows,
+        seconds=float(state["seconds"]),
     )
 
 

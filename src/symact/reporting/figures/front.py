@@ -50,18 +50,21 @@ class Point:
         label: Its name or formula; a found one may have ``""`` to go unlabelled.
         flops: Cost of one evaluation.
         error: Geometric-mean normalised OOD error.
+        is_chosen: Whether a run chose it; it is ringed and always labelled.
     """
 
     label: str
     flops: float
     error: float
+    is_chosen: bool = False
 
 
 def front(points: Sequence[Point], known: Sequence[Point], path: Path) -> None:
     """Draw found candidates with their Pareto front, and known functions beside them.
 
     Args:
-        points: Found candidates; those on the front are labelled as far as there is room.
+        points: Found candidates. Chosen ones are labelled, and those on the front where there is
+            room.
         known: Known functions, all labelled.
         path: Where to write, ``.svg`` or ``.png``.
     """
@@ -75,14 +78,35 @@ def front(points: Sequence[Point], known: Sequence[Point], path: Path) -> None:
         _dots(axes, rest, top, "#9ec9e2", 12.0, "o")
         _dots(axes, others, top, INK, 22.0, "D")
         _dots(axes, best, top, COLOURS[0], 26.0, "o")
+        chosen = [point for point in found if point.is_chosen]
+        _rings(axes, chosen, top)
         trail = _step_line(axes, best, top)
-        labels = _Labels(axes, [_at(p, top) for p in (*best, *others)], trail)
+        labels = _Labels(axes, [_at(p, top) for p in (*best, *chosen, *others)], trail)
+        for point in chosen:
+            text = f"chosen: {short(point.label)}"
+            labels.place(_at(point, top), text, COLOURS[1], needed=True)
         for point in others:
             labels.place(_at(point, top), short(point.label), INK, needed=True)
         for point in best:
-            labels.place(_at(point, top), short(point.label), COLOURS[0], needed=False)
+            if not point.is_chosen:
+                labels.place(_at(point, top), short(point.label), COLOURS[0], needed=False)
         _front_key(axes, bool(found), bool(others))
         save(figure, path)
+
+
+def _rings(axes: Axes, points: Sequence[Point], top: float) -> None:
+    """Draw a ring around each chosen point."""
+    where = [_at(point, top) for point in points]
+    axes.scatter(
+        [x for x, _ in where],
+        [y for _, y in where],
+        s=80.0,
+        facecolors="none",
+        edgecolors=COLOURS[1],
+        linewidths=1.4,
+        zorder=4,
+        clip_on=False,
+    )
 
 
 def _drawable(points: Sequence[Point]) -> list[Point]:
