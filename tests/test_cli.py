@@ -249,9 +249,9 @@ def test_zoo_grammar_and_doctor_answer(tmp_path):
     checked = called("grammar", "check", "mine.toml", cwd=tmp_path)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.startswith("mine: ")
-    gate = strict_json(called("doctor", "--task", "polynomial", "--json").stdout)
-    assert {"entries", "warnings"} <= set(gate)
-    assert not gate["warnings"]
+    diagnosis = strict_json(called("doctor", "--task", "polynomial", "--json").stdout)
+    assert {"entries", "warnings"} <= set(diagnosis)
+    assert not diagnosis["warnings"]
     examined = called("doctor", "--task", "harmonic").stdout
     assert "warning: constant has the lowest OOD error" in examined
     assert all(n in examined for n in ("ReLU", "GELU", "SiLU", "tanh", "identity", "GELUSine"))

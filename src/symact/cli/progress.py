@@ -57,6 +57,8 @@ class Reporter:
     def _show(self, progress: Progress) -> None:
         if progress.phase != self._phase:
             self._begin(progress.phase)
+        if progress.phase == "done":
+            return
         self._bar.update(
             self._task,
             total=1.0 if _is_measured(progress) else None,

@@ -1,8 +1,9 @@
 """Figures for reports and papers.
 
-This is the only package that imports matplotlib. Figures are ``Figure`` objects with the Agg canvas,
-so they use neither a window system nor the state of pyplot. The suffix of the path, ``.svg`` or
-``.png``, is the format. Equal data gives equal files. Values that are not finite are left out.
+This is the only package that imports matplotlib. Figures are ``Figure`` objects with the Agg
+canvas, so they use neither a window system nor the state of pyplot. The suffix of the path,
+``.svg`` or ``.png``, is the format. Equal data gives equal files. Values that are not finite are
+left out.
 """
 
 # First, because it imports matplotlib.

@@ -1,9 +1,9 @@
 """Import matplotlib whatever ``MPLBACKEND`` says.
 
-Notebooks name their own backend in ``MPLBACKEND``, also for the commands that they start. Where that
-backend is not installed, ``import matplotlib`` fails. Figures here are drawn on an Agg canvas and
-need no backend, so the variable is hidden during the import. A valid one takes effect afterwards, as
-the user's process expects.
+Notebooks set ``MPLBACKEND`` to their own backend, also for the commands that they start. Where
+that backend is not installed, ``import matplotlib`` fails. Figures here are drawn on an Agg canvas
+and need no backend, so this module hides the variable during the import. A valid backend takes
+effect afterwards, as the user's process expects.
 """
 
 from __future__ import annotations
