@@ -163,3 +163,46 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_trained(items, chan
         compare(*items, on_step=steps, **changes)
     assert "\n" not in str(caught.value)
     assert steps.names == []
+
+
+def test_functions_of_batch_statistics_change_no_figure_of_the_others():
+    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
+    names = ["ReLU", "tanh", "sin", "GELU"]
+    alone = compare(names, task="ood-suite", form=one)
+    mixed = compare([*names, "Turbulent"], task="ood-suite", form=one)
+    assert mixed.rows[:-1] == alone.rows
+    assert (mixed.cliques, mixed.friedman) == (alone.cliques, alone.friedman)
+    pairs = np.array(mixed.pairs)
+    np.testing.assert_array_equal(pairs[:-1, :-1], alone.pairs)
+    assert np.isnan(pairs[-1, :-1]).all()
+    turbulent = mixed.rows[-1]
+    assert (turbulent.name, turbulent.statistics, turbulent.rank) == ("Turbulent", True, 1.0)
+    assert 0 < turbulent.p <= 1
+    # Two of them correct for each other alone.
+    more = compare([*names, "Turbulent", "x*std(x)"], task="ood-suite", form=one)
+    assert more.rows[:-2] == alone.rows
+
+
+def test_a_found_function_of_the_zoo_is_one_row_and_one_test(tmp_path):
+    file = tmp_path / "proposals.jsonl"
+    formulas = [
+        "x*sigmoid(x)",
+        "sin(x) + 0.5*x",
+        "x/(1 + exp(-x))",
+        "0.5*x*(1 + erf(0.7071067811865476*x))",
+    ]
+    file.write_text("".join(json.dumps({"formula": text}) + "\n" for text in formulas))
+    found = symact.search(
+        "full", "polynomial", budget=4, out=tmp_path / "run", proposer=f"replay:{file}",
+        plan=Plan(**SMALL, ladder=False, refine_share=0.0),
+    )  # fmt: skip
+    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
+    judged = compare(found, form=one, best=4)
+    formulas = [row.formula for row in judged.rows]
+    assert len(formulas) == len(set(formulas))
+    silu = [row for row in judged.rows if "SiLU" in row.title]
+    assert len(silu) == 1
+    assert silu[0].also.startswith("found #")
+    assert silu[0].kind == "found"
+    pointwise = [row for row in judged.rows if not row.statistics]
+    assert len(pointwise) == len({row.title.rpartition(" = ")[2] for row in pointwise})

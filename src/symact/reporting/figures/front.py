@@ -82,9 +82,10 @@ def front(points: Sequence[Point], known: Sequence[Point], path: Path) -> None:
         _rings(axes, chosen, top)
         trail = _step_line(axes, best, top)
         labels = _Labels(axes, [_at(p, top) for p in (*best, *chosen, *others)], trail)
-        for point in chosen:
+        for number, point in enumerate(chosen):
             text = f"chosen: {short(point.label)}"
-            labels.place(_at(point, top), text, COLOURS[1], needed=True)
+            name = f"chosen-{number}"
+            labels.place(_at(point, top), text, COLOURS[1], needed=True, name=name)
         for point in others:
             labels.place(_at(point, top), short(point.label), INK, needed=True)
         for point in best:
@@ -254,11 +255,28 @@ class _Labels:
             return np.empty((0, 2))
         return np.asarray(self.axes.transData.transform(np.asarray(points, dtype=np.float64)))
 
-    def place(self, at: tuple[float, float], text: str, colour: str, *, needed: bool) -> None:
-        """Write a label near a point; one not needed is left out if it would collide."""
+    def place(
+        self,
+        at: tuple[float, float],
+        text: str,
+        colour: str,
+        *,
+        needed: bool,
+        name: str | None = None,
+    ) -> None:
+        """Write a label near a point; one not needed is left out if it would collide.
+
+        Args:
+            at: The point, in data coordinates.
+            text: The label; nothing is drawn for an empty one.
+            colour: Of the text.
+            needed: Whether it is drawn even where it collides.
+            name: The id of the label in an SVG file.
+        """
         if not text:
             return
         note = _note(self.axes, at, text, colour)
+        note.set_gid(name)
         extent = note.get_window_extent()
         anchor = self._pixels([at])[0]
         options = [
