@@ -110,9 +110,7 @@ class Reader:
         for name, weight in table.items():
             primitive = PRIMITIVES.get(name)
             if primitive is None:
-                self._fail(
-                    f"production '{name}'", f"unknown primitive; {nearest_primitive(name)}"
-                )
+                self._fail(f"production '{name}'", f"unknown primitive; {nearest_primitive(name)}")
             template = Expr(name, tuple(var(hole) for hole in HOLES[: primitive.arity]))
             found += [
                 Production(
