@@ -13,7 +13,8 @@ from symact import zoo
 from symact.errors import SymactError
 from symact.evaluation import Plan
 from symact.expr import parse
-from symact.reporting.comparison import compare, write_report
+from symact.reporting.comparison import compare
+from symact.reporting.report import write_report
 from symact.reporting.table import from_json, to_json
 from symact.tasks.protocol import COMPARED, EvaluationProtocol
 

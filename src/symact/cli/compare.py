@@ -51,7 +51,7 @@ def compare(
     """Compare functions by one protocol on the test draws."""
     from symact.engine.result import load
     from symact.reporting.comparison import compare as judge
-    from symact.reporting.comparison import write_report
+    from symact.reporting.report import write_report
     from symact.reporting.table import to_json
     from symact.storage.database import is_run
 
@@ -82,7 +82,7 @@ def compare(
 def compare_run(result: Result, device: str | None, quiet: bool) -> None:
     """Compare a run's functions with the usual ones in the quick form, and write the report."""
     from symact.reporting.comparison import compare as judge
-    from symact.reporting.comparison import write_report
+    from symact.reporting.report import write_report
 
     assert result.path is not None
     print("\nComparing on the test draws, which the search never saw (quick form).", flush=True)

@@ -20,7 +20,8 @@ from symact.errors import BatchError, SymactError, choices
 from symact.evaluation import Plan, check_device, check_executor
 from symact.grammar import Grammar
 from symact.proposers import PROPOSERS, Evolution, is_known
-from symact.reporting.comparison import compare, write_report
+from symact.reporting.comparison import compare
+from symact.reporting.report import write_report
 from symact.tasks import TASKS
 
 _KEYS = ("out", "grammars", "tasks", "seeds", "budget", "proposer", "compare", "settings")

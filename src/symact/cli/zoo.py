@@ -146,7 +146,7 @@ def _print_one(name: str, plot: Path | None, as_json: bool) -> None:
 
     entry = functions.find(name)
     if plot is not None:
-        from symact.reporting.comparison import draw_function
+        from symact.reporting.report import draw_function
 
         draw_function(entry.name, entry.expr, plot)
     if as_json:

@@ -8,52 +8,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symact import __version__, _files, zoo
-from symact.backends import evaluate_with_slopes, to_latex
-from symact.engine.result import Found, Result
-from symact.errors import ParseError, StoreError, SymactError, choices
+from symact import __version__, zoo
+from symact.backends import to_latex
+from symact.engine.result import Result
+from symact.errors import StoreError, SymactError, choices
 from symact.evaluation import check_device, statistics
 from symact.evaluation.judge import Judge, baselines
-from symact.expr import Expr, parse, show
+from symact.expr import Expr
 from symact.expr.cost import flops
 from symact.reporting.competitors import (
     Competitor,
     Item,
     competitors,
-    found_name,
     known_as,
     merge_known,
     of_zoo,
 )
-from symact.reporting.table import Comparison, Row, from_json, to_csv, to_json, to_markdown
+from symact.reporting.table import Comparison, Row, from_json, to_json
 from symact.storage.database import Judged, Store, in_memory, open_judged, open_run
 from symact.tasks import TASKS, Task
 from symact.tasks import scores as stats
 from symact.tasks import task as built_in_task
 from symact.tasks.protocol import COMPARED, FORMS, REFERENCE, EvaluationProtocol
 
-if TYPE_CHECKING:
-    from symact.reporting.figures import Curve, Point
-
 #: Found functions of a run that compete.
 BEST = 3
-#: Functions drawn where no run is compared.
-_DRAWN = 8
 
-#: Changes when a stored comparison would be answered differently today.
+#: The version of the answers; stored ones of another version are not used.
 _ANSWER = 2
-
-#: The figures of a report.
-_PICTURES = ("front", "critical", "distance", "families", "functions")
 
 OnStep = Callable[[int, int, str], None]
 
@@ -69,12 +59,12 @@ def compare(
     out: str | Path | None = None,
     on_step: OnStep | None = None,
 ) -> Comparison:
-    """Judge functions on the test draws by the protocol (``docs/protocol.md``).
+    """Compare functions on the test draws by the protocol (``docs/protocol.md``).
 
     Args:
         items: Results or run directories, whose best functions compete; names of the zoo; formulas
-            in x; expressions; files and folders of programs to import. Without any but runs the
-            usual known functions stand beside them.
+            in x; expressions; files and folders of programs to import. Runs alone are compared
+            with the usual known functions.
         task: A name or a Task; None for that of the first run, else the default.
         form: ``"full"`` for the protocol itself, ``"quick"`` for its short form, whose scores are
             never mixed with the full ones.
@@ -82,7 +72,7 @@ def compare(
         seeds: Training seeds of each instance; None for the form's.
         best: How many of a run's functions compete.
         device: Where to train; None for the best there is.
-        out: A folder that remembers what was judged; None for the first run's own database.
+        out: A folder that stores the errors; None for the database of the first run.
         on_step: Called before a function is trained, with (place, functions in all, name).
 
     Raises:
@@ -102,7 +92,7 @@ def compare(
     with ExitStack() as stack:
         stores = [stack.enter_context(closing(store)) for store in _stores(runs, out)]
         judged = _judge(stores, judge, found, on_step)
-        # The same question gets the same answer, without computing it again.
+        # A comparison is stored: asked again, it is not computed again.
         key = f"comparison:{_digest(judge, found)}"
         known = stores[0].get(key)
         if known is not None:
@@ -137,7 +127,7 @@ def _task(runs: Sequence[Result], task: str | Task | None) -> Task:
 
 
 def _stores(runs: Sequence[Result], out: str | Path | None) -> list[Store]:
-    """Return where to look for what was judged; what is new goes into the first."""
+    """Return the stores of known errors; new errors go into the first."""
     stores = [open_run(run.path) for run in runs if run.path is not None]
     folder = None if out is None else Path(out).resolve()
     if folder is not None and all(run.path is None or run.path.resolve() != folder for run in runs):
@@ -160,7 +150,7 @@ def _judge(
                 on_step(place, len(found), competitor.name)
             rates = judge.rates([competitor.function])
             (errors,) = judge.errors([competitor.function], rates)
-            # Read back, so that the first answer and the remembered one agree to the last digit.
+            # Read back, so that the first result and the stored one agree to the last digit.
             result = stores[0].add_judged(competitor.key, version, keys, errors, rates[0])
         judged.append(result)
     return judged
@@ -299,172 +289,3 @@ def _row_name(competitor: Competitor) -> str:
         return competitor.name
     known = known_as(competitor.function)
     return f"{competitor.name} = {known}" if known else competitor.name
-
-
-def write_report(
-    runs: Result | Sequence[Result], comparison: Comparison, folder: str | Path
-) -> dict[str, Path]:
-    """Write table, figures and page of a comparison.
-
-    Args:
-        runs: What was compared, for the page to say what ran.
-        comparison: What came out.
-        folder: Where to; made if need be. Files of an earlier report are replaced.
-
-    Returns:
-        The paths written: ``markdown``, ``csv``, ``json``, ``html`` and the figures ``front``,
-        ``functions``, ``distance``, ``families``, ``critical`` (SVG; a PNG of the same name lies
-        beside each).
-    """
-    given = [runs] if isinstance(runs, Result) else list(runs)
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    facts = [_run_info(run) for run in given]
-    chosen = _chosen(given, comparison)
-    document = json.dumps({**to_json(comparison), "runs": facts}, indent=1) + "\n"
-    texts = {
-        "markdown": ("table.md", to_markdown(comparison)),
-        "csv": ("table.csv", to_csv(comparison)),
-        "json": ("compare.json", document),
-    }
-    pictures = {name: target / f"{name}.svg" for name in _PICTURES}
-    paths = {**pictures, **{key: target / name for key, (name, _) in texts.items()}}
-    paths["html"] = target / "report.html"
-    if _is_written(paths, document):
-        return paths
-    _draw(comparison, target, [row for _, row in chosen if row is not None])
-    _write_page(given, chosen, comparison, facts, pictures, paths["html"])
-    # The JSON comes last: it says that everything else is there.
-    for key, (_, text) in texts.items():
-        _files.write(paths[key], text)
-    return paths
-
-
-def _chosen(runs: Sequence[Result], comparison: Comparison) -> list[tuple[Found, Row | None]]:
-    """Return what each run chose, with its row of the table if it is there."""
-    names: dict[str, Row] = {}
-    for row in comparison.rows:
-        if row.kind == "found":
-            names |= dict.fromkeys((row.also or row.name.partition(" = ")[0]).split(", "), row)
-    chosen = [(run, run.best) for run in runs if run.front]
-    return [(own, names.get(found_name(run, own, len(runs) > 1))) for run, own in chosen]
-
-
-def _is_written(paths: Mapping[str, Path], document: str) -> bool:
-    """Whether a folder holds this very report already."""
-    files = [*paths.values(), *(paths[name].with_suffix(".png") for name in _PICTURES)]
-    return all(path.is_file() for path in files) and (
-        paths["json"].read_text(encoding="utf-8") == document
-    )
-
-
-def _write_page(
-    runs: Sequence[Result],
-    chosen: Sequence[tuple[Found, Row | None]],
-    comparison: Comparison,
-    facts: Sequence[dict[str, object]],
-    pictures: Mapping[str, Path],
-    path: Path,
-) -> None:
-    from symact.reporting.html import Chosen, write_html
-
-    finished = [run for run in runs if run.front]
-    shown = [
-        Chosen(
-            run=run.path.name if run.path is not None and len(runs) > 1 else "",
-            name=f"#{found.id}" if row is None else row.title,
-            formula=found.formula,
-            usage=_usage(run, found),
-            row=row,
-        )
-        for run, (found, row) in zip(finished, chosen, strict=True)
-    ]
-    times = [f"{run.seconds:.0f} s" for run in runs]
-    full = [{**own, "search_time": time} for own, time in zip(facts, times, strict=True)]
-    write_html(comparison, full, pictures, path, shown)
-
-
-def _usage(run: Result, found: Found) -> str:
-    """Return Python code that makes a torch module of a run's chosen function."""
-    if run.path is None:
-        return f"result.best.to_torch()  # {found.formula}"
-    return f"import symact\n\nactivation = symact.load({str(run.path)!r}).best.to_torch()"
-
-
-def _run_info(result: Result) -> dict[str, object]:
-    config = result.config
-    return {
-        "run": "" if result.path is None else result.path.name,
-        "grammar": config["grammar"],
-        "task": config["task"],
-        "seed": config["seed"],
-        "budget": config["budget"],
-        "proposer": config["proposer"],
-        "protocol": config["protocol"],
-        "counts": result.counts,
-        "outcomes": result.outcomes,
-        "rung_spearman": result.rung_spearman,
-        "chosen": {"id": result.best.id, "formula": result.best.formula} if result.front else {},
-        "versions": config["versions"],
-    }
-
-
-def _draw(comparison: Comparison, folder: Path, chosen: Sequence[Row]) -> None:
-    from symact.reporting import figures
-
-    rows, reference = comparison.rows, comparison.reference
-    pointwise = [row for row in rows if not row.statistics]
-    found = [row for row in rows if row.kind == "found"]
-    known = [_point(row) for row in rows if row.kind != "found"]
-    shown = found or [row for row in rows if row.name != reference]
-    curves = [curve for row in shown[:_DRAWN] if (curve := _curve(row.formula, row.formula))]
-    grey = _curve(reference, next(row.formula for row in rows if row.name == reference))
-    for suffix in ("png", "svg"):
-        paths = {name: folder / f"{name}.{suffix}" for name in _PICTURES}
-        figures.front([_point(row, row in chosen) for row in found], known, paths["front"])
-        figures.critical(
-            [row.name for row in pointwise],
-            [row.rank for row in pointwise],
-            comparison.cliques,
-            paths["critical"],
-            found=[row.name for row in found],
-        )
-        figures.distance(rows, paths["distance"], reference=reference)
-        figures.families(rows, paths["families"], reference=reference)
-        figures.functions(curves, paths["functions"], reference=grey)
-
-
-def _point(row: Row, is_chosen: bool = False) -> Point:
-    from symact.reporting.figures import Point
-
-    return Point(row.title, row.flops, row.ood, is_chosen)
-
-
-def draw_function(label: str, expr: Expr, path: Path) -> None:
-    """Draw a function above its derivative.
-
-    Raises:
-        SymactError: The file exists, cannot be written, or is neither ``.svg`` nor ``.png``.
-    """
-    from symact.reporting import figures
-
-    if path.exists():
-        raise SymactError(f"{path}: exists already; choose another name")
-    curve = _curve(label, show(expr))
-    try:
-        figures.functions([curve] if curve is not None else [], path)
-    except OSError as error:
-        raise SymactError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _curve(label: str, formula: str) -> Curve | None:
-    """Sample a function; None where its formula is no expression of one element."""
-    from symact.reporting.figures import Curve
-
-    try:
-        expr = parse(formula)
-    except ParseError:
-        return None
-    x = np.linspace(-6, 6, 601)
-    value, slope = evaluate_with_slopes(expr, x)
-    return Curve(label, x, value, slope)

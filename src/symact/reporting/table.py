@@ -82,7 +82,7 @@ class Row:
 
     @property
     def title(self) -> str:
-        """What people read: both names where a run found a known function."""
+        """The name in tables: both names where a run found a known function."""
         return f"{self.also} = {self.name}" if self.also else self.name
 
 
@@ -141,7 +141,7 @@ class Comparison:
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
-    """Return the comparison as values that any JSON writer takes.
+    """Return the comparison as values that any JSON writer accepts.
 
     Keys are only ever added. NaN and infinity become None.
     """
@@ -197,7 +197,7 @@ def _number(value: Any) -> Any:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return one line for each function, shells and families as columns of their own."""
+    """Return one line for each function, with a column for each shell and family."""
     families = family_names(comparison.rows)
     fields = [*_FIELDS, *SHELLS, *(f"family {name}" for name in families)]
     out = io.StringIO()
@@ -325,7 +325,7 @@ _FIELDS = (
     "also",
 )
 
-#: The columns people read: heading, whether it is a number, and the cell. The formula is last.
+#: The columns of text and Markdown: heading, whether it is a number, cell. The formula is last.
 _COLUMNS: tuple[tuple[str, bool, Callable[[Row], str]], ...] = (
     ("name", False, lambda row: row.title),
     ("kind", False, lambda row: row.kind),

@@ -26,7 +26,7 @@ _COLUMNS = 4  # in distribution, then the shells near, middle and far
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What the errors of one function say. Errors are log10; :func:`plain` turns them back.
+    """The aggregated errors of one function, in log10; :func:`plain` undoes the logarithm.
 
     Attributes:
         ood: Mean over families of the mean over their instances of the OOD error.
@@ -66,7 +66,9 @@ def log_errors(errors: ArrayLike) -> FloatArray:
 
 
 def merit(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
-    """Return what a search chooses by: OOD error plus what the ID error exceeds its limit by.
+    """Return the penalised score that a search selects by.
+
+    It is the OOD error plus the excess of the ID error over its limit.
 
     Args:
         ood: Above the reference's, log10.
@@ -103,10 +105,10 @@ def score(errors: ArrayLike, families: Sequence[str]) -> Score:
 
 
 class Yardstick:
-    """Measures many functions against one, instance by instance.
+    """Compares many functions with a reference, instance by instance.
 
     Args:
-        reference: Errors ``[instance, size, seed, 4]`` of that one.
+        reference: Errors ``[instance, size, seed, 4]`` of the reference.
         families: The family of each instance.
         clip: An instance counts as at most so many decades away from the reference.
     """
@@ -188,5 +190,5 @@ def _mean_over(members: dict[str, NDArray[np.intp]], values: FloatArray) -> floa
 
 
 def _mean(values: FloatArray) -> float:
-    """Return the mean of some numbers; numpy's own spends ten times as long around the sum."""
+    """Return the mean of a few numbers; ``np.mean`` takes ten times as long."""
     return float(np.add.reduce(values)) / len(values)

@@ -1,4 +1,4 @@
-"""The front: error against cost, with labels that keep out of each other's way."""
+"""The front: error against cost, with labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from symact.reporting.figures.style import (
     styled,
 )
 
-# Errors this many times the smallest are drawn at the upper edge: what diverged must not press
-# everything else into one line.
+# Errors this many times the smallest are drawn at the upper edge, so that diverged functions do not
+# squeeze the others into one line.
 _HIGHEST_OVER_LOWEST = 1e4
 # Costs beyond this are spread logarithmically.
 _LINEAR_FLOPS = 120.0
@@ -44,7 +44,7 @@ _COLLISION = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A function by what it costs and how well it does.
+    """The cost and the error of a function.
 
     Attributes:
         label: Its name or formula; a found one may have ``""`` to go unlabelled.
@@ -139,7 +139,7 @@ def _front_axes(
     reach = lowest * _HIGHEST_OVER_LOWEST
     shown = [p.error for p in (*best, *known) if p.error <= reach]
     highest = max(shown, default=lowest)
-    # Room for dots a little worse than the known functions, not for all that ever failed.
+    # Room for dots slightly worse than the known functions, not for every failure.
     highest = max([highest, *(p.error for p in found if p.error <= 3.0 * highest)])
     spread = max(math.log10(highest / lowest), 0.3)
     top = highest * 10 ** (0.10 * spread)
@@ -210,7 +210,7 @@ def _step_line(axes: Axes, best: Sequence[Point], top: float) -> list[tuple[floa
 
 
 def _front_key(axes: Axes, has_found: bool, has_known: bool) -> None:
-    """Say in the upper right corner what the marks are; draw nothing where there is one kind."""
+    """Draw the legend; none where there is one kind of mark."""
     if not (has_found and has_known):
         if not has_found and not has_known:
             nothing(axes)
@@ -236,7 +236,7 @@ def _front_key(axes: Axes, has_found: bool, has_known: bool) -> None:
 
 
 class _Labels:
-    """Places labels one after another, each where it collides least with what stands already."""
+    """Places labels one after another, each where it overlaps least with earlier marks."""
 
     def __init__(
         self,
