@@ -167,7 +167,7 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_trained(items, chan
 
 
 def test_functions_of_batch_statistics_change_no_figure_of_the_others():
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
     names = ["ReLU", "tanh", "sin", "GELU"]
     alone = compare(names, task="ood-suite", form=one)
     mixed = compare([*names, "Turbulent"], task="ood-suite", form=one)
@@ -197,7 +197,7 @@ def test_a_found_function_of_the_zoo_is_one_row_and_one_test(tmp_path):
         "full", "polynomial", budget=4, out=tmp_path / "run", proposer=f"replay:{file}",
         plan=Plan(**SMALL, ladder=False, refine_share=0.0),
     )  # fmt: skip
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
     judged = compare(found, form=one, best=4)
     formulas = [row.formula for row in judged.rows]
     assert len(formulas) == len(set(formulas))
