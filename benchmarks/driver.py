@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.engine import resume
 from symact.engine.result import load
 from symact.evaluation import InlineExecutor

@@ -101,6 +101,13 @@ def derivative(expr: Expr, wrt: str = "x") -> Expr:
     return sympy.derivative(expr, wrt)
 
 
+def collected(expr: Expr) -> Expr:
+    """Return the same function with like terms collected, where that is shorter."""
+    from symact.backends import sympy
+
+    return sympy.collected(expr)
+
+
 def log_slope(expr: Expr) -> Expr:
     """Return f''/f' as an expression, 0 on flat pieces."""
     from symact.backends import sympy
