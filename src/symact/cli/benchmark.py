@@ -155,7 +155,7 @@ def _processor() -> str:
 def scripts() -> dict[str, Path]:
     """Return the benchmark scripts by name: those of the wheel, or of the checkout."""
     here = Path(__file__).resolve()
-    for folder in (here.parents[1] / "_benchmarks", here.parents[3] / "benchmarks"):
+    for folder in (here.parents[1] / "_benchmarks", here.parents[3] / "benchmarks" / "speed"):
         found = {f.stem: f for f in sorted(folder.glob("*.py")) if not f.stem.startswith("_")}
         if found:
             return found

@@ -3,9 +3,9 @@
 Workers answer at once with errors that depend on the function alone. What is left is proposing,
 screening, dispatch, scoring, learning and the database: the most that one process can direct.
 
-``python benchmarks/driver.py growth 1000000 docs/growth.jsonl`` searches until so many are judged
+``python benchmarks/speed/driver.py growth 1000000 benchmarks/results/growth.jsonl`` searches until so many are judged
 and writes, at every power of two, processor time of a candidate, memory and the size of the run;
-then the time that reading and going on take. ``python benchmarks/driver.py draw docs/growth.jsonl``
+then the time that reading and going on take. ``python benchmarks/speed/driver.py draw benchmarks/results/growth.jsonl``
 draws it.
 """
 
