@@ -31,23 +31,24 @@ def import_programs(
     as_json: Json = False,
 ) -> None:
     """Read programs of other systems as formulas, without running them."""
-    from symact.importers import write_records
-    from symact.importers._read import refusals
+    from symact.importers import refusals, write_records
 
     records = [one for path in paths for one in _read(path, entry, minimize)]
     if out is not None:
         write_records(records, out)
     if as_json:
-        print_json([asdict(one) for one in records])
+        print_json([{**asdict(one), "known": _known(one)} for one in records])
         return
     _print_records(records)
+    for text in dict.fromkeys(f"{one.name}: {text}" for one in records for text in one.notes):
+        note(f"note: {text}")
     for reason, count in refusals(records):
         note(f"refused {count}: {reason}")
 
 
 def _read(path: Path, entry: str | None, minimize: bool) -> list[Record]:
     """Read one program or folder and note what became of its programs."""
-    from symact.importers._read import read_with_summary
+    from symact.importers import read_with_summary
 
     found, summary = read_with_summary(path, entry=entry, minimize=minimize)
     if len(found) == 1 and found[0].formula is None and path.is_file():
@@ -60,14 +61,23 @@ def _read(path: Path, entry: str | None, minimize: bool) -> list[Record]:
     return list(found)
 
 
+def _known(one: Record) -> str:
+    """Return the zoo's function that a program is up to scale and sign, ``""`` for none."""
+    from symact.reporting.competitors import known_as
+
+    expr = one.expr
+    return "" if expr is None else known_as(expr)
+
+
 def _print_records(records: Sequence[Record]) -> None:
-    columns = [Column("name"), Column("score", number=True), Column("kind")]
+    columns = [Column("name"), Column("score", number=True), Column("kind"), Column("known as")]
     rows = [
         (
             one.name,
             "-" if one.score is None else f"{one.score:.4g}",
             one.kind,
-            one.formula or one.refusal or "",
+            _known(one),
+            one.formula or one.refusal,
         )
         for one in records
     ]
