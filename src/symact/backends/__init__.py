@@ -1,7 +1,6 @@
-"""Lowerings of an expression, one private file and one table of primitives each.
+"""The backends of expressions: numba, Triton, torch, sympy, LaTeX and source code.
 
-These doors import their heavy library only when they are called, so that ``import symact`` stays
-light.
+The functions here import a heavy library only when they are called, so ``import symact`` is fast.
 """
 
 from __future__ import annotations
