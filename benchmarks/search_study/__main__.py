@@ -43,7 +43,8 @@ QUICK_PLAN = Plan(**QUICK, finalists=1, selection_instances=1, final_form="quick
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks/search_study", description=__doc__.split("\n")[0])
+    description = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(prog="benchmarks/search_study", description=description)
     parser.add_argument("step", choices=("run", "judge", "report"))
     parser.add_argument("--methods", default="main", help="names, 'main', or 'ablations'")
     parser.add_argument("--seeds", default="20-24", help="search seeds, such as 20-24")

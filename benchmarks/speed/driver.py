@@ -3,10 +3,9 @@
 Workers answer at once with errors that depend on the function alone. What is left is proposing,
 screening, dispatch, scoring, learning and the database: the most that one process can direct.
 
-``python benchmarks/speed/driver.py growth 1000000 benchmarks/results/growth.jsonl`` searches until so many are judged
-and writes, at every power of two, processor time of a candidate, memory and the size of the run;
-then the time that reading and going on take. ``python benchmarks/speed/driver.py draw benchmarks/results/growth.jsonl``
-draws it.
+``driver.py growth 1000000 FILE`` searches until so many are judged and writes, at every power of
+two, processor time of a candidate, memory and the size of the run; then the time that reading and
+resuming take. ``driver.py draw FILE`` draws it. FILE is ``benchmarks/results/growth.jsonl``.
 """
 
 from __future__ import annotations
