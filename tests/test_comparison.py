@@ -13,7 +13,8 @@ from symact import zoo
 from symact.errors import SymactError
 from symact.evaluation import Plan
 from symact.expr import parse
-from symact.reporting.comparison import compare, write_report
+from symact.reporting.comparison import compare
+from symact.reporting.report import write_report
 from symact.reporting.table import from_json, to_json
 from symact.tasks.protocol import COMPARED, EvaluationProtocol
 
@@ -75,7 +76,8 @@ def test_names_paths_expressions_and_known_functions_can_be_mixed(tmp_path, run)
     )
     kinds = {row.name: row.kind for row in found.rows}
     assert kinds["sin(x)"] == kinds["0.5*x*tanh(x)"] == "imported"
-    assert kinds["tanh"] == kinds["GELU"] == "zoo"
+    assert kinds["tanh"] == "zoo"
+    assert "GELU" in kinds
     assert any(kind == "found" for kind in kinds.values())
     assert found.protocol == "1.0-tiny"
     assert found.sizes == FORM.sizes
@@ -107,7 +109,7 @@ def test_two_runs_name_their_functions_apart(run, tmp_path):
     )
     one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare(run, other, "GELU", form=one, best=1)
-    names = [row.name for row in found.rows if row.kind == "found"]
+    names = [row.title for row in found.rows if row.kind == "found"]
     assert len(names) == 2
     assert any(str(run.path) in name for name in names)
     assert any(str(other.path) in name for name in names)
@@ -162,3 +164,46 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_trained(items, chan
         compare(*items, on_step=steps, **changes)
     assert "\n" not in str(caught.value)
     assert steps.names == []
+
+
+def test_functions_of_batch_statistics_change_no_figure_of_the_others():
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
+    names = ["ReLU", "tanh", "sin", "GELU"]
+    alone = compare(names, task="ood-suite", form=one)
+    mixed = compare([*names, "Turbulent"], task="ood-suite", form=one)
+    assert mixed.rows[:-1] == alone.rows
+    assert (mixed.cliques, mixed.friedman) == (alone.cliques, alone.friedman)
+    pairs = np.array(mixed.pairs)
+    np.testing.assert_array_equal(pairs[:-1, :-1], alone.pairs)
+    assert np.isnan(pairs[-1, :-1]).all()
+    turbulent = mixed.rows[-1]
+    assert (turbulent.name, turbulent.statistics, turbulent.rank) == ("Turbulent", True, 1.0)
+    assert 0 < turbulent.p <= 1
+    # Two of them correct for each other alone.
+    more = compare([*names, "Turbulent", "x*std(x)"], task="ood-suite", form=one)
+    assert more.rows[:-2] == alone.rows
+
+
+def test_a_found_function_of_the_zoo_is_one_row_and_one_test(tmp_path):
+    file = tmp_path / "proposals.jsonl"
+    formulas = [
+        "x*sigmoid(x)",
+        "sin(x) + 0.5*x",
+        "x/(1 + exp(-x))",
+        "0.5*x*(1 + erf(0.7071067811865476*x))",
+    ]
+    file.write_text("".join(json.dumps({"formula": text}) + "\n" for text in formulas))
+    found = symact.search(
+        "full", "polynomial", budget=4, out=tmp_path / "run", proposer=f"replay:{file}",
+        plan=Plan(**SMALL, ladder=False, refine_share=0.0),
+    )  # fmt: skip
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
+    judged = compare(found, form=one, best=4)
+    formulas = [row.formula for row in judged.rows]
+    assert len(formulas) == len(set(formulas))
+    silu = [row for row in judged.rows if "SiLU" in row.title]
+    assert len(silu) == 1
+    assert silu[0].also.startswith("found #")
+    assert silu[0].kind == "found"
+    pointwise = [row for row in judged.rows if not row.statistics]
+    assert len(pointwise) == len({row.title.rpartition(" = ")[2] for row in pointwise})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -261,3 +263,27 @@ def test_programs_of_several_inputs_are_refused():
     program = tape.to_tape(parse("a*x", ("a", "x")), ("a", "x"))
     with pytest.raises(ValueError, match="takes one input, got a, x"):
         triton.Programs([(program, 0, 1)], DEVICE)
+
+
+COMPILED = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from symact.backends.triton import interpret as kernel
+kinds = dict.fromkeys(("z", "value_out", "slope_out", "constants", "scratch"), "*fp32")
+kinds |= {"code": "*i32", "spans": "*i32", "SLOPES": "constexpr"}
+kinds |= dict.fromkeys(("networks", "size", "own_rows"), "i32")
+source = ASTSource(fn=kernel, signature={n: kinds[n] for n in kernel.arg_names},
+                   constexprs={"SLOPES": True})
+found = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+print(len(found.asm["ptx"]))
+"""
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="the other tests compile it for the device")
+def test_the_kernel_compiles_for_a_gpu_where_there_is_none():
+    environment = {n: text for n, text in os.environ.items() if n != "TRITON_INTERPRET"}
+    command = [sys.executable, "-c", COMPILED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10_000

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symact.cli.batch import load_batch
+from symact.cli.jobs import load_batch
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.engine.settings import settings as plan_settings

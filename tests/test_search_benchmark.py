@@ -20,7 +20,7 @@ from symact.expr import show
 from symact.grammar import Grammar
 from symact.proposers import EvaluatedProposal
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "benchmarks" / "search"
+SCRIPTS = Path(__file__).resolve().parents[1] / "benchmarks" / "search_study"
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_runs_are_made_judged_and_reported_once(tmp_path):
 
 
 def test_the_report_in_the_repository_is_what_its_results_give(tmp_path):
-    kept = SCRIPTS.parents[1] / "docs" / "benchmark"
+    kept = SCRIPTS.parents[1] / "benchmarks" / "results"
     pictures = shutil.ignore_patterns("*.png", "*.svg")
     shutil.copytree(kept, tmp_path / "results", ignore=pictures)
     (tmp_path / "results" / "report.md").unlink()

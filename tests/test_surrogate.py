@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from symact.evaluation import Surrogate, drop_near_duplicates, features, screen
+from symact.evaluation import Surrogate, drop_near_duplicates, features, screen, statistics
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
 from symact.proposers import RandomProposer
-from symact.tasks import scores as stats
 
 
 def functions(count: int) -> list[Expr]:
@@ -42,7 +41,7 @@ def test_it_ranks_functions_that_it_never_saw():
     assert not surrogate.is_due
     found, deviation = surrogate.predict(exprs[150:])
     expected = np.array([truth(expr) for expr in exprs[150:]])
-    assert stats.spearman(found[:, 0], expected[:, 0]) > 0.6
+    assert statistics.spearman(found[:, 0], expected[:, 0]) > 0.6
     assert (deviation >= 0).all()
 
 

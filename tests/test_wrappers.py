@@ -221,7 +221,8 @@ def test_packed_slopes_are_the_steps_for_every_size():
 @pytest.mark.parametrize(
     ("function", "options", "message"),
     [
-        ("PReLU", {}, "'PReLU' is none"),
+        ("PReLU", {}, "'PReLU' trains parameters"),
+        ("RReLU", {}, "'RReLU' has none"),
         ("GELU", {"bits": 9}, "1 to 8 bits"),
         ("GELU", {"weight": "best"}, "known: uniform, normal"),
         ("GELU", {"reach": 0.0}, "above 0"),

@@ -25,6 +25,7 @@ import torch
 
 from symact import zoo
 from symact.backends import evaluate
+from symact.evaluation import statistics
 from symact.evaluation.draws import by_family
 from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, assign_network_sizes
 from symact.evaluation.training.networks import ENTROPY
@@ -110,7 +111,7 @@ def halves(
             sides[0].extend(shuffled[:half])
             sides[1].extend(shuffled[half : 2 * half])
         a, b = ([score(own[side], [families[i] for i in side]) for own in errors] for side in sides)
-        found.append(stats.spearman(a, b))
+        found.append(statistics.spearman(a, b))
     return found
 
 
@@ -161,12 +162,12 @@ def main() -> None:
             "one size, tasks": {
                 str(3 * n): summary(halves(some[:, :, [1]], families, ood, n)) for n in (1, 2, 4, 8)
             },
-            "seeds": stats.spearman(by_seed[0], by_seed[1]),
+            "seeds": statistics.spearman(by_seed[0], by_seed[1]),
             "sizes": {
-                f"{sizes[a]} and {sizes[b]}": stats.spearman(by_size[a], by_size[b])
+                f"{sizes[a]} and {sizes[b]}": statistics.spearman(by_size[a], by_size[b])
                 for a, b in itertools.combinations(range(len(sizes)), 2)
             },
-            "quick": stats.spearman([ood(e, quick_families) for e in quick[rows]], own),
+            "quick": statistics.spearman([ood(e, quick_families) for e in quick[rows]], own),
             "families": {
                 family: summary(
                     halves(
@@ -190,8 +191,8 @@ def main() -> None:
                 ood(future.result(), rung.families) for future in rung.start(pool, exprs)
             ]
     result["fitted"] = {
-        "all": stats.spearman(ways["linear"], ways["fitted"]),
-        "usual": stats.spearman(*([ways[w][i] for i in usual] for w in ("linear", "fitted"))),
+        "all": statistics.spearman(ways["linear"], ways["fitted"]),
+        "usual": statistics.spearman(*([ways[w][i] for i in usual] for w in ("linear", "fitted"))),
         "linear ood": [stats.plain(v) for v in ways["linear"]],
         "fitted ood": [stats.plain(v) for v in ways["fitted"]],
     }

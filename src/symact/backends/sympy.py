@@ -545,3 +545,14 @@ def _regular(form: Any) -> Any:
 
 def _pieces(form: Any) -> Any:
     return sympy.piecewise_fold(_regular(_choices(form)))
+
+
+def collected(expr: Expr) -> Expr:
+    """Return a function with like terms collected, or as it is where that is no shorter.
+
+    Literals are rounded to ten digits: rounding errors of the last digit keep equal terms apart.
+    """
+    form = to_sympy(expr)
+    rounded = {n: sympy.Float(f"{float(n):.10g}") for n in form.atoms(sympy.Float)}
+    found = from_sympy(sympy.expand(form.xreplace(rounded)))
+    return found if found.size < expr.size else expr

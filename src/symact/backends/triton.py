@@ -93,7 +93,7 @@ def _put(kept, slot, new):
 
 
 @triton.jit(do_not_specialize=["networks", "own_rows"])
-def _interpret(
+def interpret(
     z,
     value_out,
     slope_out,
@@ -296,7 +296,7 @@ def apply(
         return
     size = z.numel() // programs.networks
     blocks = programs.networks * -(-size // BLOCK)
-    _interpret[(min(blocks, WORKERS) if programs.own_rows else blocks,)](
+    interpret[(min(blocks, WORKERS) if programs.own_rows else blocks,)](
         z,
         value,
         out,

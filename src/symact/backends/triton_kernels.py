@@ -331,7 +331,7 @@ def asinh_rule(a):
     moderate = log1p(safe + safe * safe / (1.0 + root))
     size = tl.where(huge, log(m) + 0.6931471805599453, moderate)
     value = tl.where(a < 0.0, size * -1.0, size)
-    da = tl.where(huge, 1.0 / m, 1.0 / root)
+    da = 1.0 / tl.where(huge, m, root)
     return value, da
 
 

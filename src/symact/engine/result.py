@@ -13,6 +13,7 @@ import numpy as np
 from symact import zoo
 from symact.engine.budget import parse_budget
 from symact.errors import StoreError, SymactError
+from symact.evaluation import statistics
 from symact.evaluation.pareto import non_dominated
 from symact.expr import Expr, parse, show, uses_statistics
 from symact.expr.cost import flops
@@ -79,6 +80,7 @@ class Result:
         finished: Whether the budget was spent and the finalists were judged.
         quarantined: Candidates that could not be trained: ``id``, ``rung`` and ``reason``. They
             count as diverged.
+        seconds: Wall-clock time of the search, over all sessions.
     """
 
     path: Path | None
@@ -92,6 +94,7 @@ class Result:
     costs: dict[str, dict[str, float]]
     quarantined: list[dict[str, Any]]
     _rows: list[dict[str, Any]] = field(repr=False)
+    seconds: float = 0.0
 
     @property
     def best(self) -> Found:
@@ -232,7 +235,7 @@ def _result_of(store: Store) -> Result:
     spearman = {}
     for lower, higher in itertools.pairwise(RUNGS):
         common = [i for i in scores[higher] if i in scores[lower]]
-        spearman[f"{lower}-{higher}"] = stats.spearman(
+        spearman[f"{lower}-{higher}"] = statistics.spearman(
             [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
         )
     budget = parse_budget(config["budget"])
@@ -256,6 +259,7 @@ def _result_of(store: Store) -> Result:
             for number, rung, reason in store.quarantined()
         ],
         _rows=rows,
+        seconds=float(state["seconds"]),
     )
 
 

@@ -17,7 +17,7 @@ from symact.engine.progress import OnProgress, Progress
 from symact.engine.result import Result, config_of, result_of
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
 from symact.evaluation import Executor, Ladder, Plan, check_device, check_executor
-from symact.evaluation.diagnosis import Gate, check_task
+from symact.evaluation.diagnosis import Diagnosis, check_task
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
@@ -73,7 +73,7 @@ def search(
     """
     spent = parse_budget(budget)
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
-    target = built_in_task(task) if isinstance(task, str) else task
+    target = _task(task)
     check_device(device, executor)
     check_executor(executor, threads)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
@@ -181,6 +181,17 @@ def _check_proposer(path: str | Path, stored: str, given: str | Proposer | None)
         raise StoreError(f"{path}: its proposer is '{stored}', not '{given}'")
 
 
+def _task(task: str | Task) -> Task:
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, str):
+        return built_in_task(task)
+    raise TaskError(
+        f"a task is a name or a Task, got {type(task).__name__}; "
+        "make one from arrays with symact.Task.from_arrays"
+    )
+
+
 def _task_again(path: str | Path, name: str) -> Task:
     if name not in TASKS:
         raise StoreError(f"{path}: its task '{name}' came from arrays; pass task=")
@@ -245,8 +256,8 @@ def _pass_gate(store: Store, ladder: Ladder, report: OnProgress) -> None:
     known = store.get("gate")
     if known is None:
         report(Progress("gate", 0.0, 0.0, store.counts()))
-        gate: Gate = check_task(ladder)
-        known = {"warnings": list(gate.warnings)}
+        diagnosis: Diagnosis = check_task(ladder)
+        known = {"warnings": list(diagnosis.warnings)}
         with store.transaction():
             store.put("gate", known)
     for warning in known["warnings"]:

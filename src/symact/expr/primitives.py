@@ -249,7 +249,7 @@ PRIMITIVES: dict[str, Primitive] = {
             moderate = log1p(safe + safe*safe/(1 + root))
             size = select(huge, log(m) + log(2), moderate)
             value = select(a < 0, -size, size)
-            da = select(huge, 1/m, 1/root)
+            da = 1/select(huge, m, root)
             """,
         ),
         _row(

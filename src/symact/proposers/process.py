@@ -25,7 +25,7 @@ from symact.expr import show
 from symact.expr.primitives import PRIMITIVES
 from symact.grammar import Grammar
 from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal
-from symact.proposers.foreign import proposal, refused
+from symact.proposers.foreign import proposal, refused, text_of
 
 #: Limits: seconds and bytes of one answer, and failures in a row.
 SECONDS, BYTES, FAILURES = 60.0, 1_000_000, 3
@@ -79,7 +79,7 @@ class ProcessProposer(AbstractProposer):
         items = answer.get("proposals") if isinstance(answer, dict) else answer
         if not isinstance(items, list) or not items:
             self._failed("an answer without a list of proposals")
-            return [refused(repr(answer), "not a list of proposals", "process")]
+            return [refused(text_of(answer), "not a list of proposals", "process")]
         found = [proposal(item, self._grammar.limits, "process") for item in items[:count]]
         self._failures = self._failures + 1 if all(one.refused for one in found) else 0
         return found

@@ -198,7 +198,7 @@ def find(name: str) -> Known:
     entry = _by_folded_name().get(_folded(name))
     if entry is None:
         spelled = [text for item in catalogue() for text in (item.name, *item.aliases)]
-        raise ZooError(f"the zoo has no function '{name}'; {choices(name, spelled)}")
+        raise ZooError(f"the zoo has no function '{name}'; {choices(name, spelled, 'symact zoo')}")
     return entry
 
 
@@ -243,7 +243,8 @@ def formula(text: str, unknown: ZooError) -> Expr:
         # A word is meant as a name; anything with structure as a formula.
         if text.translate(_NAMING).isalnum():
             raise unknown from None
-        raise ParseError(f"{error} ({unknown})") from None
+        is_near = "did you mean" in str(unknown) and "did you mean" not in str(error)
+        raise ParseError(f"{error} ({unknown})" if is_near else str(error)) from None
 
 
 def _folded(name: str) -> str:

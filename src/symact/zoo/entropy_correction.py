@@ -47,7 +47,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symact.backends import derivative, evaluate, evaluate_with_slopes, log_slope
+from symact.backends import collected, derivative, evaluate, evaluate_with_slopes, log_slope
 from symact.backends.simplify import TimeUp, simplify, time_limit
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, parse, show, uses_statistics, var
@@ -205,8 +205,8 @@ def _ratio(expr: Expr) -> Expr:
 
 
 def _held(expr: Expr) -> Expr:
-    slope = derivative(expr)
-    curved = call("add", call("mul", var(), slope), derivative(slope))
+    slope = collected(derivative(expr))
+    curved = collected(call("add", call("mul", var(), slope), derivative(slope)))
     cube = _integral(lambda x: _density(x) * _slope_at(expr, x) ** 2, _WHOLE, _turns(expr)) ** 1.5
     scaled = call("mul", const(float(f"{1 / cube:.6g}")), call("square", slope))
     return call("mul", scaled, curved)
@@ -388,8 +388,8 @@ def to_json(correction: Correction, name: str) -> dict[str, Any]:
 
 #: What the forms are called for people.
 _FORM_NAMES = {
-    "inverse": "variation of the inverse function (Sun et al. 2024)",
-    "held": "the same with stationary points held",
+    "inverse": "(x + f''/f')*exp(-x**2/2): variation of the inverse function (Sun et al. 2024)",
+    "held": "c*f'**2*(x*f' + f'')*exp(-x**2/2): keeps the stationary points",
 }
 
 

@@ -330,7 +330,7 @@ def _fitted(expr: Expr, values: Floats, known: Known, factor: float) -> Recognis
         return float((weights * np.square(w - scale * v)).sum())
 
     start, reach = float(np.log2(abs(factor))), 5 / _OCTAVE
-    # Kinks leave little to see between two points of the coarse grid: look closely, then closer.
+    # A kink shows only near the right factor, so a fine grid comes before the minimiser.
     tried = np.linspace(start - reach, start + reach, 41)
     middle = float(tried[int(np.argmin([misfit(at) for at in tried]))])
     best = minimize_scalar(

@@ -1,7 +1,7 @@
-"""Elementary functions in float64: branch-free like those of :mod:`symact.backends.numba.single`.
+"""Elementary functions in float64, without branches as in :mod:`symact.backends.numba.single`.
 
-``tools/fit_kernels.py`` fits the coefficients; the accuracy is stated in :data:`FLOAT64_ACCURACY`
-and tested. A result below the normal range becomes 0.
+``tools/fit_kernels.py`` fits the coefficients. :data:`FLOAT64_ACCURACY` states the accuracy, which
+tests check. A result below the normal range becomes 0.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def asinh_rule(a):
     moderate = log1p(safe + safe * safe / (like(a, 1.0) + root))
     size = select(huge, log(m) + like(a, 0.6931471805599453), moderate)
     value = select(a < like(a, 0.0), -size, size)
-    da = select(huge, like(a, 1.0) / m, like(a, 1.0) / root)
+    da = like(a, 1.0) / select(huge, m, root)
     return value, da
 
 

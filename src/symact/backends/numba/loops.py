@@ -13,8 +13,8 @@ from symact.backends.numba.intrinsics import for_each, select
 
 compiled = njit(error_model="numpy")
 
-#: Points of a block: a row is 1 KB in float32, so that some ten of them, two blocks long and with
-#: slopes where they are wanted, stay near an L1 cache of 32 KB.
+#: The number of points of a block. A row is then 1 KB in float32: ten registers of two blocks, with
+#: tangents, about fill an L1 cache of 32 KB.
 BLOCK = 256
 
 

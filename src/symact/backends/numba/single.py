@@ -1,8 +1,8 @@
-"""Elementary functions in float32: branch-free polynomials that LLVM turns into SIMD.
+"""Elementary functions in float32: polynomials without branches, which LLVM vectorises.
 
-numba does not vectorise calls into libm. ``tools/fit_kernels.py`` fits the coefficients; the
-accuracy is stated in :data:`FLOAT32_ACCURACY` and tested. Everything keeps its IEEE meaning at NaN,
-infinities and zeros; a result below the normal range becomes 0.
+numba does not vectorise calls into libm. ``tools/fit_kernels.py`` fits the coefficients.
+:data:`FLOAT32_ACCURACY` states the accuracy, which tests check. NaN, infinities and zeros keep
+their IEEE 754 meaning. A result below the normal range becomes 0.
 
 ``tools/generate_kernels.py`` translates these functions into those of the Triton backend. It knows
 the operations that occur here and refuses others.
@@ -33,8 +33,8 @@ FLOAT32_ACCURACY: dict[str, tuple[str, float, float, float]] = {
 
 f32, i32 = np.float32, np.int32
 
-#: Products and sums may fuse, which no test of NaN or infinity notices. A call would stop
-#: vectorisation, so every rule is inlined whatever its size.
+#: Products and sums may fuse, which does not affect tests of NaN or infinity. A call would prevent
+#: vectorisation, so every rule is inlined.
 compiled = njit(error_model="numpy", forceinline=True, fastmath={"contract"})
 
 #: Adding it leaves a float's nearest integer in its lowest bits.

@@ -1,12 +1,13 @@
-"""The numba lowering: an expression as a flat 3-address program, and one interpreter for all.
+"""Evaluation of programs by the compiled interpreter.
 
-Compiling every candidate would cost 60 to 90 ms; a program is data, and the interpreter is compiled
-once. It works block by block, one register a row of :data:`BLOCK` points, so that its state stays
-in the L1 cache and each instruction is one SIMD loop. With slopes it carries dual numbers: value
-and tangent, seeded with dx = 1.
+Compiling a candidate takes 60 to 90 ms. A program (:mod:`symact.backends.numba.program`) is data
+instead, and one interpreter (:mod:`symact.backends.numba.interpreter`) runs all programs. It works
+block by block. A register is a row of :data:`BLOCK` points, so the state stays in the L1 cache and
+each instruction is one SIMD loop. With slopes it computes dual numbers: values and tangents, where
+the tangent of one input is 1 and those of the others are 0.
 
-For programs with batch statistics the block is the whole tensor, and the tangent is the
-Jacobian-vector product with a vector of ones (not the gradient that training needs; see
+A program with batch statistics takes the whole tensor as one block. Its tangent is the
+Jacobian-vector product with a vector of ones, not the gradient that training needs (see
 :mod:`symact.evaluation.training.stack`).
 """
 
@@ -50,7 +51,7 @@ __all__ = [
 
 compiled = njit(error_model="numpy")
 
-#: Blocks that an instruction takes at a time.
+#: The number of blocks that an instruction computes at a time.
 CHUNK = 2
 
 
@@ -60,7 +61,7 @@ def rows_needed(program: Program, blocks: int = CHUNK) -> int:
 
 
 def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return a flat workspace of zeros; rows start at cache lines, or loads would straddle two."""
+    """Return a flat workspace of zeros. Rows are aligned to cache lines, which loads need."""
     line = 64
     room = np.zeros(rows * BLOCK * dtype.itemsize + line, dtype=np.uint8)
     start = -room.ctypes.data % line
@@ -114,10 +115,10 @@ def _copy(target, source):
 
 @compiled
 def apply_rows(address, code, result, w, v, t, x, value, tangent, blocks):
-    """Evaluate a program of one input on ``blocks`` rows of the workspace from row ``x`` on.
+    """Evaluate a program of one input on ``blocks`` rows of the workspace, from row ``x`` on.
 
-    Values go to the rows from ``value`` on and, where ``t`` is not empty, tangents to those from
-    ``tangent`` on. The program has no statistics; registers were laid out for ``CHUNK`` blocks.
+    Values go to the rows from ``value`` on. Tangents go to those from ``tangent`` on, unless ``t``
+    is empty. The program has no statistics; registers were laid out for ``CHUNK`` blocks.
     """
     own_value, own_tangent = v[result], t[result] if t.size else 0
     for block in range(0, blocks, CHUNK):
@@ -145,9 +146,9 @@ def _copy_rows(w, target, source, rows):
 
 @cached
 def _apply(address, code, constants, registers, result, x, seed, value, tangent, w, statistics):
-    """Evaluate one program on the points of ``x`` [input, point], with statistics all at once.
+    """Evaluate one program on the points of ``x`` [input, point].
 
-    ``tangent`` is empty where it is not wanted.
+    An empty ``tangent`` asks for values only.
     """
     inputs, points = x.shape
     blocks = max(1, -(-points // BLOCK)) if statistics else CHUNK
@@ -226,12 +227,12 @@ def _apply_spans(address, code, spans, v, t, w, x, value, tangent):
 
 
 class Spans:
-    """Programs without statistics, each applied to its own rows of one workspace again and again.
+    """Programs without statistics, each applied repeatedly to its own rows of one workspace.
 
     Args:
         spans: For each program its expression of x and its rows from and to, counted from the
             first row of a tensor.
-        rows: Rows of workspace for tensors, which :meth:`tensor` hands out.
+        rows: Rows of the workspace for tensors, which :meth:`tensor` reserves.
         dtype: float32 or float64.
     """
 
@@ -278,7 +279,7 @@ class Spans:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Many programs laid end to end, to be evaluated on the same points in one call.
+    """Programs laid end to end, which one call evaluates on the same points.
 
     Attributes:
         code: int32 [instruction, 5] of all programs.
@@ -309,9 +310,9 @@ class Batch:
                 broadcast against each other and flattened.
             slopes: Whether to compute derivatives too.
             wrt: The input by which to differentiate; None for the first.
-            threads: How many share the work; None for the number of cores. The result does not
+            threads: The number of threads; None for the number of cores. The result does not
                 depend on it.
-            out: What an earlier call for as many points returned, to be overwritten.
+            out: The result of an earlier call for as many points, which is overwritten.
 
         Returns:
             Values [program, point] of the arrays' dtype, and the derivatives or None.
@@ -329,7 +330,7 @@ class Batch:
         workers = max(1, min(threads or os.cpu_count() or 1, count))
         bounds = np.linspace(0, count, workers + 1).astype(int)
         address, constants = interpreter(x.dtype), self.constants.astype(x.dtype)
-        # Single values alone leave room in the cache for twice as many.
+        # Without tangents, twice as many float32 blocks fit into the cache.
         chunk = CHUNK if slopes or x.dtype == np.float64 else 2 * CHUNK
         rows = len(x) * -(-points // BLOCK) + self.rows * chunk
 
@@ -358,12 +359,12 @@ class Batch:
 
 @lru_cache
 def pool(threads: int) -> ThreadPoolExecutor:
-    """Return the threads that evaluate; starting new ones would take as long as a small batch."""
+    """Return the pool of threads. It is kept: starting threads takes as long as a small batch."""
     return ThreadPoolExecutor(threads, thread_name_prefix="symact")
 
 
 if hasattr(os, "register_at_fork"):
-    # A forked process has the pool but none of its threads: it would wait for them for ever.
+    # A forked process inherits the pool without its threads and would wait for them for ever.
     os.register_at_fork(after_in_child=pool.cache_clear)
 
 
@@ -435,7 +436,7 @@ def apply_into(
         expr: An expression of the variable x.
         x: float32 or float64; batch statistics are over all of it.
         value: Takes f(x).
-        slope: Takes the tangents, None if they are not wanted.
+        slope: Takes the derivatives; None for values only.
     """
     points, _ = _points_of((x,), ("x",))
     _apply_to(to_tape(expr), points, 0, value, slope)

@@ -50,7 +50,8 @@ def fixed_expr(function: Function, what: str) -> Expr:
     if isinstance(made, Pointwise):
         return made.expr
     name = made.name if isinstance(made, KnownModule) else type(made).__name__
-    raise ZooError(f"{what} needs a fixed formula, and '{name}' is none; give its formula")
+    why = "trains parameters" if any(True for _ in made.parameters()) else "has none"
+    raise ZooError(f"{what} needs a fixed formula, and '{name}' {why}")
 
 
 def with_gradient(

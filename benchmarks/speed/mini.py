@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from symact.backends.numba.tape import BLOCK, Spans
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.evaluation.training.networks import pack
 from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 from symact.expr import parse

@@ -13,6 +13,7 @@ from methods import ABLATIONS, METHODS
 from runs import CHEAP
 
 from symact.backends import evaluate_with_slopes
+from symact.evaluation import statistics
 from symact.expr import parse
 from symact.expr.cost import flops
 from symact.reporting.figures import Curve, functions
@@ -208,7 +209,7 @@ def _over(chosen: Sequence[str], known: Judgements, rival: str) -> str:
     """Say what some functions have together of the reference, a rival and SiLU."""
     joined = _joined(map(known.errors, chosen))
     return "; ".join(
-        f"{_interval(stats.ratio(joined, known.errors(name), known.families))} of {name}"
+        f"{_interval(statistics.ratio(joined, known.errors(name), known.families))} of {name}"
         for name in (REFERENCE, rival, SEED)
     )
 
@@ -239,12 +240,12 @@ def _ratios(lines: Sequence[Line], known: Judgements, rival: str) -> list[str]:
     rows = []
     for line in lines:
         errors = known.errors(line.name)
-        cells = [line.label, _interval(stats.ratio(errors, gelu, families))]
+        cells = [line.label, _interval(statistics.ratio(errors, gelu, families))]
         for name in others:
             own = p[name].get(line.formula)
-            cells.append(_interval(stats.ratio(errors, known.errors(name), families)))
+            cells.append(_interval(statistics.ratio(errors, known.errors(name), families)))
             cells.append("-" if own is None else _p(own))
-        cells.append(_interval(stats.id_ratio(errors, gelu, families)))
+        cells.append(_interval(statistics.id_ratio(errors, gelu, families)))
         rows.append((*cells, flops(parse(line.formula))))
     head = [cell for name in others for cell in (f"of {name}", "p")]
     return _table(("function", "of GELU", *head, "ID of GELU", "FLOPs"), rows)
@@ -257,9 +258,10 @@ def _tests(lines: Sequence[Line], known: Judgements, rival: str) -> dict[str, fl
     names = {line.formula: line.name for line in lines}
     names.pop(known.document["functions"][rival]["formula"], None)
     values = [
-        stats.wilcoxon(stats.ood_errors(known.errors(n), families), logs) for n in names.values()
+        statistics.wilcoxon(stats.ood_errors(known.errors(n), families), logs)
+        for n in names.values()
     ]
-    return dict(zip(names, stats.holm(values).tolist(), strict=True))
+    return dict(zip(names, statistics.holm(values).tolist(), strict=True))
 
 
 def _parts(lines: Sequence[Line], known: Judgements) -> list[str]:
@@ -295,10 +297,10 @@ def _methods(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]
         n: [_joined(side) for side in zip(*both, strict=True)] for n, both in pairs.items() if both
     }
     values = [
-        stats.wilcoxon(*(stats.ood_errors(side, families) for side in both))
+        statistics.wilcoxon(*(stats.ood_errors(side, families) for side in both))
         for both in joined.values()
     ]
-    p = dict(zip(joined, stats.holm(values).tolist(), strict=True))
+    p = dict(zip(joined, statistics.holm(values).tolist(), strict=True))
     others = [name for name in (REFERENCE, rival, SEED) if name in known]
     rows = []
     for name, own in chosen.items():
@@ -306,11 +308,11 @@ def _methods(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]
             continue
         cells = [name, len(own)]
         for other in map(known.errors, others):
-            each = [stats.ratio(errors, other, families).ratio for errors in own.values()]
-            whole = stats.ratio(_joined(own.values()), other, families)
+            each = [statistics.ratio(errors, other, families).ratio for errors in own.values()]
+            whole = statistics.ratio(_joined(own.values()), other, families)
             cells.append(f"{_interval(whole)}, {min(each):.2f} to {max(each):.2f}")
         if name in joined:
-            cells += [_interval(stats.ratio(*joined[name], families)), _p(p[name])]
+            cells += [_interval(statistics.ratio(*joined[name], families)), _p(p[name])]
         else:
             cells += ["-", "-"]
         rows.append(cells)
@@ -339,14 +341,16 @@ def _goals(runs: Sequence[Record], known: Judgements, rival: str) -> list[str]:
         if own["best"]["formula"] not in known:
             continue
         errors = known.errors(own["best"]["formula"])
-        ratio = stats.ratio(errors, against, families)
-        inside = stats.id_ratio(errors, gelu, families).ratio
+        ratio = statistics.ratio(errors, against, families)
+        inside = statistics.id_ratio(errors, gelu, families).ratio
         number = len(set(families))
         wins = [_wins(errors, known.errors(name), families) for name in PUBLISHED]
-        batch = [stats.ratio(errors, known.errors(n), families).ratio for n in BATCH if n in known]
+        batch = [
+            statistics.ratio(errors, known.errors(n), families).ratio for n in BATCH if n in known
+        ]
         cheap = own["frugal"]
         cheap_ratio = (
-            stats.ratio(known.errors(cheap["formula"]), against, families).ratio
+            statistics.ratio(known.errors(cheap["formula"]), against, families).ratio
             if cheap is not None and cheap["formula"] in known
             else None
         )
@@ -384,7 +388,7 @@ def _mark(value: float, met: bool) -> str:
     return f"{value:.2f} {'met' if met else 'not met'}"
 
 
-def _interval(own: stats.Interval) -> str:
+def _interval(own: statistics.Interval) -> str:
     return f"{own.ratio:.2f} [{own.low:.2f}, {own.high:.2f}]"
 
 
@@ -445,7 +449,7 @@ def _end(own: Record, quick: Judgements, logs: Sequence[float]) -> list[str]:
     families = quick.families
     last = quick.errors(own["incumbents"][-1]["formula"])
     gelu = quick.errors(REFERENCE)
-    found = (stats.ratio(last, gelu, families), stats.id_ratio(last, gelu, families))
+    found = (statistics.ratio(last, gelu, families), statistics.id_ratio(last, gelu, families))
     return [f"{interval.ratio:.2f}" for interval in found]
 
 
@@ -516,10 +520,10 @@ def _ablations(runs: Sequence[Record], quick: Judgements) -> list[str]:
     for own in runs:
         if own["best"]["formula"] in quick:
             errors = quick.errors(own["best"]["formula"])
-            ratio = stats.ratio(errors, gelu, families).ratio
+            ratio = statistics.ratio(errors, gelu, families).ratio
             ood.setdefault(own["method"], {})[own["seed"]] = float(np.log10(ratio))
             inside.setdefault(own["method"], []).append(
-                stats.id_ratio(errors, gelu, families).ratio
+                statistics.id_ratio(errors, gelu, families).ratio
             )
     whole = {own["seed"]: own.get("quality") for own in runs if own["method"] == "whole"}
     rows = []

@@ -12,6 +12,7 @@ from typing import Any
 
 from symact.errors import ImportRefusedError, SymactError
 from symact.expr import Expr, parse, show
+from symact.importers.python import from_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Record:
         model: Which model wrote it, "" where not known.
         cost: In dollars, None where not known.
         copies: How many equal programs (migrants, island copies) this one stands for.
-        notes: Where a library's meaning had to be chosen.
+        notes: What was assumed.
         sha256: Of the code.
     """
 
@@ -88,8 +89,6 @@ def record(
     system: str, path: Path, program: str, code: str, entry: str | None, **more: Any
 ) -> Record:
     """Make a record, importing the code as far as it is understood."""
-    from symact.importers._python import from_source
-
     digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
     try:
         found = from_source(code, entry=entry)
@@ -147,46 +146,79 @@ def read_records(path: str | Path) -> list[Record]:
     """Read what :func:`write_records` wrote, or lines with at least ``formula`` or ``code``.
 
     Formulas are parsed, not trusted. A formula of somebody's own needs no more than
-    ``{"name": ..., "formula": ...}``.
+    ``{"name": ..., "formula": ...}``. A program or formula that is not understood becomes a
+    record with its refusal.
 
     Raises:
-        SymactError: The file cannot be read; a line is none of these.
+        SymactError: The file cannot be read, a line is none of these, or no formula parses.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SymactError(f"{path}: cannot be read: {error}") from None
+    return records_of(lines, Path(path))
+
+
+def records_of(lines: Iterable[str], path: Path, entry: str | None = None) -> list[Record]:
+    """Return the records of JSON lines.
+
+    Args:
+        lines: The lines; empty ones do not count.
+        path: Where they were read.
+        entry: The function's name in every program; None to look for it.
+
+    Raises:
+        SymactError: A line is no record, or no formula parses.
+    """
     found = []
-    known = set(Record.__dataclass_fields__)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            found.append(_row(row, Path(path), number, known))
-        except (ValueError, TypeError, RecursionError, SymactError) as error:
+            found.append(_row(json.loads(line), path, number, entry))
+        except (ValueError, TypeError, RecursionError) as error:
             raise SymactError(f"{path}, line {number}: no record: {error}") from None
+    broken = [one for one in found if not one.code and one.formula is None]
+    if broken and len(broken) == len(found):
+        raise SymactError(broken[0].refusal)
     return found
 
 
-def _row(row: Any, path: Path, number: int, known: set[str]) -> Record:
+def _row(row: Any, path: Path, number: int, entry: str | None) -> Record:
     if not isinstance(row, dict) or not (row.get("formula") or isinstance(row.get("code"), str)):
         raise ValueError("needs 'formula' or 'code'")
     name = str(row.get("program") or row.get("name") or row.get("id") or f"{path.stem}-{number}")
+    system = str(row.get("system", "file"))
     if not row.get("formula") and "sha256" not in row:
-        return record(str(row.get("system", "file")), path, name, row["code"], None)
-    values = {key: value for key, value in row.items() if key in known}
-    for key in ("parents", "notes"):
-        values[key] = tuple(map(str, values.get(key, ())))
-    if row.get("formula"):
-        values["formula"] = show(parse(str(row["formula"])))
-        values.setdefault("kind", "pointwise")
-    values |= {
+        return record(system, path, name, row["code"], entry)
+    given: dict[str, Any] = {
         "metrics": numbers(row.get("metrics")),
         "score": finite(row.get("score")),
-        "system": str(row.get("system", "file")),
+        "system": system,
         "path": str(row.get("path", path)),
         "program": name,
         "code": str(row.get("code", "")),
+        "parents": _texts(row.get("parents")),
+        "notes": _texts(row.get("notes")),
+        "iteration": whole(row.get("iteration")),
+        "generation": whole(row.get("generation")),
+        "island": whole(row.get("island")),
+        "cost": finite(row.get("cost")),
+        "copies": whole(row.get("copies")) or 1,
+        "valid": bool(row.get("valid", True)),
     }
-    return Record(**values)
+    values: dict[str, Any] = {
+        key: str(row[key]) for key in ("entry", "kind", "refusal", "model", "sha256") if key in row
+    }
+    if not row.get("formula"):
+        return Record(**{**values, **given})
+    try:
+        formula = show(parse(str(row["formula"])))
+    except SymactError as error:
+        refusal = f"{path}, line {number}: no record: {error}"
+        return Record(**{**values, **given, "formula": None, "refusal": refusal, "kind": "refused"})
+    return Record(**{"kind": "pointwise", **values, **given, "formula": formula, "refusal": ""})
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(map(str, values)) if isinstance(values, list | tuple) else ()

@@ -12,6 +12,7 @@ import gzip
 import itertools
 import json
 import sqlite3
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from symact.errors import SymactError
-from symact.importers._records import Record, finite, numbers, read_records, record, whole
+from symact.importers.database import rows_of
+from symact.importers.records import Record, finite, numbers, record, records_of, whole
 
 #: Bytes of a file that are read at most.
 MAX_BYTES = 50_000_000
+#: What a file that cannot be read raises.
+_UNREADABLE = (OSError, EOFError, zlib.error, SymactError)
 #: Files of a folder that are looked at as programs.
 MAX_FILES = 5_000
 
@@ -74,10 +78,12 @@ def read_with_summary(
         raise SymactError(f"{path}: no such file or folder")
     try:
         found, unobserved = _found(target, entry)
-    except OSError as error:
-        raise SymactError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise SymactError(f"{path}: cannot be read: {error}") from None
     if not found:
-        raise SymactError(f"{path}: no programs that are known of there; .py files will do")
+        raise SymactError(
+            f"{path}: no programs found; expected .py files or a supported results folder"
+        )
     valid = [one for one in found if one.valid]
     distinct = _distinct(valid)
     if minimize:
@@ -106,11 +112,19 @@ def _found(path: Path, entry: str | None) -> tuple[list[Record], int | None]:
         return [one for file in databases for one in _shinka(file, entry)], None
     samples = sorted(path.rglob("samples_*.json"))
     if samples:
-        return [one for file in samples for one in _json(file, entry)], None
+        return [one for file in samples for one in _sample(file, entry)], None
     programs = sorted(
         p for p in itertools.islice(path.rglob("*.py"), MAX_FILES) if not p.name.startswith("__")
     )
-    return [one for file in programs for one in _file(file, entry)], None
+    return [_program_file(file, entry) for file in programs], None
+
+
+def _program_file(path: Path, entry: str | None) -> Record:
+    """Return the record of one program of many; one that cannot be read is refused."""
+    try:
+        return record("file", path, path.stem, _text(path), entry)
+    except _UNREADABLE as error:
+        return Record("file", str(path), path.stem, "", refusal=f"cannot be read: {error}")
 
 
 def _distinct(found: Iterable[Record]) -> list[Record]:
@@ -131,8 +145,8 @@ def _text(path: Path) -> str:
         raise SymactError(f"{path}: larger than {MAX_BYTES // 1_000_000} MB")
     if path.suffix == ".gz":
         with gzip.open(path, "rb") as handle:
-            return handle.read(MAX_BYTES).decode("utf-8", "replace")
-    return path.read_text(encoding="utf-8", errors="replace")
+            return handle.read(MAX_BYTES).decode("utf-8-sig", "replace")
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def _loaded(path: Path) -> Any:
@@ -141,6 +155,13 @@ def _loaded(path: Path) -> Any:
         return json.loads(_text(path))
     except (ValueError, RecursionError):
         return None
+
+
+def _loaded_of_many(path: Path) -> Any:
+    """Return the content of one JSON file of a folder, None if it cannot be read."""
+    with contextlib.suppress(*_UNREADABLE):
+        return _loaded(path)
+    return None
 
 
 def _file(path: Path, entry: str | None) -> list[Record]:
@@ -168,7 +189,13 @@ def _lines(path: Path, entry: str | None) -> list[Record]:
                 with contextlib.suppress(ValueError, RecursionError):
                     rows.append(json.loads(line))
             return _trace(path, rows, entry)
-    return read_records(path)
+    return records_of(text.splitlines(), path, entry)
+
+
+def _sample(path: Path, entry: str | None) -> list[Record]:
+    with contextlib.suppress(*_UNREADABLE):
+        return _json(path, entry)
+    return []
 
 
 def _json(path: Path, entry: str | None) -> list[Record]:
@@ -199,29 +226,30 @@ def _openevolve(
     last = 0
     for folder in sorted(checkpoints):
         meta = (
-            _loaded(folder.parent / "metadata.json")
+            _loaded_of_many(folder.parent / "metadata.json")
             if (folder.parent / "metadata.json").is_file()
             else None
         )
         if isinstance(meta, dict):
             last = max(last, whole(meta.get("last_iteration")) or 0)
         for file in sorted(folder.glob("*.json")):
-            content = _loaded(file)
+            content = _loaded_of_many(file)
             one = _program(file, content, entry) if isinstance(content, dict) else None
             if one is not None:
                 found.setdefault(one.program, one)
     for info in sorted(path.rglob("best_program_info.json")):
-        content = _loaded(info)
+        content = _loaded_of_many(info)
         sources = [p for p in info.parent.glob("best_program.*") if p.suffix != ".json"]
         if isinstance(content, dict) and sources and str(content.get("id")) not in found:
-            content = {**content, "code": _text(sources[0])}
-            one = _program(info, content, entry)
-            if one is not None:
-                found.setdefault(one.program, one)
+            with contextlib.suppress(*_UNREADABLE):
+                one = _program(info, {**content, "code": _text(sources[0])}, entry)
+                if one is not None:
+                    found.setdefault(one.program, one)
     for pattern in ("evolution_trace.jsonl", "evolution_trace.jsonl.gz", "evolution_trace.json"):
         for file in path.rglob(pattern):
-            for one in _file(file, entry):
-                found.setdefault(one.program, one)
+            with contextlib.suppress(*_UNREADABLE):
+                for one in _file(file, entry):
+                    found.setdefault(one.program, one)
     iterations = {one.iteration for one in found.values() if one.iteration}
     return list(found.values()), max(0, last - len(iterations)) if last else None
 
@@ -299,14 +327,11 @@ def _databases(path: Path) -> list[Path]:
 def _shinka(path: Path, entry: str | None) -> list[Record]:
     """Read the table of programs; nothing is evicted from it, invalid ones are marked."""
     try:
-        with contextlib.closing(_opened(path)) as connection:
-            connection.row_factory = sqlite3.Row
-            rows = connection.execute("SELECT * FROM programs").fetchall()
+        rows = rows_of(path, "programs")
     except sqlite3.Error as error:
         raise SymactError(f"{path}: no table of programs: {error}") from None
     found = []
-    for row in rows:
-        values = {key: row[key] for key in row.keys()}  # noqa: SIM118 a Row has no iterator of keys
+    for values in rows:
         if not isinstance(values.get("code"), str):
             continue
         metadata = _mapping(values.get("metadata"))
@@ -337,16 +362,6 @@ def _shinka(path: Path, entry: str | None) -> list[Record]:
     return found
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open a database for reading, so that nothing beside it is made or changed."""
-    with path.open("rb") as handle:
-        if handle.read(16) != b"SQLite format 3\0":
-            raise SymactError(f"{path}: no SQLite database")
-    has_log = path.with_name(path.name + "-wal").exists()
-    options = "mode=ro" if has_log else "mode=ro&immutable=1"
-    return sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True)
-
-
 def _mapping(text: Any) -> dict[str, Any]:
     with contextlib.suppress(ValueError, TypeError, RecursionError):
         content = json.loads(text)
@@ -360,11 +375,11 @@ def _cloud(path: Path, rows: Iterable[Any], entry: str | None) -> Iterator[Recor
     for place, row in enumerate(rows):
         if not isinstance(row, dict):
             continue
-        files = (row.get("content") or {}).get("files") or []
+        files = _list(_dict(row.get("content")).get("files"))
         code = next((f.get("content") for f in files if isinstance(f, dict)), None)
         if not isinstance(code, str):
             continue
-        scores = ((row.get("evaluation") or {}).get("scores") or {}).get("scores") or []
+        scores = _list(_dict(_dict(row.get("evaluation")).get("scores")).get("scores"))
         metrics = {
             str(s.get("metric")): number
             for s in scores
@@ -378,8 +393,16 @@ def _cloud(path: Path, rows: Iterable[Any], entry: str | None) -> Iterator[Recor
             entry,
             score=next(iter(metrics.values()), None),
             metrics=metrics,
-            parents=tuple(map(str, row.get("parent_programs") or ())),
+            parents=tuple(map(str, _list(row.get("parent_programs")))),
         )
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def refusals(records: Iterable[Record]) -> list[tuple[str, int]]:

@@ -1,8 +1,8 @@
-"""``python benchmarks/search``: run, judge, report. Each step goes on where it was.
+"""``python benchmarks/search_study``: run, judge, report. Each step goes on where it was.
 
-python benchmarks/search run      # methods x seeds, hours
-python benchmarks/search judge    # what they found, on the test draws
-python benchmarks/search report   # tables and figures from what is kept alone, seconds
+python benchmarks/search_study run      # methods x seeds, hours
+python benchmarks/search_study judge    # what they found, on the test draws
+python benchmarks/search_study report   # tables and figures from what is kept alone, seconds
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from symact.evaluation import Plan
 from symact.evaluation.finals import FINALS
 
 #: What the repository keeps: one record a run, errors on test draws, tables and figures.
-KEPT = Path(__file__).resolve().parents[2] / "docs" / "benchmark"
+KEPT = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
 
 #: What is judged: the chosen functions by the whole protocol, or once more on other test instances;
@@ -43,7 +43,8 @@ QUICK_PLAN = Plan(**QUICK, finalists=1, selection_instances=1, final_form="quick
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks/search", description=__doc__.split("\n")[0])
+    description = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(prog="benchmarks/search_study", description=description)
     parser.add_argument("step", choices=("run", "judge", "report"))
     parser.add_argument("--methods", default="main", help="names, 'main', or 'ablations'")
     parser.add_argument("--seeds", default="20-24", help="search seeds, such as 20-24")

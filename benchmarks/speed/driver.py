@@ -3,10 +3,9 @@
 Workers answer at once with errors that depend on the function alone. What is left is proposing,
 screening, dispatch, scoring, learning and the database: the most that one process can direct.
 
-``python benchmarks/driver.py growth 1000000 docs/growth.jsonl`` searches until so many are judged
-and writes, at every power of two, processor time of a candidate, memory and the size of the run;
-then the time that reading and going on take. ``python benchmarks/driver.py draw docs/growth.jsonl``
-draws it.
+``driver.py growth 1000000 FILE`` searches until so many are judged and writes, at every power of
+two, processor time of a candidate, memory and the size of the run; then the time that reading and
+resuming take. ``driver.py draw FILE`` draws it. FILE is ``benchmarks/results/growth.jsonl``.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.engine import resume
 from symact.engine.result import load
 from symact.evaluation import InlineExecutor

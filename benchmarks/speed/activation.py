@@ -14,7 +14,7 @@ from functools import partial
 import torch
 
 from symact.backends import to_torch
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.expr import parse
 
 FOUND = "cos(x) - min(1.1*softplus(x), max(log1p(max(x, 0.27)*max(atan(x), 0.18)), 4.3))"

@@ -16,7 +16,7 @@ from methods import Method
 
 from symact import engine, zoo
 from symact._files import replacing
-from symact.cli.bench import machine
+from symact.cli.benchmark import machine
 from symact.engine import Progress
 from symact.engine.result import Found, Result, merit
 from symact.errors import SymactError

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.evaluation import Executor
 from symact.evaluation.futures import done, gather, then
 

@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import zoo
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.engine import Progress, search
 from symact.engine.result import Result, load
-from symact.evaluation import Plan
+from symact.evaluation import Plan, statistics
 from symact.evaluation.draws import by_family
 from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, assign_network_sizes
 from symact.evaluation.training.networks import Data
@@ -157,12 +157,12 @@ def _judge(
 
 def _agreement(bench: Bench, name: str, found: Judged, truth: Judged) -> float:
     """Add a row and return the Spearman correlation in OOD error."""
-    value = stats.spearman(found.ood, truth.ood) or 0.0
+    value = statistics.spearman(found.ood, truth.ood) or 0.0
     stream = np.random.default_rng(0)
     draws = []
     for _ in range(1000):
         sample = stream.integers(0, len(found.ood), len(found.ood))
-        draws.append(stats.spearman(found.ood[sample], truth.ood[sample]) or 0.0)
+        draws.append(statistics.spearman(found.ood[sample], truth.ood[sample]) or 0.0)
     bench.row(
         name,
         **{
@@ -170,7 +170,7 @@ def _agreement(bench: Bench, name: str, found: Judged, truth: Judged) -> float:
             "Spearman OOD": value,
             "low": float(np.quantile(draws, 0.025)),
             "high": float(np.quantile(draws, 0.975)),
-            "Spearman ID": stats.spearman(found.id_error, truth.id_error),
+            "Spearman ID": statistics.spearman(found.id_error, truth.id_error),
         },
     )
     return value

@@ -11,7 +11,7 @@ import os
 import time
 
 from symact import zoo
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.evaluation import Ladder, Plan
 from symact.tasks import task
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from symact.backends.numba import kernels
 from symact.backends.numba.intrinsics import for_each
 from symact.backends.numba.tape import BLOCK, Batch, to_batch, to_tape, workspace
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, var
 from symact.expr.primitives import PRIMITIVES

@@ -16,7 +16,7 @@ import time
 
 from deap import tools
 
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer, EvaluatedProposal, Evolution, GeneticProposer
 from symact.proposers.population import survivors

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from symact.cli.bench import Bench
+from symact.cli.benchmark import Bench
 from symact.evaluation.training import torch_mlp
 from symact.evaluation.training.networks import GPU_NETWORKS, pack
 from symact.evaluation.training.torch_mlp import TorchMLPTrainer
