@@ -25,6 +25,8 @@ MOVED = {
     "propose": "proposers",
     "score": "evaluation",
 }
+#: Members that are in another module than the rest of their earlier one.
+MOVED_MEMBERS = {"symact.comparison.write_report": "symact.reporting.report"}
 
 
 class _Forward(Loader):
@@ -41,11 +43,13 @@ class _Forward(Loader):
         warnings.warn(f"{module.__name__} is now {self._present}", DeprecationWarning, stacklevel=2)
 
         def forward(name: str) -> Any:
-            return getattr(present, name)
+            home = MOVED_MEMBERS.get(f"{module.__name__}.{name}", self._present)
+            return getattr(import_module(home), name)
 
         module.__doc__ = present.__doc__
         vars(module)["__getattr__"] = forward
-        vars(module)["__dir__"] = lambda: dir(present)
+        moved = [key.rpartition(".")[2] for key in MOVED_MEMBERS if key.startswith(module.__name__)]
+        vars(module)["__dir__"] = lambda: sorted([*dir(present), *moved])
 
 
 class _Finder(MetaPathFinder):
