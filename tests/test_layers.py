@@ -18,6 +18,7 @@ HOMES = {
         "zoo/modules/",
         "backends/triton.py",
         "backends/torch.py",
+        "backends/torch_rules.py",
         "evaluation/training/torch_mlp.py",
         "evaluation/training/stack.py",
         "evaluation/training/constants.py",

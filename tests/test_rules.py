@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy
+import torch
 from scipy import special
 
 from reference import REFERENCE
 from symact.backends.sympy import opaque
 from symact.backends.targets import JAX, NUMPY, C
+from symact.backends.torch_rules import by_rule
 from symact.expr.primitives import PRIMITIVES
 from symact.expr.rules import ARGUMENTS, MATH, Target, emit, interpret, parse_rule
 
@@ -144,6 +146,27 @@ def test_sympy_knows_a_primitive_by_its_rule(name):
 def test_a_function_of_sympy_by_a_rule_has_the_name_of_its_primitive():
     cbrt = replace(PRIMITIVES["sqrt"], name="cbrt")
     assert str(opaque(cbrt)(sympy.Symbol("x"))) == "Cbrt(x)"
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_torch_knows_a_primitive_by_its_rule(name):
+    row = PRIMITIVES[name]
+    own = [torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in arguments(name)]
+    value = by_rule(row)(*own)
+    with np.errstate(all="ignore"):
+        expected = REFERENCE[name](*arguments(name))
+    np.testing.assert_allclose(value.detach(), expected, rtol=1e-13, atol=1e-300)
+    for partial, slope in zip(
+        row.rule.partials, torch.autograd.grad(value.sum(), own), strict=True
+    ):
+        np.testing.assert_allclose(slope, computed(name, NUMPY, partial), rtol=1e-13, atol=1e-300)
+
+
+def test_the_gradient_by_a_rule_is_differentiable_and_maps():
+    sigmoid, x = by_rule(PRIMITIVES["sigmoid"]), torch.tensor([-2.0, 0.7, 3.0]).double()
+    assert torch.autograd.gradgradcheck(sigmoid, x.requires_grad_())
+    rows = torch.stack([x, 2 * x])
+    torch.testing.assert_close(torch.vmap(sigmoid)(rows), torch.sigmoid(rows))
 
 
 def test_the_generated_kernels_are_those_of_the_rules():

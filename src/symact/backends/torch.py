@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from symact.backends.torch_fused import stream
+from symact.backends.torch_rules import by_rule
 from symact.expr import Expr, fold, show, uses_statistics
-from symact.expr.primitives import CONST, VAR
+from symact.expr.primitives import CONST, PRIMITIVES, VAR
 
 
 def _sinc(a: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where(condition, a, b)
 
 
-#: One row for each primitive; ``mean`` and ``std`` have theirs in :func:`lower`.
+#: The function of each primitive of single elements. Without a row here it is that of the rule.
 TORCH: dict[str, Callable[..., Tensor]] = {
     "add": torch.add,
     "sub": torch.sub,
@@ -89,6 +90,11 @@ TORCH: dict[str, Callable[..., Tensor]] = {
     "le": torch.le,
     "gt": torch.gt,
     "ge": torch.ge,
+}
+TORCH |= {
+    name: by_rule(row)
+    for name, row in PRIMITIVES.items()
+    if name not in TORCH and not row.statistic
 }
 
 STATISTICS: dict[str, Callable[[Tensor, tuple[int, ...]], Tensor]] = {
