@@ -17,7 +17,7 @@ help:
 	@echo 'make setup   make .venv with symact and all it needs'
 	@echo 'make search  search activation functions (BUDGET=$(BUDGET) SEED=$(SEED) OUT=$(OUT))'
 	@echo 'make comparison  judge found, published and classic functions by the whole protocol'
-	@echo 'make figures    tables and figures of the benchmark of the search (docs/benchmark)'
+	@echo 'make figures    tables and figures of the benchmark of the search (benchmarks/results)'
 	@echo 'make test    run the tests'
 	@echo 'make reliability  longer tests: Ray, ten thousand functions, a thousand hostile inputs'
 	@echo 'make audit   look up known vulnerabilities of the pinned packages'
@@ -50,9 +50,9 @@ COMPARED := ReLU GELU SiLU QuickGELU tanh Mish sin Snake PReLU SwiGLU GELUSine \
 comparison: .venv/.runtime
 	$(BIN)/symact compare docs/comparison/found.jsonl $(COMPARED) --out runs/comparison
 
-# Tables and figures of the benchmark of the search, from docs/benchmark/*.json.
+# Tables and figures of the benchmark of the search, from benchmarks/results/*.json.
 figures: .venv/.runtime
-	$(BIN)/python benchmarks/search report
+	$(BIN)/python benchmarks/search_study report
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q

@@ -9,13 +9,20 @@ from dataclasses import replace
 import pytest
 import torch
 
+from contracts.executors import EXPRS, ExecutorContract, make_draws
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.errors import SymactError
+from symact.evaluation import Failed, Job
+from symact.expr import parse
 from test_cli import symact
 from test_engine import SMALL, TINY
 
 ray = pytest.importorskip("ray", reason="needs the extra symact[cluster]")
+
+from symact.evaluation.executors.ray import RayExecutor, connect, run_batch  # noqa: E402
+
+pytestmark = pytest.mark.ray
 
 ARGUMENTS = {
     "grammar": "pointwise",
@@ -54,7 +61,7 @@ def pids_of_workers():
                     title = file.read()
             except OSError:
                 continue
-            if title.startswith(b"ray::_work"):
+            if title.startswith(b"ray::run_batch"):
                 found.append(int(text))
     return found
 
@@ -117,57 +124,31 @@ def test_the_command_line_makes_a_cluster_of_its_own_where_there_is_none(tmp_pat
     assert load(tmp_path / "ray").to_frame().equals(load(tmp_path / "own").to_frame())
 
 
-def test_a_function_that_kills_every_worker_is_quarantined(monkeypatch):
-    from symact.evaluation import Failed, Plan
-    from symact.evaluation.executors import ray as ray_executor
-    from symact.evaluation.rungs import Draws
-    from symact.tasks import task
+class TestRayExecutor(ExecutorContract):
+    @staticmethod
+    def make():
+        return RayExecutor(2, address="auto")
 
-    plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
-    draws = Draws.of(task("polynomial"), 0, plan)
-    work = ray_executor._work
 
-    def deadly(draws, key, device, rung, formulas, draw):
-        if "sin(3*x)" in formulas:
+def test_a_function_that_kills_every_worker_is_quarantined():
+    # Ray sends nested functions by value; workers cannot import this module.
+    def deadly(draws, key, device, requests):
+        if any(request["formula"] == "sin(3*x)" for request in requests):
             os.kill(os.getpid(), signal.SIGKILL)
-        return work(draws, key, device, rung, formulas, draw)
+        return run_batch(draws, key, device, requests)
 
-    monkeypatch.setattr(ray_executor, "_task", lambda: ray.remote(deadly))
-    from symact.expr import parse
-
-    own = ray_executor.RayWorkers(draws, "cpu", 2, "auto")
-    own._seconds["mini"] = 0.01  # so fast that one task takes many
-    exprs = [parse(text) for text in ("sin(x)", "sin(3*x)", "tanh(x)")]
-    first, second, third = own.start("mini", exprs, 0)()
-    assert second == Failed("ended its worker 5 times (WorkerCrashedError)")
-    assert first.shape == third.shape == (1, 1, 4)
-    own.close()
-
-
-def test_training_that_takes_too_long_is_stopped_by_its_worker(monkeypatch):
-    from symact.evaluation import Failed, Plan
-    from symact.evaluation.executors import ray as ray_executor
-    from symact.evaluation.rungs import Draws
-    from symact.expr import parse
-    from symact.tasks import task
-
-    plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
-    work = ray_executor._work
-
-    def hasty(draws, key, device, rung, formulas, draw):
-        from symact.evaluation import jobs
-
-        jobs.LIMIT = 1e-4 if "sin(3*x)" in formulas else 600.0
-        try:
-            return work(draws, key, device, rung, formulas, draw)
-        finally:
-            jobs.LIMIT = 600.0  # this worker will work for other tests
-
-    monkeypatch.setattr(ray_executor, "_task", lambda: ray.remote(hasty))
-    own = ray_executor.RayWorkers(Draws.of(task("polynomial"), 0, plan), "cpu", 2, "auto")
-    found = own.start("full", [parse(text) for text in ("sin(x)", "sin(3*x)")], 0)()
-    assert found[0].shape == (1, 1, 4)
-    assert found[1] == Failed("took longer than 0.0001 s")
+    own = RayExecutor(2, address="auto", task=deadly, least_seconds=1000.0)
+    own.open(make_draws(), "cpu")
+    try:
+        assert own.batch_size("quick") == 1  # nobody knows yet how fast candidates are
+        own.submit(Job("quick", EXPRS[0])).result()
+        assert own.batch_size("quick") > 3
+        exprs = [parse(text) for text in ("sin(x)", "sin(3*x)", "tanh(x)")]
+        first, second, third = own.submit_all([Job("quick", expr) for expr in exprs])
+        assert second.result() == Failed("ended its worker 5 times (WorkerCrashedError)")
+        assert first.result().shape == third.result().shape
+    finally:
+        own.close()
 
 
 def test_a_gpu_that_the_cluster_does_not_have_is_said_at_once():
@@ -177,41 +158,23 @@ def test_a_gpu_that_the_cluster_does_not_have_is_said_at_once():
         search(**ARGUMENTS, device="cuda", executor="ray")
 
 
-def test_a_worker_without_symact_is_no_fault_of_a_candidate(monkeypatch):
-    from symact.evaluation.executors import ray as ray_executor
-
+def test_a_worker_without_symact_is_no_fault_of_a_candidate():
     def lacking(*arguments):
         raise ModuleNotFoundError("No module named 'symact'")
 
-    monkeypatch.setattr(ray_executor, "_task", lambda: ray.remote(lacking))
     with pytest.raises(SymactError, match="a Ray worker cannot work: ModuleNotFoundError"):
-        search(**ARGUMENTS, executor="ray")
+        search(**ARGUMENTS, executor=RayExecutor(2, task=lacking))
 
 
 def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch):
-    from symact.evaluation.executors import ray as ray_executor
-
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
 
     def refuse(address, **options):
         raise ConnectionError(f"Could not find any running\nRay instance at {address}")
 
     monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(SymactError, match="no Ray cluster at"):
-        ray_executor._connect("10.0.0.1:6379", 2)
-
-
-def test_batches_are_as_large_as_candidates_are_fast():
-    from symact.evaluation.executors import ray as ray_executor
-
-    own = ray_executor.RayWorkers.__new__(ray_executor.RayWorkers)
-    own._seconds = {"mini": 0.001, "full": 4.0}
-    own.device = "cpu"
-    assert own._batch("mini") == 250
-    assert own._batch("full") == 1
-    assert own._batch("tuning") == 1
-    own.device, own._together = "cuda", 64
-    assert own._batch("full") == 64
+    with pytest.raises(SymactError, match=r"no Ray cluster at '10.0.0.1:6379': Could not .* at"):
+        connect("10.0.0.1:6379", 2)
 
 
 def test_the_order_of_arrival_meets_its_budget_with_workers_killed(tmp_path):

@@ -9,9 +9,9 @@ import numpy as np
 
 from symact.backends import to_latex
 from symact.backends.simplify import simplify
-from symact.evaluation import Failed, Outcome, screen
+from symact.evaluation import Draws, Failed, Fidelity, Job, Outcome, screen
 from symact.evaluation.behaviour import kind
-from symact.evaluation.rungs import Draws, Part, Rungs
+from symact.evaluation.evaluator import Evaluator
 from symact.evaluation.surrogate import features
 from symact.evaluation.training.networks import pack
 from symact.expr import parse, show
@@ -33,10 +33,10 @@ def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
     grammar = Grammar.load("full")
     proposer = make("random", grammar, seed=1, evolution=Evolution(), seeds=())
     data = pack(task("polynomial").draw("search", seed=0, per_family=2), SMALL.points, 16)
-    part = Part(data, SMALL, (SMALL.learning_rate,))
-    by_rung = dict.fromkeys(("mini", "full"), ((part,),))
-    draws = Draws(by_rung, data, 1000, "quick", {"selection": data})
-    rungs = Rungs(draws, "cpu")
+    mini = Fidelity("mini", 2, (SMALL,), entropy=1)
+    full = Fidelity("full", 2, (SMALL,), entropy=501, parts=2)
+    arrays = dict.fromkeys(("mini/0/0", "full/0/0", "tuning"), data)
+    evaluator = Evaluator(Draws((mini, full), arrays, 1000), "cpu")
     became: collections.Counter[str] = collections.Counter()
     seen = 0
     while seen < COUNT:
@@ -51,16 +51,17 @@ def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
             simplify(expr, seconds=0)
             # Training has to bear what the screen would have kept from it, too.
             for rung in ("mini", "full"):
-                (errors,) = rungs.train(rung, [expr], 0)
+                (errors,) = evaluator.run([Job(rung, expr)])
                 assert not isinstance(errors, Failed), (show(expr), errors)
                 assert errors.shape == (2, 1, 4)
                 became[f"{rung}, diverged"] += not np.isfinite(errors).all()
             if outcome == Outcome.PASSED and became["refined"] < COUNT / 100:
                 became["refined"] += 1
                 simplify(expr, seconds=0.5)
-                tuned = rungs.tune(expr)
+                (tuned,) = evaluator.run([Job("tuning", expr)])
+                assert not isinstance(tuned, Failed)
                 if tuned is not None:
-                    assert not isinstance(rungs.train("mini", [tuned], 0)[0], Failed)
+                    assert not isinstance(evaluator.run([Job("mini", tuned)])[0], Failed)
                 for variant in variants(expr, tuned, grammar):
                     screen(variant.expr, max_slope=grammar.max_slope)
             features(expr)

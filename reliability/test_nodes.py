@@ -8,17 +8,20 @@ import sys
 import pytest
 
 pytest.importorskip("ray", reason="needs the extra symact[cluster]")
+pytestmark = pytest.mark.ray
 
 #: In a process of its own, since a process has one cluster.
 SEARCH = """
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import ray
 from ray.cluster_utils import Cluster
 
 from symact.engine import search
-from symact.evaluation.executors import ray as ray_executor
+from symact.evaluation.executors.ray import RayExecutor, run_batch
 
 sys.path.insert(0, "tests")
 from test_engine import SMALL, TINY
@@ -31,25 +34,12 @@ cluster = Cluster(initialize_head=True, head_node_args={
     "num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False})
 ray.init(cluster.address, log_to_driver=False, logging_level="error")
 head = ray.get_runtime_context().get_node_id()
-nodes, places, work = [], set(), ray_executor._work
+nodes, seen = [], Path(tempfile.mkdtemp())
 
 
 def placed(*arguments):
-    seconds, text = work(*arguments)
-    return seconds, text, ray.get_runtime_context().get_node_id()
-
-
-receive = ray.get
-
-
-def get(reference):
-    found = receive(reference)
-    places.add(found[2])
-    return found[:2]
-
-
-ray_executor._task = lambda: ray.remote(placed)
-ray_executor.ray.get = get
+    (seen / ray.get_runtime_context().get_node_id()).touch()
+    return run_batch(*arguments)
 
 
 def change(progress):
@@ -63,10 +53,10 @@ def change(progress):
         nodes.append(None)
 
 
-found = search(**arguments, executor="ray", on_progress=change)
+found = search(**arguments, executor=RayExecutor(task=placed), on_progress=change)
 expected = search(**arguments)
 assert len(nodes) == 2
-assert len(places) == 2, places
+assert len(list(seen.iterdir())) == 2
 assert found.quarantined == []
 assert found.to_frame().equals(expected.to_frame())
 assert found.front == expected.front

@@ -13,7 +13,8 @@ import time
 import numpy as np
 
 from symact.backends.numba import tape
-from symact.evaluation.executors.workers import answer_of, work
+from symact.evaluation.executors.messages import answer_request
+from symact.evaluation.executors.worker import run_worker
 from symact.expr import show
 
 DEADLY, ENDLESS, GREEDY = "sin(3*x)", "cos(3*x)", "tanh(3*x)"
@@ -23,13 +24,13 @@ FINALIST = os.environ.get("DEADLY_FINALIST", "")
 ROOM = 8 * 2**30
 
 
-def answer(rungs, request):
-    is_final = request["rung"] == "selection"
+def answer(evaluator, request):
+    is_final = request["fidelity"] == "selection"
     if request["formula"] == DEADLY or (is_final and request["formula"] == FINALIST):
         os.kill(os.getpid(), signal.SIGKILL)
     if request["formula"] == ENDLESS:
         time.sleep(3600)
-    return answer_of(rungs, request)
+    return answer_request(evaluator, request)
 
 
 def compile_greedily(expr, inputs=("x",), to_tape=tape.to_tape):
@@ -41,4 +42,4 @@ def compile_greedily(expr, inputs=("x",), to_tape=tape.to_tape):
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
     tape.to_tape = compile_greedily
-    work(answer)
+    run_worker(answer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from symact.engine.result import load
-from symact.reporting.comparison import compare, write_report
+from symact.reporting.comparison import compare
+from symact.reporting.report import write_report
 from test_engine import SMALL, TINY
 
 #: Every rung, tuning, pruning and simplification, several times each.

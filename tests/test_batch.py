@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from symact.cli.batch import load_batch
+from symact.cli.jobs import load_batch
 from symact.errors import SymactError
 
 JOBS = """

@@ -8,7 +8,7 @@ import runpy
 
 import pytest
 
-from symact.cli.bench import Bench, machine, run, scripts
+from symact.cli.benchmark import Bench, machine, run, scripts
 from symact.errors import SymactError
 from test_cli import strict_json, symact
 

@@ -7,16 +7,29 @@ import hashlib
 import io
 import json
 import os
+import pty
+import re
+import shlex
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import fields
+from html import unescape
 from pathlib import Path
 
 import pytest
+import torch
 
+import symact as symact_library
 from symact.cli import main
+from symact.engine.settings import settings
+from symact.errors import SymactError
+from symact.evaluation import Plan
+from symact.expr.primitives import PRIMITIVES
+from symact.proposers import Evolution
 
 SYMACT = [sys.executable, "-m", "symact.cli"]
 
@@ -130,6 +143,13 @@ def test_compare_judges_writes_a_report_and_remembers(run):
     page = (folder / "report.html").read_text()
     assert "<script" not in page
     assert "x*tanh(x)" in page
+    chosen = symact_library.load(folder).best
+    head = unescape(page.split("<table>")[0])
+    assert "Chosen function" in head
+    assert chosen.formula in head
+    assert f"symact.load({str(folder)!r})" in head
+    assert "search time" in page
+    assert 'id="chosen-0"' in (folder / "front.svg").read_text()
 
     before = judged_rows(folder)
     again = called(*arguments)
@@ -214,7 +234,16 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
         (["correct", "Turbulent"], "batch statistics"),
         (["correct", "GELU", "--form", "inverse"], "form 'held' has none"),
         (["serach"], "search"),
-        (["show"], "Missing argument"),
+        (["show"], "no run directory given, and none in runs/"),
+        (["resume"], "Missing argument"),
+        (["zoo", "--plot", "f.svg"], "--plot needs the name of a function"),
+        (["zoo", "--kind", "gate"], "unknown kind 'gate'; did you mean 'gated'"),
+        (["compare", "x^2"], "unexpected '^'; write x**2"),
+        (["zoo", "--like", "swish(x)"], "did you mean 'silu'"),
+        (["compare", "runs/none"], "names are known; list them with 'symact zoo'"),
+        (["correct", "wobble(x)"], "names are known; list them with 'symact grammar primitives'"),
+        (["grammar", "show", "pointwize"], "did you mean 'pointwise'"),
+        (["search", "--ray", "auto", "--executor", "processes"], "cannot be combined"),
     ],
 )
 def test_bad_input_is_one_line_with_status_2_and_makes_nothing(arguments, message, tmp_path):
@@ -222,7 +251,9 @@ def test_bad_input_is_one_line_with_status_2_and_makes_nothing(arguments, messag
     (tmp_path / "garbage").mkdir()
     (tmp_path / "garbage" / "run.db").write_bytes(b"no database" * 100)
     before = contents(tmp_path)
-    assert_refused(called(*arguments, cwd=tmp_path), message)
+    done = called(*arguments, cwd=tmp_path)
+    assert_refused(done, message)
+    assert len(done.stderr) < 250
     assert contents(tmp_path) == before
 
 
@@ -249,9 +280,9 @@ def test_zoo_grammar_and_doctor_answer(tmp_path):
     checked = called("grammar", "check", "mine.toml", cwd=tmp_path)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.startswith("mine: ")
-    gate = strict_json(called("doctor", "--task", "polynomial", "--json").stdout)
-    assert {"entries", "warnings"} <= set(gate)
-    assert not gate["warnings"]
+    diagnosis = strict_json(called("doctor", "--task", "polynomial", "--json").stdout)
+    assert {"entries", "warnings"} <= set(diagnosis)
+    assert not diagnosis["warnings"]
     examined = called("doctor", "--task", "harmonic").stdout
     assert "warning: constant has the lowest OOD error" in examined
     assert all(n in examined for n in ("ReLU", "GELU", "SiLU", "tanh", "identity", "GELUSine"))
@@ -316,8 +347,182 @@ def test_enumerate_counts_lists_and_finds():
 
 
 def test_correct_derives_crrelu_from_relu():
+    term = strict_json(called("correct", "GELU", "--json").stdout)["term"]
+    assert term.count("exp(") <= 3  # like terms are collected
+    assert len(term) < 200
     text = called("correct", "ReLU").stdout
     assert "relu(x) + 0.01*x*exp(-0.5*x**2)" in text
     shown = strict_json(called("correct", "GELU", "--json").stdout)
     assert shown["form"] == "held"
     assert shown["corrected_entropy"] > shown["entropy"]
+
+
+def test_help_has_groups_examples_and_a_short_option():
+    short, long = called("-h").stdout, called("--help").stdout
+    assert short == long
+    assert all(group in short for group in ("Search", "Functions", "Tasks, grammars and checks"))
+    assert "symact compare runs/first" in short
+    assert called("grammar", "show", "-h").stdout == called("grammar", "show", "--help").stdout
+
+
+def test_a_packaged_grammar_is_printed_as_a_file_that_can_be_used(tmp_path):
+    text = called("grammar", "show", "swish").stdout
+    (tmp_path / "mine.toml").write_text(text)
+    checked = called("grammar", "check", "mine.toml", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout == called("grammar", "check", "swish").stdout
+
+
+def test_every_primitive_is_listed():
+    names = [line.split()[0] for line in called("grammar", "primitives").stdout.splitlines()[1:]]
+    assert names == list(PRIMITIVES)
+
+
+def test_set_help_lists_every_setting_with_its_default_and_meaning(tmp_path):
+    done = called("search", "--set", "help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
+    rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in done.stdout.splitlines()[1:]}
+    expected = {field.name: field.default for kind in (Plan, Evolution) for field in fields(kind)}
+    assert set(rows) == set(expected)
+    for name, (default, meaning) in rows.items():
+        value = expected[name]
+        assert default == (str(value).lower() if isinstance(value, bool) else str(value))
+        assert len(meaning) > 8
+    # What the list says can be given back.
+    settings([f"{name}={default}" for name, (default, _) in rows.items()])
+
+
+def test_the_zoo_is_filtered_by_kind_cost_and_words():
+    def shown(*options: object) -> list[dict]:
+        text = called("zoo", "--json", *options).stdout
+        return strict_json('{"all":' + text + "}")["all"]
+
+    assert {entry["kind"] for entry in shown("--kind", "gated")} == {"gated"}
+    cheap = {entry["name"] for entry in shown("--max-flops", 1)}
+    assert "ReLU" in cheap
+    assert "GELU" not in cheap
+    assert {"SiLU", "HardSwish"} <= {entry["name"] for entry in shown("--search", "swish")}
+    both = shown("--search", "swish", "--max-flops", 10)
+    assert "HardSwish" in {entry["name"] for entry in both}
+    assert "SiLU" not in {entry["name"] for entry in both}
+    assert called("zoo", "--search", "no such word").stdout.startswith("no function")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_encoding_of_the_output_will_do(encoding):
+    done = subprocess.run(
+        [*SYMACT, "zoo", "GELUSine"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    plot = done.stdout.decode(encoding).partition("4.9 |")[2].splitlines()[0]
+    assert plot.strip()
+    assert "?" not in plot
+
+
+def test_a_line_with_characters_that_the_output_lacks_is_still_one_line(tmp_path):
+    done = subprocess.run(
+        [*SYMACT, "show", "запуск"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        cwd=tmp_path,
+        timeout=180,
+    )
+    assert done.returncode == 2
+    assert done.stderr.decode("ascii") == "symact: ??????: no run here (run.db is missing)\n"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*SYMACT, "zoo"], stdout=writing, stderr=subprocess.PIPE, timeout=180)
+    os.close(writing)
+    assert done.returncode == 0
+    assert done.stderr == b""
+
+
+def test_paths_with_spaces_accents_and_line_breaks_work_and_are_quoted(run, tmp_path):
+    folder = tmp_path / "mes résultats\nd'hier"
+    folder.mkdir()
+    shutil.copytree(run[0], folder / "un run")
+    shown = called("show", folder / "un run")
+    assert shown.returncode == 0, shown.stderr
+    assert "Pareto front" in shown.stdout
+    resumed = called("resume", folder / "un run", "--budget", 26, "--no-compare")
+    assert resumed.returncode == 0, resumed.stderr
+    with sqlite3.connect(folder / "un run" / "run.db") as connection:
+        connection.execute("DELETE FROM meta WHERE key = 'finished_generation'")
+    (line,) = [
+        line for line in called("show", "un run", cwd=folder).stdout.splitlines()
+        if line.startswith("not finished")
+    ]  # fmt: skip
+    assert shlex.split(line)[-3:] == ["symact", "resume", "un run"]
+
+
+def test_show_without_a_run_takes_the_newest(run, tmp_path):
+    for name, age in (("old", 1000), ("new", 0)):
+        shutil.copytree(run[0], tmp_path / "runs" / name)
+        stamp = time.time() - age
+        os.utime(tmp_path / "runs" / name / "run.db", (stamp, stamp))
+    done = called("show", cwd=tmp_path)
+    assert done.stderr == "newest run: runs/new\n"
+    assert "best: #" in done.stdout
+
+
+def test_the_chosen_function_is_named_and_can_be_used(run):
+    folder, done = run
+    lines = done.stdout.splitlines()
+    (best,) = [line for line in lines if line.startswith("best: #")]
+    (usage,) = [line for line in lines if line.startswith("use it: ")]
+    module = eval(usage.removeprefix("use it: "), {"symact": symact_library})
+    assert best.endswith(f"  {symact_library.load(folder).best.formula}")
+    assert module(torch.tensor([0.5])).shape == (1,)
+
+
+def test_quiet_prints_no_progress(run):
+    folder, _ = run
+    done = called("resume", folder, "--no-compare", "--quiet")
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+#: Shows two phases of which the second says nothing of its progress, as a search does.
+PHASES = """
+import time
+from symact.cli.progress import Reporter
+from symact.engine import Progress
+counts = {"seen": 9, "screened": 9, "mini": 9, "full": 1}
+with Reporter("runs/a") as report:
+    report(Progress("search", 0.5, 1.0, counts))
+    report(Progress("search", 1.0, 2.0, counts))
+    time.sleep(1.6)
+    report(Progress("select", 1.0, 2.0, counts))
+    time.sleep(2.6)
+    report(Progress("done", 1.0, 2.0, counts))
+"""
+
+
+def test_the_clock_of_the_progress_bar_runs_in_every_phase():
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen([sys.executable, "-c", PHASES], stderr=slave, env=environment)
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux reports the end of a terminal as an error
+        while data := os.read(master, 65_536):
+            shown += data
+    os.close(master)
+    assert process.wait(60) == 0
+    text = shown.decode()
+    assert len(set(re.findall(r"search .*?(\d:\d\d:\d\d)", text))) >= 2
+    assert len(set(re.findall(r"judging finalists .*?(\d:\d\d:\d\d)", text))) >= 3
+    assert "100%" in text
+
+
+def test_data_instead_of_a_task_is_refused_with_the_way_to_make_one():
+    with pytest.raises(SymactError, match=r"symact\.Task\.from_arrays") as caught:
+        symact_library.search("pointwise", ([[1.0]], [1.0]))  # type: ignore[arg-type]
+    assert "tuple" in str(caught.value)

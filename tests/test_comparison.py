@@ -13,11 +13,14 @@ from symact import zoo
 from symact.errors import SymactError
 from symact.evaluation import Plan
 from symact.expr import parse
-from symact.reporting.comparison import compare, write_report
+from symact.reporting.comparison import compare
+from symact.reporting.report import write_report
 from symact.reporting.table import from_json, to_json
-from symact.tasks.protocol import COMPARED, Form
+from symact.tasks.protocol import COMPARED, EvaluationProtocol
 
-FORM = Form("tiny", ((8, 2), (8, 1)), (1e-2, 3e-2), tuning=1, per_family=2, seeds=2, steps=20)
+FORM = EvaluationProtocol(
+    "tiny", ((8, 2), (8, 1)), (1e-2, 3e-2), tuning=1, per_family=2, seeds=2, steps=20
+)
 
 
 class Steps:
@@ -73,7 +76,8 @@ def test_names_paths_expressions_and_known_functions_can_be_mixed(tmp_path, run)
     )
     kinds = {row.name: row.kind for row in found.rows}
     assert kinds["sin(x)"] == kinds["0.5*x*tanh(x)"] == "imported"
-    assert kinds["tanh"] == kinds["GELU"] == "zoo"
+    assert kinds["tanh"] == "zoo"
+    assert "GELU" in kinds
     assert any(kind == "found" for kind in kinds.values())
     assert found.protocol == "1.0-tiny"
     assert found.sizes == FORM.sizes
@@ -89,7 +93,7 @@ def test_names_paths_expressions_and_known_functions_can_be_mixed(tmp_path, run)
 
 def test_a_run_alone_stands_beside_the_usual_functions_and_remembers_them(run):
     steps = Steps()
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare(run, form=one, on_step=steps)
     assert set(COMPARED) <= {row.name for row in found.rows}
     formulas = {(row.formula, row.flops) for row in found.rows}
@@ -103,16 +107,16 @@ def test_two_runs_name_their_functions_apart(run, tmp_path):
     other = symact.search(
         "pointwise", "polynomial", budget=12, seed=4, out=tmp_path / "b", plan=plan
     )
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare(run, other, "GELU", form=one, best=1)
-    names = [row.name for row in found.rows if row.kind == "found"]
+    names = [row.title for row in found.rows if row.kind == "found"]
     assert len(names) == 2
     assert any(str(run.path) in name for name in names)
     assert any(str(other.path) in name for name in names)
 
 
 def test_two_programs_of_one_name_are_both_judged(tmp_path):
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     for folder, text in (("a", "x*x"), ("b", "np.sin(x)"), ("c", "x*x")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text(f"def f(x):\n    return {text}\n")
@@ -123,7 +127,7 @@ def test_two_programs_of_one_name_are_both_judged(tmp_path):
 
 
 def test_a_report_is_drawn_once_and_again_when_something_changed(tmp_path):
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare("GELU", "sin", task="polynomial", form=one)
     paths = write_report([], found, tmp_path)
     times = {key: path.stat().st_mtime_ns for key, path in paths.items()}
@@ -138,7 +142,7 @@ def test_a_report_is_drawn_once_and_again_when_something_changed(tmp_path):
 
 
 def test_a_comparison_survives_json():
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare("GELU", "sin", "exp(x**2)", task="polynomial", form=one)
     document = json.loads(json.dumps(to_json(found), allow_nan=False))
     assert to_json(from_json(document)) == to_json(found)
@@ -160,3 +164,46 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_trained(items, chan
         compare(*items, on_step=steps, **changes)
     assert "\n" not in str(caught.value)
     assert steps.names == []
+
+
+def test_functions_of_batch_statistics_change_no_figure_of_the_others():
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
+    names = ["ReLU", "tanh", "sin", "GELU"]
+    alone = compare(names, task="ood-suite", form=one)
+    mixed = compare([*names, "Turbulent"], task="ood-suite", form=one)
+    assert mixed.rows[:-1] == alone.rows
+    assert (mixed.cliques, mixed.friedman) == (alone.cliques, alone.friedman)
+    pairs = np.array(mixed.pairs)
+    np.testing.assert_array_equal(pairs[:-1, :-1], alone.pairs)
+    assert np.isnan(pairs[-1, :-1]).all()
+    turbulent = mixed.rows[-1]
+    assert (turbulent.name, turbulent.statistics, turbulent.rank) == ("Turbulent", True, 1.0)
+    assert 0 < turbulent.p <= 1
+    # Two of them correct for each other alone.
+    more = compare([*names, "Turbulent", "x*std(x)"], task="ood-suite", form=one)
+    assert more.rows[:-2] == alone.rows
+
+
+def test_a_found_function_of_the_zoo_is_one_row_and_one_test(tmp_path):
+    file = tmp_path / "proposals.jsonl"
+    formulas = [
+        "x*sigmoid(x)",
+        "sin(x) + 0.5*x",
+        "x/(1 + exp(-x))",
+        "0.5*x*(1 + erf(0.7071067811865476*x))",
+    ]
+    file.write_text("".join(json.dumps({"formula": text}) + "\n" for text in formulas))
+    found = symact.search(
+        "full", "polynomial", budget=4, out=tmp_path / "run", proposer=f"replay:{file}",
+        plan=Plan(**SMALL, ladder=False, refine_share=0.0),
+    )  # fmt: skip
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=4, seeds=1, steps=8)
+    judged = compare(found, form=one, best=4)
+    formulas = [row.formula for row in judged.rows]
+    assert len(formulas) == len(set(formulas))
+    silu = [row for row in judged.rows if "SiLU" in row.title]
+    assert len(silu) == 1
+    assert silu[0].also.startswith("found #")
+    assert silu[0].kind == "found"
+    pointwise = [row for row in judged.rows if not row.statistics]
+    assert len(pointwise) == len({row.title.rpartition(" = ")[2] for row in pointwise})

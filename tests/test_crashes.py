@@ -88,15 +88,15 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
 
 #: Where in the code work of each kind begins, and which of its calls is the last.
 MOMENTS = {
-    "anchors": ("symact.evaluation:Ladder.start_mini", 1),
-    "mini-training": ("symact.evaluation:Ladder.start_mini", 6),
+    "anchors": ("symact.evaluation:Ladder.start", 1),
+    "mini-training": ("symact.evaluation:Ladder.start", 8),
     "full training": ("symact.engine.loop:Search.start_full", 3),
     "tuning": ("symact.evaluation:Ladder.start_tuning", 1),
-    "a fit of the forecast": ("symact.evaluation:Forecast.fit", 1),
+    "a fit of the forecast": ("symact.evaluation:Surrogate.fit", 1),
     "a transaction": ("symact.storage.database:Store.add_scores", 3),
     "full training on the other draws": ("symact.engine.finalists:_repeated", 1),
     "sympy": ("symact.backends.simplify:_by_sympy", 1),
-    "the finalists": ("symact.evaluation.finals:Finals.start", 1),
+    "the finalists": ("symact.evaluation.finals:ProtocolTrainer.start", 1),
 }
 
 

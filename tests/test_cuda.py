@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -242,13 +244,13 @@ def test_a_graph_captures_a_launch():
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
 def test_threads_that_train_at_once_take_turns():
     from symact.evaluation.training.networks import pack
-    from symact.evaluation.training.torch_mlp import FullTrainer
+    from symact.evaluation.training.torch_mlp import TorchMLPTrainer
     from symact.tasks import task
     from symact.tasks.protocol import Training
 
     training = Training(width=16, depth=2, steps=60, points=256, learning_rate=1e-2)
     data = pack([*task("ood-suite").draw("search", seed=0, per_family=2)], training.points)
-    trainers = [FullTrainer(data, training, [0], entropy, DEVICE) for entropy in range(4)]
+    trainers = [TorchMLPTrainer(data, training, [0], entropy, DEVICE) for entropy in range(4)]
     functions = [parse("x*sigmoid(x)"), parse("sin(x)")]
     alone = [trainer.judge(functions) for trainer in trainers]
     with ThreadPoolExecutor(4) as pool:
@@ -261,3 +263,27 @@ def test_programs_of_several_inputs_are_refused():
     program = tape.to_tape(parse("a*x", ("a", "x")), ("a", "x"))
     with pytest.raises(ValueError, match="takes one input, got a, x"):
         triton.Programs([(program, 0, 1)], DEVICE)
+
+
+COMPILED = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from symact.backends.triton import interpret as kernel
+kinds = dict.fromkeys(("z", "value_out", "slope_out", "constants", "scratch"), "*fp32")
+kinds |= {"code": "*i32", "spans": "*i32", "SLOPES": "constexpr"}
+kinds |= dict.fromkeys(("networks", "size", "own_rows"), "i32")
+source = ASTSource(fn=kernel, signature={n: kinds[n] for n in kernel.arg_names},
+                   constexprs={"SLOPES": True})
+found = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+print(len(found.asm["ptx"]))
+"""
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="the other tests compile it for the device")
+def test_the_kernel_compiles_for_a_gpu_where_there_is_none():
+    environment = {n: text for n, text in os.environ.items() if n != "TRITON_INTERPRET"}
+    command = [sys.executable, "-c", COMPILED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10_000

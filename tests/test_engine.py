@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from symact.engine import Progress, resume, search
 from symact.engine.collector import seldom_collecting
 from symact.engine.result import load
 from symact.errors import BudgetError, GrammarError, StoreError, SymactError, TaskError
-from symact.evaluation import Ladder, Plan
+from symact.evaluation import Plan, ThreadExecutor
 from symact.expr import show
 from symact.grammar import Grammar
 from symact.proposers import Evolution
@@ -60,28 +61,33 @@ def finished(tmp_path_factory):
     return folder, run(folder)
 
 
-def test_finalists_that_were_judged_are_not_judged_again(finished, tmp_path, monkeypatch):
+class Interrupted(ThreadExecutor):
+    """Threads; of the first finalists only two are trained, then the user interrupts."""
+
+    def __init__(self):
+        super().__init__(2)
+        self.finalists: list[int] = []
+
+    def submit_all(self, jobs):
+        futures = super().submit_all(jobs)
+        if not jobs or jobs[0].fidelity != "selection":
+            return futures
+        self.finalists.append(len(jobs))
+        if len(self.finalists) > 1:
+            return futures
+        interrupt: Future = Future()
+        interrupt.set_exception(KeyboardInterrupt())
+        return [*futures[:2], *[interrupt] * (len(jobs) - 2)]
+
+
+def test_finalists_that_were_judged_are_not_judged_again(finished, tmp_path):
     _, expected = finished
-    judged: list[int] = []
-    start = Ladder.start_each
-
-    def limited(self, rung, exprs, draw=0):
-        waiting = start(self, rung, exprs, draw)
-        if rung != "selection":
-            return waiting
-        judged.append(len(exprs))
-
-        def interrupt():
-            raise KeyboardInterrupt
-
-        return [*waiting[:2], interrupt] if len(judged) == 1 else waiting
-
-    monkeypatch.setattr(Ladder, "start_each", limited)
+    executor = Interrupted()
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "run")
-    resumed = resume(tmp_path / "run")
+        run(tmp_path / "run", executor=executor)
+    resumed = resume(tmp_path / "run", executor=executor)
     # First all of them and the reference, of which two were judged, then the others.
-    assert judged == [TINY.finalists + 1, TINY.finalists - 1]
+    assert executor.finalists == [TINY.finalists + 1, TINY.finalists - 1]
     assert resumed.front == expected.front
     assert resumed.to_frame().equals(expected.to_frame())
 

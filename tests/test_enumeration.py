@@ -37,7 +37,7 @@ from symact.grammar.enumeration import (
     to_text,
     up_to_scale,
 )
-from symact.proposers import enumerate_all
+from symact.proposers import EnumerationProposer
 
 grammar = functools.cache(Grammar.load)
 
@@ -418,7 +418,7 @@ def test_templates_on_rows_have_the_values_of_the_whole_expression(seed):
 
 
 def test_the_enumerator_proposes_all_sentences_within_the_limits_in_order():
-    proposer = enumerate_all(grammar("pointwise"))
+    proposer = EnumerationProposer(grammar("pointwise"))
     asked = [p.expr for _ in range(6) for p in proposer.ask(60)]
     found = enumerate_grammar("pointwise", nodes=4)
     assert asked == [sentence.expr for sentence in itertools.islice(found, 360)]
@@ -426,17 +426,17 @@ def test_the_enumerator_proposes_all_sentences_within_the_limits_in_order():
 
 
 def test_the_enumerator_goes_on_from_a_stored_state():
-    proposer = enumerate_all(grammar("periodic"))
+    proposer = EnumerationProposer(grammar("periodic"))
     proposer.ask(70)
     state = json.loads(json.dumps(proposer.state()))
-    again = enumerate_all(grammar("periodic"))
+    again = EnumerationProposer(grammar("periodic"))
     again.restore(state)
     assert again.ask(50) == proposer.ask(50)
 
 
 def test_the_enumerator_ends_where_the_grammar_does():
     small = Grammar.parse("[productions]\ntanh = 1\n[limits]\nnodes = 4\n")
-    proposer = enumerate_all(small)
+    proposer = EnumerationProposer(small)
     assert [str(p.expr) for p in proposer.ask(10)][-1] == "tanh(tanh(tanh(x)))"
     assert proposer.ask(10) == []
 

@@ -19,7 +19,13 @@ from symact.evaluation.behaviour import behaviour
 from symact.expr import Expr, parse, show
 from symact.expr.cost import flops
 from symact.grammar import Grammar
-from symact.proposers import AbstractProposer, Evolution, Proposal, Told, gp
+from symact.proposers import (
+    AbstractProposer,
+    EvaluatedProposal,
+    Evolution,
+    GeneticProposer,
+    Proposal,
+)
 from symact.proposers.evolution import DIVERSITIES, SELECTIONS
 from symact.proposers.population import Individual, select
 
@@ -38,17 +44,17 @@ each_combination = pytest.mark.parametrize(
 
 def evolver(parts: dict) -> AbstractProposer:
     evolution = Evolution(**{"population": 18, "migration_every": 30, **parts})
-    return gp(GRAMMAR, seed=5, evolution=evolution, seeds=SEEDS)
+    return GeneticProposer(GRAMMAR, seed=5, evolution=evolution, seeds=SEEDS)
 
 
-def told(proposal: Proposal, families: int = 3) -> Told:
+def told(proposal: Proposal, families: int = 3) -> EvaluatedProposal:
     """Scores that depend on the formula alone; some candidates are rejected."""
     numbers = hashlib.sha256(show(proposal.expr).encode()).digest()
     if numbers[0] < 60:
-        return Told(proposal.expr, None, "flat", tag=proposal.tag)
+        return EvaluatedProposal(proposal.expr, None, "flat", tag=proposal.tag)
     ood, id_error, error, *cases = (number / 64 - 3 for number in numbers[1 : 4 + families])
     objectives = (ood, id_error, float(flops(proposal.expr)))
-    return Told(proposal.expr, objectives, "passed", error, tuple(cases), proposal.tag)
+    return EvaluatedProposal(proposal.expr, objectives, "passed", error, tuple(cases), proposal.tag)
 
 
 def evolve(
@@ -135,16 +141,18 @@ def test_each_combination_goes_on_after_a_restart_as_if_nothing_had_happened(par
 CANDIDATES = ["tanh(x)", "sin(x)", "relu(x)", "gelu(x)", "x*tanh(x)", "softplus(x)", "abs(x)", "x"]
 
 
-def given_to(texts: dict[str, Told], **parts) -> AbstractProposer:
+def given_to(texts: dict[str, EvaluatedProposal], **parts) -> AbstractProposer:
     """Evolution that was told of some functions and of nothing else."""
     evolution = Evolution(**{"islands": 1, "migrants": 0, "archive": False, **parts})
-    proposer = gp(GRAMMAR, seed=0, evolution=evolution)
+    proposer = GeneticProposer(GRAMMAR, seed=0, evolution=evolution)
     proposer.tell(list(texts.values()))
     return proposer
 
 
-def scored(text: str, error: float, cases: tuple[float, ...] = (), tag: tuple = ()) -> Told:
-    return Told(parse(text), (error, error, 10.0 + error), "passed", error, cases, tag)
+def scored(
+    text: str, error: float, cases: tuple[float, ...] = (), tag: tuple = ()
+) -> EvaluatedProposal:
+    return EvaluatedProposal(parse(text), (error, error, 10.0 + error), "passed", error, cases, tag)
 
 
 def test_lexicase_has_children_of_a_specialist_that_a_tournament_passes_by():
@@ -171,11 +179,8 @@ def test_survivors_are_as_many_as_fit_the_best_among_them(errors, count, selecti
         Individual(parse(f"sin({i + 1}*x)"), (-error, error, float(i % 5)), error, (error, 0.0), i)
         for i, error in enumerate(errors)
     ]
-    outer = random.getstate()
-    try:
-        kept = select(list(pool), count, Evolution(selection=selection, diversity=diversity))
-    finally:
-        random.setstate(outer)
+    evolution = Evolution(selection=selection, diversity=diversity)
+    kept = select(list(pool), count, evolution, random.Random(0))
     assert len({id(one) for one in kept}) == len(kept) == min(count, len(pool))
     assert {id(one) for one in kept} <= {id(one) for one in pool}
     found = [one.error for one in kept]
@@ -196,7 +201,8 @@ def chain(exprs: Sequence[Expr], births: Sequence[int]) -> list[Individual]:
 def test_a_newborn_lives_beside_older_and_better_ones_where_age_counts(selection):
     pool = chain([parse(f"tanh({i + 1}*x)") for i in range(30)], [0] * 29 + [100])
     for diversity in ("age", "none"):
-        kept = select(list(pool), 8, Evolution(selection=selection, diversity=diversity))
+        evolution = Evolution(selection=selection, diversity=diversity)
+        kept = select(list(pool), 8, evolution, random.Random(0))
         assert (pool[-1] in kept) == (diversity == "age")
 
 
@@ -205,7 +211,8 @@ def test_an_outlier_lives_beside_better_ones_where_novelty_counts(selection):
     exprs = [parse(f"tanh({1 + i / 100}*x)") for i in range(29)]
     pool = chain([*exprs, parse("cos(3*x)")], [0] * 30)
     for diversity in ("novelty", "none"):
-        kept = select(list(pool), 8, Evolution(selection=selection, diversity=diversity))
+        evolution = Evolution(selection=selection, diversity=diversity)
+        kept = select(list(pool), 8, evolution, random.Random(0))
         assert (pool[-1] in kept) == (diversity == "novelty")
 
 
@@ -242,13 +249,13 @@ def test_the_best_of_an_island_are_copied_to_the_next_one():
         asked = proposer.ask(200)
         for island, expected in home.items():
             assert set(parents_of([p for p in asked if p.tag[0] == island])) == expected
-        proposer.tell([Told(parse("x"), None)])  # the fifth: now they migrate
+        proposer.tell([EvaluatedProposal(parse("x"), None)])  # the fifth: now they migrate
         home = {0: home[0] | {"relu(x)"}, 1: home[1] | {"tanh(x)"}}
 
 
 def test_islands_ask_in_turn_and_what_has_no_island_comes_to_all_of_them():
     evolution = Evolution(population=12, islands=3)
-    proposer = gp(GRAMMAR, seed=0, evolution=evolution)
+    proposer = GeneticProposer(GRAMMAR, seed=0, evolution=evolution)
     assert [p.tag[0] for p in proposer.ask(7)] == [0, 1, 2, 0, 1, 2, 0]
     proposer.tell([scored("tanh(x)", 0.0)])
     asked = proposer.ask(90)
@@ -258,7 +265,7 @@ def test_islands_ask_in_turn_and_what_has_no_island_comes_to_all_of_them():
 
 def test_what_is_told_again_in_a_shorter_form_is_the_same_individual():
     evolution = Evolution(population=12, islands=1, archive=False)
-    proposer = gp(GRAMMAR, seed=0, evolution=evolution)
+    proposer = GeneticProposer(GRAMMAR, seed=0, evolution=evolution)
     proposer.tell(
         [scored("2*(1.5*tanh(x))", 1.0, tag=(0, 0)), scored("3*tanh(x)", 0.5, tag=(0, 0))]
     )
@@ -266,7 +273,7 @@ def test_what_is_told_again_in_a_shorter_form_is_the_same_individual():
 
 
 def test_a_stored_individual_keeps_its_cases_as_measured_when_it_was_valued_anew():
-    told = Told(parse("silu(x)"), (-1.0, -2.0, 16.0), error=-1.0, cases=(-1.5, -0.5))
+    told = EvaluatedProposal(parse("silu(x)"), (-1.0, -2.0, 16.0), error=-1.0, cases=(-1.5, -0.5))
     individual = Individual.of(told, 7)
     individual.revalue(-0.9, -1.8, -0.9)
     again = Individual.load(json.loads(json.dumps(individual.dump())))

@@ -7,11 +7,13 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategies import exprs
+from symact.backends import evaluate
 from symact.errors import ParseError
 from symact.expr import (
     MAX_DEPTH,
@@ -118,7 +120,7 @@ def test_products_bind_before_sums_and_operators_of_one_level_to_the_left():
         ("", 1, "expected a number, 'x' or '(', found 'the end'"),
         ("__import__('os')", 12, "unexpected"),
         ("  \tx + Pi", 8, "unknown name 'Pi'; did you mean 'pi'?"),
-        ("frobnicate(x)", 1, "unknown function 'frobnicate'; known: add, sub, mul"),
+        ("frobnicate(x)", 1, "list them with 'symact grammar primitives'"),
         ("where(x < 1, x > 0, 2)", 1, "argument 2 of 'where' must be a number"),
         ("where(x < 1 < 2, x, 1)", 13, "argument 1 of 'lt' must be a number"),
         ("x*(x < 1)", 2, "argument 2 of 'mul' must be a number"),
@@ -287,3 +289,18 @@ def test_an_expression_keeps_its_identity_in_another_process(hash_seed):
         timeout=60,
     )
     assert done.stdout.split() == [b"True", b"True", b"1"]
+
+
+def test_names_of_other_libraries_lead_to_the_primitive_that_is_the_same_function():
+    x = np.linspace(0.1, 3, 50)
+    for text, same in (
+        ("swish(x)", x / (1 + np.exp(-x))),
+        ("arctan(x)", np.arctan(x)),
+        ("ln(x)", np.log(x)),
+        ("expit(x)", 1 / (1 + np.exp(-x))),
+        ("sgn(x)", np.sign(x)),
+    ):
+        with pytest.raises(ParseError, match=r"did you mean '(\w+)'\?$") as caught:
+            parse(text)
+        name = str(caught.value).split("'")[-2]
+        np.testing.assert_allclose(evaluate(parse(f"{name}(x)"), x), same, rtol=1e-12)

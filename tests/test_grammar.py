@@ -15,7 +15,7 @@ from symact.expr import Expr, distinct, parse, substitute, uses_statistics
 from symact.expr.primitives import CONST, PRIMITIVES, TYPES
 from symact.grammar import HOLES, Derivation, Grammar, grammar_names
 from symact.grammar.schema import GrammarFile
-from symact.proposers import random
+from symact.proposers import RandomProposer
 
 NAMES = grammar_names()
 FULL = Grammar.load("full")
@@ -34,7 +34,7 @@ def seed_expr(text: str) -> Expr:
 @functools.cache
 def sentences(name: str) -> list[Expr]:
     """Random sentences of a packaged grammar."""
-    return [proposal.expr for proposal in random(Grammar.load(name), seed=17).ask(300)]
+    return [proposal.expr for proposal in RandomProposer(Grammar.load(name), seed=17).ask(300)]
 
 
 def rebuilt(derivation: Derivation) -> Expr:
@@ -302,7 +302,8 @@ def test_a_file_loads_by_its_path(tmp_path):
         ("name = 'a'\nname = 'b'", "base.toml: not TOML: "),
         ("rules = 3", "base.toml, key 'rules': expected a list, got 3"),
         ("[productions]\ntanhh = 1", "production 'tanhh': unknown primitive; did you mean 'tanh'?"),
-        ("[productions]\nfrobnicate = 1", "unknown primitive; known: add, sub, mul"),
+        ("[productions]\nfrobnicate = 1", "list them with 'symact grammar primitives'"),
+        ("[productions]\nswish = 1", "unknown primitive; did you mean 'silu'?"),
         ('[types]\nA = "B"\nB = "Real"', "key 'types.A': unknown type 'B'; known: Real"),
         ('[limits]\nnodes = "a"', "key 'limits.nodes': expected a whole number above 0, got 'a'"),
         ("[limits]\ndepth = true", "key 'limits.depth': expected a whole number above 0, got True"),

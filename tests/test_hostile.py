@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symact.cli.batch import load_batch
+from symact.cli.jobs import load_batch
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.engine.settings import settings as plan_settings
 from symact.errors import BatchError, GrammarError, ParseError, StoreError, SymactError
-from symact.evaluation.rungs import Draws
+from symact.evaluation import Draws
 from symact.expr import parse, show
 from symact.grammar import Grammar
-from symact.proposers import make
+from symact.proposers import make_proposer
 from symact.storage.database import RUN_FILE, TABLES, checksum
 from test_engine import BRIEF, SMALL
 
@@ -136,7 +136,9 @@ def test_a_stream_of_proposals_is_proposals_or_refusals(lines):
     file = Path("stream.jsonl")
     file.write_text("\n".join(lines), encoding="utf-8", errors="replace")
     try:
-        own = make(f"replay:{file}", Grammar.load("pointwise"), seed=0, evolution=SMALL, seeds=())
+        own = make_proposer(
+            f"replay:{file}", Grammar.load("pointwise"), seed=0, evolution=SMALL, seeds=()
+        )
     except SymactError:
         assert not file.read_bytes().strip()
         return

@@ -23,10 +23,15 @@ from strategies import exprs
 from symact.backends import evaluate
 from symact.errors import ImportRefusedError, SymactError
 from symact.expr import Expr, parse, show
-from symact.importers import from_source, read, read_records, write_records
-from symact.importers._read import read_with_summary
+from symact.importers import (
+    from_source,
+    read,
+    read_records,
+    read_with_summary,
+    write_records,
+)
 from symact.reporting.comparison import compare
-from symact.tasks.protocol import Form
+from symact.tasks.protocol import EvaluationProtocol
 
 X = np.linspace(-4, 4, 161)
 
@@ -176,7 +181,7 @@ def test_the_entry_is_named_usual_or_the_only_one():
     with pytest.raises(ImportRefusedError, match="did you mean 'helper'"):
         from_source(helpers, entry="helpr")
     with pytest.raises(ImportRefusedError, match="several functions"):
-        from_source("def a(x):\n    return x\ndef b(x):\n    return x\n")
+        from_source("def a(x):\n    return x\ndef b(x):\n    return -x\n")
     with pytest.raises(ImportRefusedError, match="no function"):
         from_source("x = 1\n")
     with pytest.raises(ImportRefusedError, match="line 1: no Python"):
@@ -445,7 +450,7 @@ def test_records_go_to_a_file_and_back_and_are_never_overwritten(tmp_path):
 
 
 def test_imported_programs_are_judged_with_their_provenance(tmp_path):
-    one = Form("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
+    one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     file = tmp_path / "mine.py"
     file.write_text(GELUSINE)
     folder = shinka(tmp_path / "results")
@@ -479,3 +484,65 @@ def test_the_command_line_imports_and_refuses_in_one_line(tmp_path):
         bad = symact("import", *arguments)
         assert bad.returncode == 2
         assert message in bad.stderr.strip().splitlines()[-1]
+
+
+def test_one_bad_file_or_line_costs_itself_only(tmp_path):
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "good.py").write_text("\ufeff" + SWISH, encoding="utf-8")
+    (folder / "bad.py").write_text("import torch\ndef f(x):\n    return torch.pow(x)\n")
+    (folder / "large.py").write_bytes(b"#" * 50_000_001)
+    (folder / "gone.py").symlink_to(tmp_path / "nothing")
+    by_name = {one.program: one for one in read(folder)}
+    assert by_name["good"].formula == "x*sigmoid(x)"
+    assert "lacks the argument 'exponent'" in by_name["bad"].refusal
+    assert "larger than" in by_name["large"].refusal
+    assert "cannot be read" in by_name["gone"].refusal
+    lines = tmp_path / "lines.jsonl"
+    fenced = json.dumps({"name": "fenced", "code": f"```python\n{SWISH}```"})
+    odd = json.dumps({"name": "odd", "formula": "x", "iteration": "late", "parents": 3})
+    rows = ['{"name": "a", "formula": "x*tanh(x)"}', '{"formula": "tanh(x"}', fenced, odd]
+    lines.write_text("\ufeff" + "\n".join(rows), encoding="utf-8")
+    for found in (read_records(lines), read(lines)):
+        assert {one.formula for one in found} == {"x*tanh(x)", None, "x*sigmoid(x)", "x"}
+    result = openevolve(tmp_path / "run")
+    (result / "evolution_trace.jsonl").write_text('{"child_id": "k"}\n')
+    (result / "checkpoints" / "checkpoint_20" / "programs" / "odd.json").write_text("[1, {]")
+    assert read_with_summary(result)[1].understood == 3
+
+
+def test_lists_of_the_cloud_service_may_have_odd_rows(tmp_path):
+    good = {"name": "n1", "content": {"files": [{"content": SWISH}]}}
+    odd = [1, {"content": []}, {"content": {"files": "x"}}, {**good, "evaluation": {"scores": 3}}]
+    file = tmp_path / "list.json"
+    file.write_text(json.dumps({"programs": [*odd, {**good, "parent_programs": 5}]}))
+    assert [one.formula for one in read(file)] == ["x*sigmoid(x)"]
+
+
+def test_a_database_whose_log_cannot_be_shared_is_read_from_a_copy(tmp_path):
+    folder = shinka(tmp_path / "results")
+    database = folder / "programs.sqlite"
+    writer = sqlite3.connect(database)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("UPDATE programs SET combined_score = 3.0 WHERE id = 'p0'")
+    writer.commit()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("programs.sqlite", "programs.sqlite-wal"):
+        (copy / name).write_bytes((folder / name).read_bytes())
+    writer.close()
+    (copy / "programs.sqlite-shm").mkdir()  # where the file beside it cannot be made
+    assert read(copy)[0].score == 3.0
+    names = ["programs.sqlite", "programs.sqlite-shm", "programs.sqlite-wal"]
+    assert sorted(path.name for path in copy.iterdir()) == names
+
+
+def test_the_command_line_names_known_functions_and_assumptions(tmp_path):
+    program = tmp_path / "gate.py"
+    program.write_text("import torch\ndef f(x):\n    return x*torch.sigmoid(1.7*x) + 0*x.std()\n")
+    assert "note: gate: " in symact("import", program).stderr
+    program.write_text("import torch\ndef f(x):\n    return x*torch.sigmoid(1.7*x)\n")
+    assert "0.5882*SiLU(1.7*x)  x*sigmoid(1.7*x)" in symact("import", program).stdout
+    assert json.loads(symact("import", program, "--json").stdout)[0]["known"].endswith(
+        "SiLU(1.7*x)"
+    )

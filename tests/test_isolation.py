@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,20 +15,29 @@ import numpy as np
 import pytest
 
 from poisoned_worker import DEADLY, ENDLESS, GREEDY
-from symact.backends.numba import tape
 from symact.engine import search
 from symact.engine.result import load
 from symact.errors import SymactError
-from symact.evaluation import Failed, Ladder, Plan, check_executor, whole
-from symact.evaluation.executors.workers import Processes, Threads
-from symact.evaluation.finals import Finals
-from symact.evaluation.jobs import Job
+from symact.evaluation import (
+    Draws,
+    Failed,
+    Fidelity,
+    Job,
+    Ladder,
+    Plan,
+    ProcessExecutor,
+    ThreadExecutor,
+    check_executor,
+    raise_on_failure,
+)
+from symact.evaluation.evaluator import Evaluator
+from symact.evaluation.futures import done
 from symact.evaluation.judge import Judge
-from symact.evaluation.rungs import Draws, Rungs
 from symact.evaluation.training.networks import pack
-from symact.evaluation.training.numba_mlp import MiniTrainer
-from symact.evaluation.training.torch_mlp import FullTrainer
-from symact.expr import parse, show
+from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
+from symact.evaluation.training.parts import run_parts
+from symact.evaluation.training.torch_mlp import TorchMLPTrainer
+from symact.expr import Expr, parse, var
 from symact.tasks import Task, task
 from symact.tasks.protocol import SELECTION_FORM, Training
 from test_cli import symact
@@ -46,49 +55,47 @@ def data():
 
 @pytest.fixture(scope="module")
 def draws():
-    return Draws.of(task("polynomial"), 1, PLAN)
+    return Draws.of(task("polynomial"), 1, PLAN.fidelities())
 
 
-@pytest.fixture
-def refusing(monkeypatch):
-    """Make the compiler of expressions run out of memory at some of them."""
-    refused: set[str] = set()
-    compiled = tape.to_tape
-
-    def to_tape(expr, inputs=("x",)):
-        if show(expr) in refused:
-            raise MemoryError("no room for\nthis one")
-        return compiled(expr, inputs)
-
-    monkeypatch.setattr(tape, "to_tape", to_tape)
-    return refused
-
-
-@pytest.mark.parametrize("trainer", [MiniTrainer, FullTrainer])
+@pytest.mark.parametrize("trainer", [NumbaMLPTrainer, TorchMLPTrainer])
 def test_what_takes_too_long_is_stopped_and_the_next_one_is_trained(trainer, data):
     own = trainer(data, ENDLESS_TRAINING, [0], 7)
     started = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
-        found = own.start(pool, EXPRS[:2], limit=0.3)()
+        found = [future.result() for future in own.start(pool, EXPRS[:2], timeout=0.3)]
     assert found == [Failed("took longer than 0.3 s")] * 2
     assert time.monotonic() - started < 20
 
 
-def test_an_exception_is_kept_as_one_line_and_other_candidates_do_not_notice(refusing, data):
-    short = replace(ENDLESS_TRAINING, steps=20)
-    own = MiniTrainer(data, short, [0], 7)
+@pytest.mark.parametrize("trainer", [NumbaMLPTrainer, TorchMLPTrainer])
+def test_training_that_is_cancelled_stops_and_the_next_one_is_trained(trainer, data):
+    own = trainer(data, ENDLESS_TRAINING, [0], 7)
+    short = trainer(data, replace(ENDLESS_TRAINING, steps=5), [0], 7)
+    with ThreadPoolExecutor(1) as pool:
+        (endless,) = own.start(pool, EXPRS[:1])
+        time.sleep(0.2)
+        assert endless.cancel()
+        (found,) = short.start(pool, EXPRS[:1])
+        assert found.result(timeout=60).shape == (2, 1, 4)
+
+
+def test_an_exception_is_kept_as_one_line_and_other_candidates_do_not_notice(data):
+    own = NumbaMLPTrainer(data, replace(ENDLESS_TRAINING, steps=20), [0], 7)
+    unknown = Expr("no\nsuch", (var("x"),))
     with ThreadPoolExecutor(2) as pool:
-        expected = own.start(pool, EXPRS)()
-        refusing.add(show(EXPRS[1]))
-        found = own.start(pool, EXPRS, parts=2)()
-    assert found[1] == Failed("MemoryError: no room for this one")
+        expected = [future.result() for future in own.start(pool, EXPRS)]
+        asked = [EXPRS[0], unknown, EXPRS[2]]
+        found = [future.result() for future in own.start(pool, asked, parts=2)]
+    assert isinstance(found[1], Failed)
+    assert "\n" not in found[1].reason
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[2], expected[2])
-    with pytest.raises(SymactError, match="could not be trained here: MemoryError"):
-        whole(found, [show(expr) for expr in EXPRS])
+    with pytest.raises(SymactError, match="'second' could not be trained here: "):
+        raise_on_failure(found, ["first", "second", "third"])
 
 
-def test_a_job_that_is_given_up_does_not_begin_its_other_parts():
+def test_a_training_that_is_given_up_does_not_begin_its_other_parts():
     begun = []
 
     def part(stop):
@@ -97,22 +104,33 @@ def test_a_job_that_is_given_up_does_not_begin_its_other_parts():
             time.sleep(0.001)
 
     with ThreadPoolExecutor(1) as pool:
-        assert Job(pool, [part, part], limit=0.05).wait() == Failed("took longer than 0.05 s")
+        future = run_parts(pool, [part, part], 0.05, lambda: None)
+        assert future.result() == Failed("took longer than 0.05 s")
     assert begun == [0]
+
+
+class Unreliable(ThreadExecutor):
+    """Threads that cannot train every tenth candidate after the first thirty."""
+
+    def __init__(self):
+        super().__init__(2)
+        self.count = 0
+
+    def submit_all(self, jobs):
+        futures = super().submit_all(jobs)
+        for index in range(len(jobs)):
+            self.count += 1
+            if self.count > 30 and self.count % 10 == 0:
+                futures[index] = done(Failed("FloatingPointError: too hot"))
+        return futures
 
 
 def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
     """Every tenth candidate cannot be trained, every seventh screened, every ninth shortened."""
     from symact.engine import loop as engine
 
-    counts = {"train": 0, "screen": 0, "short": 0}
-    train, screen, simplify = MiniTrainer._train, engine.screen, engine.simplify
-
-    def failing_train(self, *arguments):
-        counts["train"] += 1
-        if counts["train"] > 60 and counts["train"] % 10 == 0:
-            raise FloatingPointError("too hot")
-        return train(self, *arguments)
+    counts = {"screen": 0, "short": 0}
+    screen, simplify = engine.screen, engine.simplify
 
     def failing_screen(expr, **options):
         counts["screen"] += 1
@@ -127,11 +145,11 @@ def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
         return simplify(expr, **options)
 
     monkeypatch.setattr(engine, "simplify", failing_simplify)
-    monkeypatch.setattr(MiniTrainer, "_train", failing_train)
     monkeypatch.setattr(engine, "screen", failing_screen)
     result = search(
-        "pointwise", "polynomial", budget=40, seed=3, plan=TINY, evolution=SMALL, out=tmp_path / "a"
-    )
+        *("pointwise", "polynomial"), budget=40, seed=3, plan=TINY, evolution=SMALL,
+        executor=Unreliable(), out=tmp_path / "a",
+    )  # fmt: skip
     assert result.finished
     assert result.counts["mini"] == 40
     reasons = {(entry["rung"], entry["reason"]) for entry in result.quarantined}
@@ -158,49 +176,60 @@ def test_processes_and_threads_say_the_same_to_the_last_digit_that_is_stored():
     assert found.front == expected.front
 
 
+POISONED = (sys.executable, str(Path(__file__).with_name("poisoned_worker.py")))
+
+
 @pytest.fixture
-def poisoned(draws):
-    command = (sys.executable, str(Path(__file__).with_name("poisoned_worker.py")))
-    own = Processes(draws, "cpu", 2, limit=1.0, command=command)
+def poisoned():
+    hasty = [replace(fidelity, timeout=10.0) for fidelity in PLAN.fidelities()]
+    own = ProcessExecutor(2, command=POISONED, start_timeout=30.0)
+    own.open(Draws.of(task("polynomial"), 1, hasty), "cpu")
     yield own
     own.close()
 
 
+def start(executor, fidelity, exprs, draw):
+    return executor.submit_all([Job(fidelity, expr, draw) for expr in exprs])
+
+
+def results(futures):
+    return [future.result() for future in futures]
+
+
 def test_a_candidate_that_ends_its_process_or_hangs_or_fills_memory_costs_only_itself(
-    poisoned, draws, monkeypatch
+    poisoned, draws
 ):
-    monkeypatch.setattr("symact.evaluation.executors.workers._START_SECONDS", 30.0)
     texts = ["gelu(x)", DEADLY, "sin(x)", ENDLESS, "tanh(x)", GREEDY, "cos(x)"]
-    poisoned.start("mini", EXPRS, 0)()  # both have begun
+    results(start(poisoned, "mini", EXPRS, 0))  # both have begun
     started = time.monotonic()
-    found = poisoned.start("mini", [parse(text) for text in texts], 1)()
-    assert time.monotonic() - started < 60
+    found = results(start(poisoned, "mini", map(parse, texts), 1))
+    assert time.monotonic() - started < 120
     assert found[1] == Failed("ended its process 5 times (signal 9)")
-    assert found[3] == Failed("took longer than 1 s")
-    rungs = Rungs(draws, "cpu")
+    assert found[3] == Failed("took longer than 10 s")
     assert isinstance(found[5], Failed)  # for real: the kernel gives a worker no more than so much
     assert "Unable to allocate 8.00 GiB" in found[5].reason
-    for place in (0, 2, 4, 6):
-        (expected,) = rungs.train("mini", [parse(texts[place])], 1)
-        np.testing.assert_allclose(found[place], expected, rtol=1e-8)
-    assert isinstance(poisoned.tune(parse(DEADLY))(), Failed)
+    evaluator = Evaluator(draws, "cpu")
+    for index in (0, 2, 4, 6):
+        (expected,) = evaluator.run([Job("mini", parse(texts[index]), 1)])
+        np.testing.assert_allclose(found[index], expected, rtol=1e-8)
+    assert isinstance(poisoned.submit(Job("tuning", parse(DEADLY))).result(), Failed)
 
 
 def test_a_process_that_somebody_kills_is_replaced_and_nothing_is_lost(draws):
-    own = Processes(draws, "cpu", 2)
+    own = ProcessExecutor(2)
+    own.open(draws, "cpu")
     try:
-        rungs = Rungs(draws, "cpu")
         exprs = [parse(f"tanh({number}*x)") for number in range(1, 13)]
-        own.start("mini", exprs[:2], 0)()
+        results(start(own, "mini", exprs[:2], 0))
         before, every = set(own.pids), set(own.pids)
-        finish = own.start("full", exprs, 0)
+        futures = start(own, "full", exprs, 0)
         for pid in sorted(before):
             os.kill(pid, signal.SIGKILL)
-        found = finish()
+        found = results(futures)
         every |= set(own.pids)
         assert len(every) > len(before)
         assert not before & set(own.pids)
-        expected = rungs.train("full", exprs, 0)
+        expected = Evaluator(draws, "cpu").run([Job("full", expr) for expr in exprs])
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-8)
     finally:
@@ -212,9 +241,10 @@ def test_a_process_that_somebody_kills_is_replaced_and_nothing_is_lost(draws):
 def test_a_worker_imports_nothing_from_the_current_directory(draws, tmp_path, monkeypatch):
     (tmp_path / "base64.py").write_text("open('ran', 'w').close()\n")
     monkeypatch.chdir(tmp_path)
-    own = Processes(draws, "cpu", 1)
+    own = ProcessExecutor(1)
+    own.open(draws, "cpu")
     try:
-        (found,) = own.start("mini", [parse("sin(x)")], 0)()
+        found = own.submit(Job("mini", parse("sin(x)"))).result()
     finally:
         own.close()
     assert not isinstance(found, Failed)
@@ -224,21 +254,19 @@ def test_a_worker_imports_nothing_from_the_current_directory(draws, tmp_path, mo
 ORPHANED = """
 import sys
 from symact.expr import parse
-from symact.evaluation import Plan
-from symact.evaluation.rungs import Draws
-from symact.evaluation.executors.workers import Processes
+from symact.evaluation import Draws, Job, Plan, ProcessExecutor
 from symact.tasks import task
 plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
-own = Processes(Draws.of(task("polynomial"), 0, plan), "cpu", 1, command=sys.argv[1:])
-own.start("mini", [parse("sin(x)")], 0)()
+own = ProcessExecutor(1, command=sys.argv[1:])
+own.open(Draws.of(task("polynomial"), 0, plan.fidelities()), "cpu")
+own.submit(Job("mini", parse("sin(x)"))).result()
 print(*own.pids, flush=True)
-own.start("mini", [parse("cos(3*x)")], 0)()
+own.submit(Job("mini", parse("cos(3*x)"))).result()
 """
 
 
 def test_a_worker_ends_with_the_process_that_asks_whatever_it_is_at():
-    worker = [sys.executable, str(Path(__file__).with_name("poisoned_worker.py"))]
-    command = [sys.executable, "-c", ORPHANED, *worker]
+    command = [sys.executable, "-c", ORPHANED, *POISONED]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
         pid = int(asking.stdout.readline())
         time.sleep(0.5)  # it has begun with what never ends
@@ -257,15 +285,6 @@ def is_running(pid):
         return False
 
 
-def test_closing_does_not_wait_for_what_is_under_way(poisoned):
-    waiting = poisoned.start("mini", [parse(ENDLESS)] * 5, 0)
-    started = time.monotonic()
-    poisoned.close()
-    assert time.monotonic() - started < 10
-    with pytest.raises(CancelledError):
-        waiting()
-
-
 @pytest.mark.parametrize("text", ["thread", "threads:2", "dask", ""])
 def test_an_unknown_executor_is_refused_before_anything_is_made(text, tmp_path):
     with pytest.raises(SymactError, match=f"unknown executor '{text}'"):
@@ -275,23 +294,16 @@ def test_an_unknown_executor_is_refused_before_anything_is_made(text, tmp_path):
         check_executor(text)
 
 
-def test_tuning_in_threads_has_a_limit_of_time(draws):
-    own = Threads(Rungs(draws, "cpu"), "cpu", 1, limit=1e-3)
-    assert own.tune(parse("silu(1.7*x)"))() == Failed("took longer than 0.001 s")
-    own.close()
-
-
 def test_draws_travel_as_bytes_without_code(draws):
     again = Draws.load(draws.dump())
     assert again.entropy == draws.entropy
-    assert again.rungs.keys() == draws.rungs.keys()
-    first, second = Rungs(draws, "cpu"), Rungs(again, "cpu")
-    for rung in ("mini", "full"):
-        assert draws.families(rung) == again.families(rung)
-        for draw in (0, 1):
-            found = [rungs.train(rung, EXPRS, draw) for rungs in (first, second)]
-            np.testing.assert_array_equal(*found)
-    assert first.tune(parse("silu(1.7*x)")) == second.tune(parse("silu(1.7*x)"))
+    assert again.fidelities == draws.fidelities
+    first, second = Evaluator(draws, "cpu"), Evaluator(again, "cpu")
+    jobs = [Job(name, expr, draw) for name in ("mini", "full") for draw in (0, 1) for expr in EXPRS]
+    for one, other in zip(first.run(jobs), second.run(jobs), strict=True):
+        np.testing.assert_array_equal(one, other)
+    tuning = [Job("tuning", parse("silu(1.7*x)"))]
+    assert first.run(tuning) == second.run(tuning)
 
 
 def test_a_ladder_of_processes_needs_no_task_there():
@@ -304,7 +316,7 @@ def test_a_ladder_of_processes_needs_no_task_there():
     for executor in ("threads", "processes"):
         ladder = Ladder(own, 0, plan, threads=1, executor=executor)
         try:
-            found.append(ladder.mini(EXPRS[:2]))
+            found.append(ladder.train("mini", EXPRS[:2]))
         finally:
             ladder.close()
     np.testing.assert_allclose(found[0], found[1], rtol=1e-8)
@@ -333,17 +345,13 @@ def test_finalists_are_judged_by_who_trains_and_one_that_ends_its_process_is_qua
     monkeypatch, tmp_path
 ):
     """Whatever is best so far; only where finalists are judged it ends the process."""
-    command = (sys.executable, str(Path(__file__).with_name("poisoned_worker.py")))
     arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 10, "seed": 3}
     arguments |= {"plan": TINY, "evolution": SMALL}
     expected = search(**arguments)
     best = expected.front[0].formula
     monkeypatch.setenv("DEADLY_FINALIST", best)
-    start = Processes.__init__
-    monkeypatch.setattr(
-        Processes, "__init__", lambda self, *args: start(self, *args, command=command)
-    )
-    found = search(**arguments, executor="processes", out=tmp_path / "run")
+    executor = ProcessExecutor(command=POISONED)
+    found = search(**arguments, executor=executor, out=tmp_path / "run")
     assert found.finished
     assert [(entry["rung"], entry["reason"]) for entry in found.quarantined] == [
         ("selection", "ended its process 5 times (signal 9)")
@@ -356,17 +364,15 @@ def test_finalists_are_judged_by_who_trains_and_one_that_ends_its_process_is_qua
     assert frame[columns].equals(expected.to_frame().set_index("id")[columns])
 
 
-def test_finals_in_a_pool_say_what_the_judge_says(draws):
-    """Two implementations of waiting, one of judging: rates chosen and errors are the same."""
-    plan = replace(PLAN, final_form="selection", selection_instances=2)
+def test_finals_in_a_pool_say_what_the_judge_says():
+    """The judge and the fidelity of finalists choose the same rates and find the same errors."""
     form = replace(SELECTION_FORM, sizes=((8, 2), (6, 1)), tuning=1, steps=40)
-    own = task("polynomial")
+    own, functions = task("polynomial"), [*EXPRS, parse("0.001*x**3")]
+    fidelity = Fidelity("selection", 2, protocol=form)
+    found = Evaluator(Draws.of(own, 0, [*PLAN.fidelities(), fidelity]), "cpu").run(
+        [Job("selection", expr) for expr in functions]
+    )
     judge = Judge(own, form, 2, 1, "cpu", split="selection")
-    finals = Finals(judge.data, judge._tuning_data, form, "cpu")
-    functions = [*EXPRS, parse("0.001*x**3")]
-    with ThreadPoolExecutor(2) as pool:
-        found = finals.start(pool, functions)()
     expected = judge.errors(functions, judge.rates(functions))
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert Draws.of(own, 1, plan).final_form == "selection"

@@ -7,12 +7,14 @@ import pytest
 
 from symact.evaluation.judge import Judge, baselines
 from symact.evaluation.training.networks import ENTROPY
-from symact.evaluation.training.torch_mlp import FullTrainer
+from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import parse
 from symact.tasks import Task, task
-from symact.tasks.protocol import FORMS, FULL_FORM, QUICK_FORM, VERSION, Form
+from symact.tasks.protocol import FORMS, FULL_FORM, QUICK_FORM, VERSION, EvaluationProtocol
 
-FORM = Form("small", ((8, 2), (6, 1)), (1e-4, 1e-2), tuning=1, per_family=1, seeds=2, steps=40)
+FORM = EvaluationProtocol(
+    "small", ((8, 2), (6, 1)), (1e-4, 1e-2), tuning=1, per_family=1, seeds=2, steps=40
+)
 FUNCTIONS = [parse("gelu(x)"), parse("0.001*x**3")]
 
 
@@ -30,7 +32,7 @@ def test_each_size_gets_the_rate_with_the_lowest_error_inside(judge):
             inside = []
             for option in FORM.rates:
                 training = FORM.training(size, option)
-                trainer = FullTrainer(data, training, [0], ENTROPY["tuning"], "cpu")
+                trainer = TorchMLPTrainer(data, training, [0], ENTROPY["tuning"], "cpu")
                 inside.append(trainer.judge([function])[0, 0, 0, 0])
             assert rate == FORM.rates[int(np.argmin(inside))]
 
@@ -42,7 +44,7 @@ def test_errors_are_those_of_each_size_at_its_rate(judge):
     for function, own, found in zip(FUNCTIONS, rates, errors, strict=True):
         for size, rate in enumerate(own):
             training = FORM.training(size, rate)
-            trainer = FullTrainer(judge.data, training, range(2), ENTROPY["test"], "cpu")
+            trainer = TorchMLPTrainer(judge.data, training, range(2), ENTROPY["test"], "cpu")
             np.testing.assert_array_equal(found[:, size], trainer.judge([function])[0])
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +16,10 @@ from torch.nn import functional
 
 from symact import zoo
 from symact.backends import evaluate, to_torch
-from symact.errors import ZooError
+from symact.errors import SymactError, ZooError
 from symact.expr import parse
 from symact.reporting.comparison import compare
-from symact.tasks.protocol import Form
+from symact.tasks.protocol import EvaluationProtocol
 from symact.zoo.modules import (
     Series,
     Smoothed,
@@ -34,8 +37,10 @@ WITHOUT = {
     "GDN": "weights over pairs of features",
     "KAF": "weights over features",
     "PAON": "a layer",
-    **dict.fromkeys(("Quaternion-Inspired", "FISG", "PLER", "Phase-flip chaos"), "not known"),
-    **dict.fromkeys(("VeLU", "Mittag-Leffler", "top-AFA", "SDM", "ASH"), "not known"),
+    "SDM": "statistics of the training set",
+    "top-AFA": "needs the norm of another input",
+    **dict.fromkeys(("Quaternion-Inspired", "FISG", "PLER"), "not known"),
+    **dict.fromkeys(("VeLU", "Mittag-Leffler"), "not known"),
 }
 EVALUABLE = [known for known in zoo.catalogue() if known.name not in WITHOUT]
 every = pytest.mark.parametrize("known", EVALUABLE, ids=lambda known: known.name)
@@ -186,7 +191,7 @@ def test_any_function_can_have_the_gradient_of_any_other():
 
 
 def test_a_few_bit_gradient_is_the_best_step_function():
-    made = few_bit("GELU", bits=2)
+    made = few_bit("GELU", bits=2, reach=6.0, weight="normal")
     x = torch.linspace(-6, 6, 4001, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(made(x).sum(), x)
     levels = slope.unique()
@@ -224,6 +229,10 @@ def test_random_functions_choose_in_training_and_are_fixed_at_inference():
     assert isinstance(late, Stochastic)
     late.settle()
     torch.testing.assert_close(late.train()(x), x.relu())
+    restored = module("S|R")
+    restored.load_state_dict(late.state_dict())
+    torch.testing.assert_close(restored.train()(x), x.relu())
+    module("S|R").load_state_dict({})  # as stored before there was anything to store
     leaky = module("RReLU", seed=3)
     slopes = (leaky(x) / x)[x < 0]
     assert slopes.min() >= 0.125
@@ -284,6 +293,146 @@ def test_polynomial_compositions_train_a_thousand_steps_without_nan(one_thread):
         assert loss.item() < first
 
 
+def test_random_choices_go_on_where_a_stored_module_stopped():
+    x = normal(100).float()
+    first = module("RReLU", seed=5)
+    first(x)
+    second = module("RReLU", seed=0)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(x), second(x))
+
+
+@pytest.mark.parametrize("name", ["APA", "AGLU"])
+@pytest.mark.parametrize("rate", [1e-2, 1e-1])
+def test_unified_gates_train_without_nan(name, rate, one_thread):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(8, 32), module(name), nn.Linear(32, 1))
+    optimiser = torch.optim.Adam(net.parameters(), lr=rate, fused=True)
+    x = normal(64, 8).float()
+    y = torch.sin(x.sum(1, keepdim=True))
+    for _ in range(400):
+        optimiser.zero_grad()
+        loss = (net(x) - y).square().mean()
+        loss.backward()
+        optimiser.step()
+    assert loss.isfinite()
+    assert loss < y.square().mean()
+
+
+def test_a_unified_gate_stays_finite_where_its_shape_leaves_the_domain():
+    for name in ("APA", "AGLU"):
+        made = module(name, lam=-0.5)
+        x = torch.linspace(-20, 20, 41, requires_grad=True)
+        y = made(x)
+        y.sum().backward()
+        assert y.isfinite().all()
+        assert x.grad.isfinite().all()
+
+
+def test_half_precision_reaches_far_out():
+    x = torch.tensor([-60000.0, -30.0, 30.0, 300.0, 60000.0])
+    made = module("PAU").half()
+    torch.testing.assert_close(made(x.half()).float(), module("PAU")(x), rtol=2e-3, atol=0)
+
+
+# Constants.
+
+FACTS = {
+    fact["name"]: fact
+    for fact in json.loads((Path(__file__).parent / "data" / "zoo_facts.json").read_text("utf-8"))
+}
+#: Other values than the default, where one and a quarter times it is none.
+OTHERWISE = {"Elephant": {"d": 5}, "RePU": {"s": 4}}
+WITH_CONSTANTS = [k for k in zoo.known() if k.parameters]
+
+
+@pytest.mark.parametrize("known", WITH_CONSTANTS, ids=lambda known: known.name)
+def test_every_constant_can_be_set_and_means_what_the_source_says(known):
+    for name, default in known.parameters.items():
+        value = OTHERWISE.get(known.name, {}).get(name, 1.25 * default + 0.125)
+        x = np.linspace(-4, 4, 81)
+        namespace = {**vars(np), "erf": special.erf, "x": x, **known.parameters, name: value}
+        with np.errstate(all="ignore"):
+            expected = np.broadcast_to(eval(FACTS[known.name]["formula"], namespace), x.shape)
+        found = module(known, **{name: value}).double()(torch.tensor(x)).detach().numpy()
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "constants", "message"),
+    [
+        ("Top-k", {"q": 3}, "'Top-k' has no constant 'q'; known: k"),
+        ("Shifted ReLU", {"taw": 3}, "did you mean 'tau'"),
+        ("ReLU", {"a": 1}, "'ReLU' has no constant 'a'; it has none"),
+        ("PReLU", {"a": math.nan}, "must be finite"),
+        ("PReLU", {"a": "0.1"}, "must be a number"),
+        ("Elephant", {"d": 2.5}, "whole number from 1 to 64"),
+        ("FKAN", {"K": 0}, "whole number from 1 to 1024"),
+        ("Optimal classification (d=4)", {"d": 1}, "is not finite with d = 1"),
+        ("Few-bit GELU", {"bits": 2.5}, "must be a whole number"),
+        ("x*tanh(x)", {"a": 1}, "a formula holds its constants"),
+        ("SiLu(", {}, "did you mean 'SiLU'"),
+        ("Silo", {}, "did you mean 'SiLU'"),
+    ],
+)
+def test_a_wrong_constant_is_refused_in_one_line(name, constants, message):
+    with pytest.raises(SymactError, match=re.escape(message)) as refused:
+        module(name, **constants)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [k.name for k in zoo.known() if k.sizes])
+def test_an_expansion_of_the_published_size_is_the_formula(name):
+    entry = zoo.find(name)
+    ((size, count),) = entry.sizes.items()
+    larger = module(name, **{size: count + 1}).double()
+    x = torch.linspace(-3, 3, 61, dtype=torch.float64)
+    with torch.no_grad():
+        for key, parameter in larger.named_parameters():
+            extra = -100.0 if name == "Tropical" else 0.0  # the last term has no effect
+            parameter.fill_(entry.parameters.get(key, extra))
+    expected = evaluate(entry.expr, x.numpy())
+    np.testing.assert_allclose(larger(x).detach().numpy(), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [k.name for k in zoo.known() if k.sizes])
+def test_an_expansion_starts_as_the_formula_does(name):
+    ((size, count),) = zoo.find(name).sizes.items()
+    starts = {key: p.item() for key, p in module(name, **{size: count + 1}).named_parameters()}
+    shared = [key for key in zoo.find(name).parameters if name != "PolyReLU" and key in starts]
+    for key in shared:
+        assert starts[key] == pytest.approx(zoo.find(name).parameters[key], abs=2e-4)
+    assert len(starts) > len(zoo.find(name).parameters)
+
+
+def test_chebyshev_series_of_high_degree_are_numpys():
+    made = module("Chebyshev", degree=64).double()
+    coefficients = np.random.default_rng(0).normal(size=65)
+    with torch.no_grad():
+        for k, value in enumerate(coefficients):
+            getattr(made, f"c{k}").fill_(value)
+    x = torch.linspace(-3, 3, 101, dtype=torch.float64)
+    expected = np.polynomial.chebyshev.chebval(np.tanh(x.numpy()), coefficients)
+    np.testing.assert_allclose(made(x).detach().numpy(), expected, atol=1e-12)
+
+
+def test_a_spline_has_the_grid_that_is_asked_for():
+    made = module("KAN B-spline", grid=8, order=2)
+    assert len(made.c) == 10
+    assert len(made.knots) == 13
+    assert made(normal(5).float()).isfinite().all()
+
+
+def test_a_trained_module_can_be_written_as_a_formula():
+    made = module("CRReLU")
+    with torch.no_grad():
+        made.eps.fill_(0.37)
+    x = torch.linspace(-3, 3, 61, dtype=torch.float64)
+    again = module(made.formula)
+    torch.testing.assert_close(again(x), made.double()(x), rtol=1e-6, atol=1e-6)
+    assert module("SwiGLU").formula == "silu(g)*x"
+
+
 def test_special_cases_of_the_unified_families():
     x = torch.linspace(-6, 6, 401, dtype=torch.float64)
     agate, aglu = module("APA").double(), module("AGLU").double()
@@ -321,21 +470,25 @@ def test_a_series_of_copies_is_the_zoos():
 def test_the_b_spline_is_scipys():
     made = module("KAN B-spline", seed=4).double()
     x = torch.linspace(-0.999, 0.999, 201, dtype=torch.float64)
-    knots = np.array(made._knots)
+    knots = np.array(made.knots)
     spline = interpolate.BSpline(knots, np.array([c.item() for c in made.c]), 3)
     expected = functional.silu(x) + torch.tensor(spline(x.numpy()))
     torch.testing.assert_close(made(x), expected)
 
 
-def test_orthogonal_pade_starts_near_leaky_relu_with_its_own_basis():
+def test_orthogonal_pade_is_fitted_to_leaky_relu_and_its_denominator_trains():
     made = module("OPAU").double()
-    x = torch.linspace(-2, 2, 41, dtype=torch.float64)
-    assert (made(x) - functional.leaky_relu(x)).abs().max() < 0.25
-    from symact.zoo.modules import _hermite
-
-    for n, row in enumerate(_hermite(x, 5)):
-        exact = special.eval_hermitenorm(n, x.numpy()) / math.sqrt(math.factorial(n))
-        np.testing.assert_allclose(row.numpy(), exact, atol=1e-12)
+    x = torch.linspace(-3, 3, 601, dtype=torch.float64)
+    assert (made(x) - functional.leaky_relu(x)).abs().max() < 0.1
+    basis = [
+        special.eval_hermitenorm(n, x.numpy()) / math.sqrt(math.factorial(n)) for n in range(6)
+    ]
+    p = {name: value.item() for name, value in made.named_parameters()}
+    top = sum(p[f"c{n}"] * basis[n] for n in range(6))
+    bottom = 1 + sum(np.abs(p[f"d{n}"] * basis[n]) for n in range(1, 5))
+    np.testing.assert_allclose(made(x).detach().numpy(), top / bottom, atol=1e-12)
+    made(x).sin().sum().backward()
+    assert all(getattr(made, f"d{n}").grad.abs() > 1e-6 for n in range(1, 5))
 
 
 def test_the_matrix_exponential_is_torchs():
@@ -358,7 +511,7 @@ def test_siren_layers_start_with_the_published_bounds_and_keep_their_variance():
 
 
 def test_every_kind_is_judged_in_one_comparison():
-    one = Form("one", ((4, 2),), (1e-2,), tuning=0, per_family=1, seeds=2, steps=5)
+    one = EvaluationProtocol("one", ((4, 2),), (1e-2,), tuning=0, per_family=1, seeds=2, steps=5)
     names = ["PReLU", "SwiGLU", "HeLU", "S|R", "CReLU", "PolyNorm", "Turbulent", "KAN B-spline"]
     found = compare(names, task="polynomial", form=one)
     rows = {row.name: row for row in found.rows}

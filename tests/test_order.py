@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,52 +13,44 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from symact import zoo
 from symact.engine import resume, search
-from symact.engine.arrivals import Arrivals
 from symact.engine.loop import Search
 from symact.engine.result import load
-from symact.evaluation import Plan
-from symact.evaluation import ladder as ladder_module
-from symact.evaluation.rungs import Draws
+from symact.evaluation import Executor, Plan
+from symact.evaluation.jobs import TUNING
 from symact.expr import show
 from symact.storage.database import open_run
-from symact.tasks import task
-from symact.tasks.protocol import QUICK_FORM
+from symact.tasks.protocol import ANCHORS
 from test_engine import SIX, SMALL, TINY, run
 
 ARRIVAL = replace(TINY, order="arrival")
+BASELINES = [zoo.find(name).expr for name in ANCHORS]
 
 
-class Slow:
-    """Workers, any number, that take their time and return errors of the formula's hash."""
+class Slow(Executor):
+    """Any number of workers that take their time and return errors of the formula's hash."""
 
-    device = "cpu"
-
-    def __init__(self, draws, seconds=lambda rung, formula: 0.0):
-        sizes = {"selection": (len(QUICK_FORM.sizes),)}
-        self.shape = {
-            rung: (len(draws.families(rung)), *sizes.get(rung, ()), 1, 4)
-            for rung in ("mini", "full", "selection")
-        }
+    def __init__(self, seconds=lambda fidelity, formula: 0.0):
         self.seconds = seconds
-        self.begun: list[tuple[str, str, int]] = []
+        self.workers = 2
 
-    def start(self, rung, exprs, draw):
-        formulas = [show(expr) for expr in exprs]
-        self.begun += [(rung, formula, draw) for formula in formulas]
-        end = time.monotonic() + max((self.seconds(rung, f) for f in formulas), default=0.0)
+    def open(self, draws, device=None):
+        self.draws = draws
+        self.pool = ThreadPoolExecutor(64)
 
-        def finish():
-            time.sleep(max(0.0, end - time.monotonic()))
-            return [errors(formula, draw, self.shape[rung]) for formula in formulas]
+    def submit(self, job):
+        return self.pool.submit(self.work, job)
 
-        return finish
-
-    def tune(self, expr):
-        return lambda: None
+    def work(self, job):
+        if job.fidelity == TUNING:
+            return None
+        formula = show(job.expr)
+        time.sleep(self.seconds(job.fidelity, formula))
+        return errors(formula, job.draw, self.draws.error_shape(job.fidelity))
 
     def close(self):
-        pass
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 def errors(formula, draw, shape):
@@ -66,11 +59,8 @@ def errors(formula, draw, shape):
 
 
 @pytest.fixture
-def workers(monkeypatch):
-    """Let searches of this test train with what it returns; set its ``seconds``."""
-    own = Slow(Draws.of(task("polynomial"), 0, ARRIVAL))
-    monkeypatch.setattr(ladder_module, "_workers", lambda *arguments: own)
-    return own
+def workers():
+    return Slow()
 
 
 def stored(folder):
@@ -103,7 +93,7 @@ def test_scores_are_those_of_the_same_functions_in_the_order_of_asking(tmp_path)
 @pytest.mark.parametrize("budget", [1, 9, 40, 65])
 def test_a_candidate_budget_is_met_exactly(budget, workers, tmp_path):
     workers.seconds = lambda rung, formula: 0.02 * (len(formula) % 5)
-    result = run(tmp_path / "run", plan=ARRIVAL, budget=budget)
+    result = run(tmp_path / "run", plan=ARRIVAL, budget=budget, executor=workers)
     assert result.finished
     assert result.counts["mini"] == budget
     candidates, scores = stored(tmp_path / "run")
@@ -118,16 +108,16 @@ def test_what_takes_long_holds_up_nobody(workers, tmp_path):
     """The first full training ends when all else is done; in order, all would have waited."""
     held: list[str] = []
     done = threading.Event()
-    start = workers.start
+    work = workers.work
 
-    def slow(rung, exprs, draw):
-        finish = start(rung, exprs, draw)
-        if rung != "full" or len(exprs) > 1 or held:  # those that are measured from come together
-            return finish
-        held.append(show(exprs[0]))
-        return lambda: (done.wait(60), finish())[1]
+    def slow(job):
+        # The baselines are trained first; they belong to no candidate.
+        if job.fidelity == "full" and job.expr not in BASELINES and not held:
+            held.append(show(job.expr))
+            done.wait(60)
+        return work(job)
 
-    workers.start = slow
+    workers.work = slow
     said: list[tuple[int, int]] = []
 
     def report(progress):
@@ -135,7 +125,7 @@ def test_what_takes_long_holds_up_nobody(workers, tmp_path):
         if progress.counts["mini"] >= 60:
             done.set()
 
-    result = run(tmp_path / "run", plan=ARRIVAL, budget=60, on_progress=report)
+    result = run(tmp_path / "run", plan=ARRIVAL, budget=60, on_progress=report, executor=workers)
     assert result.finished
     assert len(held) == 1
     # Others were fully trained meanwhile, and it was waited for in the end.
@@ -156,12 +146,12 @@ def test_an_interrupted_run_goes_on_with_what_was_under_way(moment, workers, tmp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "run", plan=ARRIVAL, on_progress=interrupt)
+        run(tmp_path / "run", plan=ARRIVAL, on_progress=interrupt, executor=workers)
     before = load(tmp_path / "run").to_frame()
     with closing(open_run(tmp_path / "run")) as store:
         state = store.get("state")
     assert state["under_way"] or state["climbing"]
-    result = resume(tmp_path / "run")
+    result = resume(tmp_path / "run", executor=workers)
     assert result.finished
     assert result.counts["mini"] == 40
     after = result.to_frame()
@@ -185,14 +175,18 @@ def test_a_smaller_budget_is_not_exceeded_by_what_was_under_way(workers, tmp_pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "run", plan=ARRIVAL, on_progress=interrupt)
+        run(tmp_path / "run", plan=ARRIVAL, on_progress=interrupt, executor=workers)
     so_far = load(tmp_path / "run").counts["mini"]
-    assert resume(tmp_path / "run", budget=so_far + 3).counts["mini"] == so_far + 3
-    assert resume(tmp_path / "run", budget=so_far + 20).counts["mini"] == so_far + 20
+    assert (
+        resume(tmp_path / "run", budget=so_far + 3, executor=workers).counts["mini"] == so_far + 3
+    )
+    assert (
+        resume(tmp_path / "run", budget=so_far + 20, executor=workers).counts["mini"] == so_far + 20
+    )
 
 
 def test_a_grammar_with_few_sentences_ends_the_search(workers, tmp_path):
-    result = run(tmp_path / "run", grammar=SIX, budget=1000, plan=ARRIVAL)
+    result = run(tmp_path / "run", grammar=SIX, budget=1000, plan=ARRIVAL, executor=workers)
     assert result.counts["mini"] == 6
     assert result.finished
 
@@ -200,43 +194,24 @@ def test_a_grammar_with_few_sentences_ends_the_search(workers, tmp_path):
 @pytest.mark.parametrize("lookahead", [True, False])
 def test_other_proposers_and_a_run_without_a_ladder_work_too(lookahead, workers, tmp_path):
     plan = replace(ARRIVAL, ladder=False, lookahead=lookahead, finalists=1)
-    result = run(tmp_path / "run", proposer="random", budget=20, plan=plan)
+    result = run(tmp_path / "run", proposer="random", budget=20, plan=plan, executor=workers)
     assert result.counts["full"] == 20
     assert result.finished
 
 
 def test_a_worker_that_cannot_work_ends_the_search_and_the_run_goes_on_later(workers, tmp_path):
-    start = workers.start
+    work = workers.work
 
-    def broken(rung, exprs, draw):
-        finish = start(rung, exprs, draw)
-        if rung != "full":
-            return finish
-
-        def fail():
+    def broken(job):
+        if job.fidelity == "full":
             raise ConnectionError("the cluster has gone")
+        return work(job)
 
-        return fail
-
-    workers.start = broken
+    workers.work = broken
     with pytest.raises(ConnectionError, match="has gone"):
-        run(tmp_path / "run", plan=ARRIVAL)
-    workers.start = start
-    assert resume(tmp_path / "run").counts["mini"] == 40
-
-
-def test_arrivals_come_as_they_end_and_errors_reach_who_takes_them():
-    arrivals, gate = Arrivals(), threading.Event()
-    assert arrivals.take() == []
-    arrivals.watch("slow", lambda: (gate.wait(60), "late")[1])
-    arrivals.watch("quick", lambda: "early")
-    assert arrivals.take() == [("quick", "early")]
-    gate.set()
-    assert arrivals.take() == [("slow", "late")]
-    arrivals.watch("bad", lambda: 1 // 0)
-    with pytest.raises(ZeroDivisionError):
-        arrivals.take()
-    assert arrivals.take() == []
+        run(tmp_path / "run", plan=ARRIVAL, executor=workers)
+    workers.work = work
+    assert resume(tmp_path / "run", executor=workers).counts["mini"] == 40
 
 
 def test_the_order_is_one_of_two():
@@ -249,14 +224,16 @@ def test_six_functions_are_each_trained_once_however_they_arrive(workers, tmp_pa
     workers.seconds = lambda rung, formula: rng.uniform(0, 0.03)
     plan = replace(ARRIVAL, generation=1)
     arguments = {"seed": 0, "plan": plan, "evolution": SMALL, "out": tmp_path / "run"}
-    search(SIX, "polynomial", budget=100, **arguments)
+    search(SIX, "polynomial", budget=100, executor=workers, **arguments)
     passed = [c.formula for c in stored(tmp_path / "run")[0] if c.outcome == "passed"]
     assert len(passed) == len(set(passed)) == 6
 
 
 def test_where_asking_holds_up_workers_the_forecast_is_among_fewer_proposals(workers, tmp_path):
     plan = replace(ARRIVAL, pool=4, finalists=1)
-    run(tmp_path / "run", plan=plan, budget=160)  # its workers take no time at all
+    run(
+        tmp_path / "run", plan=plan, budget=160, executor=workers
+    )  # its workers take no time at all
     with closing(open_run(tmp_path / "run")) as store:
         assert 1 <= store.get("state")["pool"] < plan.pool
 

@@ -29,18 +29,26 @@ from symact.backends.simplify import simplify
 from symact.expr import Expr, const, parse, show, substitute, var
 from symact.expr.cost import flops
 from symact.grammar import HOLES, Grammar, grammar_names
-from symact.proposers import AbstractProposer, Evolution, Proposal, Told, gp, random
+from symact.proposers import (
+    AbstractProposer,
+    EvaluatedProposal,
+    Evolution,
+    GeneticProposer,
+    Proposal,
+    RandomProposer,
+)
 from symact.proposers.evolution import DIVERSITIES, SELECTIONS
 from symact.proposers.genetic import VARIATION
 from symact.proposers.population import survivors
 from symact.proposers.reshape import reshape
 from symact.proposers.trees import Tree, Trees, draw_constant
+from symact.proposers.variation import MUTATIONS, cross, insert_node, replace_node, shrink
 
 NAMES = grammar_names()
 SEEDS = tuple(map(parse, ("relu(x)", "gelu(x)", "x*tanh(softplus(x))", "x + sin(x)**2")))
 
 grammar = functools.cache(Grammar.load)
-trees = functools.cache(lambda name: Trees(grammar(name)))
+trees = functools.cache(lambda name: Trees(grammar(name), global_random.Random(0)))
 
 
 def verdict(expr: Expr) -> tuple[float, float, float] | None:
@@ -56,7 +64,7 @@ def evolver(
 ) -> AbstractProposer:
     """Genetic programming in one population."""
     evolution = Evolution(population=population, islands=1)
-    return gp(grammar(name), seed=seed, evolution=evolution, seeds=seeds)
+    return GeneticProposer(grammar(name), seed=seed, evolution=evolution, seeds=seeds)
 
 
 def both_forms(expr: Expr) -> tuple[str, str]:
@@ -68,7 +76,7 @@ def generations(proposer: AbstractProposer, count: int = 4, each: int = 25) -> l
     asked = []
     for _ in range(count):
         asked.append(proposer.ask(each))
-        proposer.tell([Told(p.expr, verdict(p.expr)) for p in asked[-1]])
+        proposer.tell([EvaluatedProposal(p.expr, verdict(p.expr)) for p in asked[-1]])
     return asked
 
 
@@ -85,7 +93,7 @@ def assert_admitted(name: str, expr: Expr) -> None:
 @given(seed=st.integers(0, 2**63))
 def test_every_proposal_is_a_sentence_within_the_limits(name, seed):
     evolved = evolver(name, seed=seed, population=20, seeds=())
-    for proposer in (evolved, random(grammar(name), seed=seed)):
+    for proposer in (evolved, RandomProposer(grammar(name), seed=seed)):
         for proposals in generations(proposer):
             assert len(proposals) == 25
             for proposal in proposals:
@@ -105,7 +113,7 @@ def test_twenty_generations_of_variation_stay_within_the_limits(name):
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**63))
 def test_a_tree_and_its_expression_turn_into_each_other(name, seed):
-    for proposal in random(grammar(name), seed=seed).ask(15):
+    for proposal in RandomProposer(grammar(name), seed=seed).ask(15):
         tree = trees(name).from_expr(proposal.expr)
         assert tree is not None
         assert folded(name, tree) == proposal.expr
@@ -147,35 +155,49 @@ def assert_parts_are_right(name: str, tree: Tree) -> None:
 @given(seed=st.integers(0, 2**63))
 def test_a_changed_tree_knows_what_all_its_branches_make(name, seed):
     made = trees(name)
-    pset = made.pset
-    mutations = [
-        lambda tree: deap_gp.mutNodeReplacement(tree, pset),
-        lambda tree: deap_gp.mutInsert(tree, pset),
-        deap_gp.mutShrink,
-        lambda tree: deap_gp.mutEphemeral(tree, "one"),
-    ]
-    grown = [made.from_expr(p.expr) for p in random(grammar(name), seed=seed).ask(8)]
-    outer = global_random.getstate()
-    try:
-        global_random.seed(seed)
-        for tree, other in zip(grown, reversed(grown), strict=True):
-            child = tree.copy()
-            for mutate in mutations * 2:
-                with contextlib.suppress(IndexError):  # DEAP found no terminal of a type
-                    mutate(child)
-                assert_parts_are_right(name, child)
-            place = global_random.randrange(len(child))
-            donor = next(
-                (i for i, node in enumerate(other) if node.ret in made.below[child.asked(place)]),
-                None,
-            )
-            if donor is not None:
-                branch = other.searchSubtree(donor)
-                child.put(place, other[branch], other.parts[branch])
+    grown = [made.from_expr(p.expr) for p in RandomProposer(grammar(name), seed=seed).ask(8)]
+    made.rng.seed(seed)
+    for tree, other in zip(grown, reversed(grown), strict=True):
+        child = tree.copy()
+        for mutate in [*MUTATIONS.values()] * 2:
+            mutate(child, made)
             assert_parts_are_right(name, child)
-            assert_parts_are_right(name, tree)
+        cross(child, other, made)
+        assert_parts_are_right(name, child)
+        assert_parts_are_right(name, tree)
+
+
+THE_SAME = {
+    "replacement": (replace_node, deap_gp.mutNodeReplacement),
+    "insert": (insert_node, deap_gp.mutInsert),
+    "shrink": (shrink, lambda tree, pset: deap_gp.mutShrink(tree)),
+}
+
+
+@pytest.mark.parametrize("kind", THE_SAME)
+@pytest.mark.parametrize("name", NAMES)
+def test_mutations_are_those_of_deap_drawn_from_an_own_stream(name, kind):
+    own, deap = THE_SAME[kind]
+    exprs = [p.expr for p in RandomProposer(grammar(name), seed=3).ask(60)]
+    stream = global_random.random.__self__  # what DEAP draws from
+    made = Trees(grammar(name), stream)
+    outer, changed = stream.getstate(), 0
+    try:
+        for number, expr in enumerate(exprs):
+            ours, theirs = made.from_expr(expr), made.from_expr(expr)
+            stream.seed(number)
+            own(ours, made)
+            after = stream.getstate()
+            stream.seed(number)
+            with contextlib.suppress(IndexError):  # no terminal of a type
+                deap(theirs, made.pset)
+            assert stream.getstate() == after
+            assert ours.parts[0].expr == theirs.parts[0].expr
+            changed += ours.parts[0].expr != expr
     finally:
-        global_random.setstate(outer)
+        stream.setstate(outer)
+    # In swish no primitive takes its own type.
+    assert changed > 5 or (name == "swish" and kind != "replacement")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,44 +205,32 @@ def test_a_changed_tree_knows_what_all_its_branches_make(name, seed):
 @given(seed=st.integers(0, 2**63))
 def test_a_wrapped_branch_is_a_typed_branch_with_one_more_literal(name, seed):
     made = trees(name)
-    grown = [made.from_expr(p.expr) for p in random(grammar(name), seed=seed).ask(8)]
-    outer = global_random.getstate()
-    try:
-        global_random.seed(seed)
-        for tree in grown:
-            place = global_random.randrange(len(tree))
-            old = tree[tree.searchSubtree(place)]
-            new = made.wrapped(old, tree.asked(place))
-            if new is None:
-                continue
-            assert len(new) == len(old) + 2
-            assert old in (new[1:-1], new[2:])
-            tree.put(place, new, made.parts(new))
-            assert_parts_are_right(name, tree)
-            grammar(name).check(tree.parts[0].expr)
-    finally:
-        global_random.setstate(outer)
+    grown = [made.from_expr(p.expr) for p in RandomProposer(grammar(name), seed=seed).ask(8)]
+    made.rng.seed(seed)
+    for tree in grown:
+        place = made.rng.randrange(len(tree))
+        old = tree[tree.searchSubtree(place)]
+        new = made.wrapped(old, tree.asked(place))
+        if new is None:
+            continue
+        assert len(new) == len(old) + 2
+        assert old in (new[1:-1], new[2:])
+        tree.put(place, new, made.parts(new))
+        assert_parts_are_right(name, tree)
+        grammar(name).check(tree.parts[0].expr)
 
 
 def test_wrapping_scales_shifts_and_cuts_off():
     made = trees("pointwise")
     branch = list(made.from_expr(parse("silu(x)")))
-    outer = global_random.getstate()
-    try:
-        global_random.seed(0)
-        wrapped = [made.parts(made.wrapped(branch, made.pset.ret))[0].expr for _ in range(200)]
-    finally:
-        global_random.setstate(outer)
+    made.rng.seed(0)
+    wrapped = [made.parts(made.wrapped(branch, made.pset.ret))[0].expr for _ in range(200)]
     assert {expr.op for expr in wrapped} == {"add", "sub", "mul", "min", "max"}
 
 
 def reshaped(expr, count=200):
-    outer = global_random.getstate()
-    try:
-        global_random.seed(0)
-        return [reshape(expr, digits=2) for _ in range(count)]
-    finally:
-        global_random.setstate(outer)
+    rng = global_random.Random(0)
+    return [reshape(expr, 2, rng) for _ in range(count)]
 
 
 def test_reshaping_keeps_the_middle_or_the_slope_there():
@@ -247,7 +257,7 @@ def test_reshaping_can_make_what_rises_fall_again():
 def test_reshaping_can_be_switched_off():
     for switch in (True, False):
         evolution = Evolution(population=30, islands=1, reshape=switch)
-        proposer = gp(grammar("pointwise"), seed=0, evolution=evolution, seeds=())
+        proposer = GeneticProposer(grammar("pointwise"), seed=0, evolution=evolution, seeds=())
         origins = {p.origin for own in generations(proposer, 6, 50) for p in own}
         assert ("reshape" in origins) is switch
 
@@ -256,13 +266,9 @@ def test_literals_drawn_by_their_size_spread_over_it():
     custom = Grammar.parse(
         '[constants]\ndistribution = "log-uniform"\nparameters = [0.1, 10.0]\n[productions]\nmul=1'
     )
-    outer = global_random.getstate()
-    try:
-        global_random.seed(0)
-        drawn = np.array([draw_constant(custom.constants, "Const") for _ in range(2000)])
-        positive = [draw_constant(custom.constants, "PositiveConst") for _ in range(200)]
-    finally:
-        global_random.setstate(outer)
+    rng = global_random.Random(0)
+    drawn = np.array([draw_constant(custom.constants, "Const", rng) for _ in range(2000)])
+    positive = [draw_constant(custom.constants, "PositiveConst", rng) for _ in range(200)]
     assert min(positive) > 0
     assert np.all((np.abs(drawn) >= 0.1) & (np.abs(drawn) <= 10.0))
     assert np.mean(np.abs(drawn) < 1.0) == pytest.approx(0.5, abs=0.05)
@@ -274,7 +280,7 @@ def test_supertypes_may_stand_in_any_order(parents):
     custom = Grammar.parse(
         f'[types]\nA = {parents}\nB = ["A", "NonNegative", "Real"]\n[productions]\ntanh = 1'
     )
-    custom.check(random(custom, seed=0).ask(1)[0].expr)
+    custom.check(RandomProposer(custom, seed=0).ask(1)[0].expr)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +296,7 @@ def test_supertypes_may_stand_in_any_order(parents):
 )
 def test_literals_at_the_edge_of_what_is_allowed_can_be_drawn(spec):
     custom = Grammar.parse(f"[constants]\n{spec}\n[productions]\nadd = 1\nmax = 1")
-    for proposal in random(custom, seed=0).ask(50):
+    for proposal in RandomProposer(custom, seed=0).ask(50):
         custom.check(proposal.expr)
 
 
@@ -315,7 +321,7 @@ def test_parents_are_candidates_that_were_told():
             assert len(proposal.parents) == {"crossover": 2, "seed": 0, "random": 0}.get(
                 proposal.origin, 1
             )
-        proposer.tell([Told(p.expr, verdict(p.expr)) for p in proposals])
+        proposer.tell([EvaluatedProposal(p.expr, verdict(p.expr)) for p in proposals])
         passed = [p.expr for p in proposals if verdict(p.expr) is not None]
         told |= {form for expr in passed for form in both_forms(expr)}
 
@@ -323,7 +329,9 @@ def test_parents_are_candidates_that_were_told():
 @pytest.mark.parametrize("each", [1, 3, 30])
 def test_the_seeds_that_are_sentences_come_first(each):
     no_sentence = parse("log(x)")
-    proposer = gp(grammar("pointwise"), seed=0, seeds=(SEEDS[0], no_sentence, *SEEDS[1:]))
+    proposer = GeneticProposer(
+        grammar("pointwise"), seed=0, seeds=(SEEDS[0], no_sentence, *SEEDS[1:])
+    )
     asked = [p for proposals in generations(proposer, 6, each) for p in proposals]
     first = asked[: len(SEEDS)]
     assert [p.expr for p in first] == list(SEEDS)[: len(first)]
@@ -338,7 +346,7 @@ def test_one_batch_of_the_genetic_proposer_has_no_expression_twice():
 
 def test_a_tiny_language_runs_out_but_asking_goes_on():
     tiny = Grammar.parse("[productions]\ntanh = 1\n[limits]\nnodes = 2")
-    proposer = gp(tiny, seed=0, evolution=Evolution(population=5, islands=1))
+    proposer = GeneticProposer(tiny, seed=0, evolution=Evolution(population=5, islands=1))
     for proposals in generations(proposer, 3, 10):
         assert {show(p.expr) for p in proposals} <= {"x", "tanh(x)"}
         assert len(proposals) == 10
@@ -358,7 +366,7 @@ REJECTED = [
 def test_what_was_rejected_has_no_children(objectives):
     proposer = evolver(population=10)
     proposals = proposer.ask(20)
-    proposer.tell([Told(p.expr, objectives) for p in proposals])
+    proposer.tell([EvaluatedProposal(p.expr, objectives) for p in proposals])
     assert all(not p.parents for p in proposer.ask(20))
 
 
@@ -366,7 +374,7 @@ def test_what_was_rejected_does_not_enter_a_population_that_others_are_in():
     proposer = evolver(population=10)
     proposals = proposer.ask(24)
     scores = [*REJECTED, *[(float(i), 0.0, 1.0) for i in range(3)]]
-    told = [Told(p.expr, scores[i % len(scores)]) for i, p in enumerate(proposals)]
+    told = [EvaluatedProposal(p.expr, scores[i % len(scores)]) for i, p in enumerate(proposals)]
     proposer.tell(told)
     accepted = {form for t in told if t.objectives not in REJECTED for form in both_forms(t.expr)}
     parents = {parent for p in proposer.ask(200) for parent in p.parents}
@@ -376,9 +384,9 @@ def test_what_was_rejected_does_not_enter_a_population_that_others_are_in():
 
 def test_the_random_baseline_begins_with_the_same_seeds_and_goes_on_after_a_restart():
     seeds = (parse("silu(x)"), parse("log(x)"), parse("tanh(x)"))
-    first = random(grammar("pointwise"), seed=4, seeds=seeds)
+    first = RandomProposer(grammar("pointwise"), seed=4, seeds=seeds)
     asked = first.ask(1)
-    second = random(grammar("pointwise"), seed=0)
+    second = RandomProposer(grammar("pointwise"), seed=0)
     second.restore(first.state())
     assert [p.expr for p in asked] == [seeds[0]]
     rest = second.ask(4)
@@ -388,15 +396,18 @@ def test_the_random_baseline_begins_with_the_same_seeds_and_goes_on_after_a_rest
 
 
 def test_the_random_baseline_learns_nothing():
-    quiet, told = random(grammar("pointwise"), seed=5), random(grammar("pointwise"), seed=5)
+    quiet, told = (
+        RandomProposer(grammar("pointwise"), seed=5),
+        RandomProposer(grammar("pointwise"), seed=5),
+    )
     for _ in range(3):
         proposals = told.ask(20)
         assert proposals == quiet.ask(20)
-        told.tell([Told(p.expr, verdict(p.expr)) for p in proposals])
+        told.tell([EvaluatedProposal(p.expr, verdict(p.expr)) for p in proposals])
 
 
 def test_another_seed_gives_other_proposals():
-    for kind in (gp, random):
+    for kind in (GeneticProposer, RandomProposer):
         first, second = (generations(kind(grammar("pointwise"), seed=s)) for s in (0, 1))
         assert first != second
 
@@ -406,7 +417,7 @@ def test_another_seed_gives_other_proposals():
 def test_a_restored_proposer_goes_on_as_if_nothing_had_happened(name, kind):
     def fresh() -> AbstractProposer:
         if kind == "random":
-            return random(grammar(name), seed=7)
+            return RandomProposer(grammar(name), seed=7)
         return evolver(name, seed=7, population=20)
 
     proposer = fresh()
@@ -421,9 +432,9 @@ def test_a_restored_proposer_goes_on_as_if_nothing_had_happened(name, kind):
 
 
 def test_seeds_that_are_still_waiting_survive_a_restart():
-    proposer = gp(grammar("pointwise"), seed=0, seeds=SEEDS)
+    proposer = GeneticProposer(grammar("pointwise"), seed=0, seeds=SEEDS)
     proposer.ask(1)
-    restored = gp(grammar("pointwise"), seed=0, seeds=SEEDS)
+    restored = GeneticProposer(grammar("pointwise"), seed=0, seeds=SEEDS)
     restored.restore(proposer.state())
     assert [p.expr for p in restored.ask(3)] == list(SEEDS[1:])
 
@@ -435,7 +446,7 @@ def test_the_global_random_numbers_are_neither_used_nor_disturbed():
         before = global_random.getstate()
         proposer = evolver(population=20)
         asked.append(generations(proposer))
-        asked[-1] += generations(random(grammar("pointwise"), seed=0))
+        asked[-1] += generations(RandomProposer(grammar("pointwise"), seed=0))
         proposer.restore(proposer.state())
         trees("pointwise").from_expr(parse("0.5*x"))
         assert global_random.getstate() == before
@@ -448,8 +459,8 @@ def transcript() -> str:
     parts = itertools.cycle(zip(SELECTIONS, DIVERSITIES, strict=True))
     for name, (selection, diversity) in zip(NAMES, parts, strict=False):
         evolution = Evolution(population=16, islands=2, selection=selection, diversity=diversity)
-        evolved = gp(grammar(name), seed=11, evolution=evolution, seeds=SEEDS)
-        for proposer in (evolved, random(grammar(name), seed=11)):
+        evolved = GeneticProposer(grammar(name), seed=11, evolution=evolution, seeds=SEEDS)
+        for proposer in (evolved, RandomProposer(grammar(name), seed=11)):
             for proposals in generations(proposer, 3, 20):
                 lines += [f"{p.origin} {show(p.expr)} {p.parents}" for p in proposals]
     return "\n".join(lines)
@@ -486,12 +497,17 @@ def test_evolution_comes_nearer_to_a_target_than_chance():
             for proposal in proposer.ask(60):
                 error = distance(proposal.expr)
                 least = min(least, error if math.isfinite(error) else math.inf)
-                told.append(Told(proposal.expr, (error, error, float(flops(proposal.expr)))))
+                told.append(
+                    EvaluatedProposal(proposal.expr, (error, error, float(flops(proposal.expr))))
+                )
             proposer.tell(told)
         return least
 
     pairs = [
-        (best(gp(grammar("pointwise"), seed=s)), best(random(grammar("pointwise"), seed=s)))
+        (
+            best(GeneticProposer(grammar("pointwise"), seed=s)),
+            best(RandomProposer(grammar("pointwise"), seed=s)),
+        )
         for s in range(5)
     ]
     evolved, drawn = zip(*pairs, strict=True)
@@ -533,7 +549,9 @@ def test_a_stored_population_is_the_same_trees():
     stream = global_random.Random(0)
     for _ in range(3):
         proposals = proposer.ask(60)
-        proposer.tell([Told(p.expr, (stream.random(), stream.random(), 1.0)) for p in proposals])
+        proposer.tell(
+            [EvaluatedProposal(p.expr, (stream.random(), stream.random(), 1.0)) for p in proposals]
+        )
     restored = evolver("full", seed=5, population=40, seeds=())
     restored.restore(json.loads(json.dumps(proposer.state())))
     assert [p.expr for p in restored.ask(80)] == [p.expr for p in proposer.ask(80)]
@@ -547,7 +565,7 @@ def test_the_garbage_collector_is_left_as_it_was(enabled):
         generations(evolver(population=5, seeds=()), 2, 5)
         assert gc.isenabled() == enabled
         with pytest.raises(TypeError):
-            random(grammar("pointwise"), seed=0).ask("many")
+            RandomProposer(grammar("pointwise"), seed=0).ask("many")
         assert gc.isenabled() == enabled
     finally:
         (gc.enable if before else gc.disable)()
@@ -563,7 +581,10 @@ def test_proposers_make_no_cycles_that_only_the_collector_could_free():
 
 def test_what_was_not_asked_is_taken_if_it_is_a_sentence():
     proposer = evolver(population=5, seeds=())
-    told = [Told(parse(text), (0.0, 0.0, 1.0)) for text in ("tanh(x)", "log(x)", "sin(tanh(x))")]
+    told = [
+        EvaluatedProposal(parse(text), (0.0, 0.0, 1.0))
+        for text in ("tanh(x)", "log(x)", "sin(tanh(x))")
+    ]
     proposer.tell(told)
     parents = {parent for p in proposer.ask(60) for parent in p.parents}
     assert parents == {"tanh(x)", "sin(tanh(x))"}

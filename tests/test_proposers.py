@@ -17,8 +17,7 @@ from symact.engine import resume
 from symact.errors import StoreError, SymactError
 from symact.evaluation import Plan
 from symact.grammar import Grammar
-from symact.proposers import Evolution, Told, make
-from symact.proposers import external as process_module
+from symact.proposers import EvaluatedProposal, ProcessProposer, make_proposer
 from symact.reporting.curves import best_so_far, curves_report, to_text
 from symact.storage.database import open_run
 from symact.tasks.protocol import RUNG_ID_LIMIT
@@ -41,7 +40,7 @@ FORMULAS += [f"x*tanh({n}*x)" for n in range(2, 9)]
 
 
 def proposer(text: str):
-    return make(text, GRAMMAR, seed=0, evolution=Evolution(), seeds=())
+    return make_proposer(text, GRAMMAR)
 
 
 def script(folder: Path, body: str) -> str:
@@ -174,23 +173,20 @@ MISCHIEF = {
 
 
 @pytest.mark.parametrize("name", MISCHIEF)
-def test_a_broken_process_ends_the_search_with_its_reason_and_leaves_nothing(
-    name, tmp_path, monkeypatch
-):
+def test_a_broken_process_ends_the_search_with_its_reason_and_leaves_nothing(name, tmp_path):
     body, reason = MISCHIEF[name]
-    monkeypatch.setattr(process_module, "SECONDS", 1.0)
     said = []
     sleeper = f"import time; time.sleep(99)  # {tmp_path}"
     child = f"import subprocess; subprocess.Popen([sys.executable, '-c', {sleeper!r}])\n"
     start = time.monotonic()
-    mischief = proposer(script(tmp_path, (child if name == "hangs" else "") + body))
-    mischief._seconds = 0.5
+    command = script(tmp_path, (child if name == "hangs" else "") + body)
+    mischief = ProcessProposer(GRAMMAR, command.removeprefix("exec:"), seconds=0.5)
     for _ in range(10):
         if mischief.finished:
             break
         asked = mischief.ask(4)
         assert all(one.refused for one in asked)
-        mischief.tell([Told(one.expr, None, "refused") for one in asked])
+        mischief.tell([EvaluatedProposal(one.expr, None, "refused") for one in asked])
         said += mischief.trouble[:1]
     mischief.close()
     assert mischief.finished

@@ -21,7 +21,7 @@ from symact.expr import Expr, const, fold, literals, parse, show, var, with_lite
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST
 from symact.grammar import Grammar, grammar_names
-from symact.proposers import random
+from symact.proposers import RandomProposer
 from symact.proposers.local_search import MOST_PRUNED, pruned, rounded, variants
 from symact.tasks import task
 from symact.tasks.protocol import Training
@@ -46,7 +46,7 @@ def test_variants_are_sentences_within_the_limits_each_once_and_none_the_candida
     name, seed, factor
 ):
     limits = grammar(name).limits
-    for proposal in random(grammar(name), seed=seed).ask(10):
+    for proposal in RandomProposer(grammar(name), seed=seed).ask(10):
         expr = proposal.expr
         tuned = with_literals(expr, [factor * value for value in literals(expr)])
         found = variants(expr, tuned, grammar(name))

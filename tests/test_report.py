@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from symact.reporting import figures, table
-from symact.reporting.html import write_html
+from symact.reporting.html import Chosen, write_html
 from symact.reporting.table import Comparison, Row
 
 NASTY = "<script>alert('x')</script> | `a` **b** & \"c\""
@@ -128,3 +128,59 @@ def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
     assert text.count("<tr") == 1 + len(UGLY.rows)
     assert "nan" not in text.split("<tbody>")[1].split("</tbody>")[0]
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".new"] == []
+
+
+BATCH = comparison(
+    row("GELU", p=1.0),
+    row("found #1", "found", p=1e-4, ratio=0.5),
+    row("Turbulent", statistics=True, formula="x - mean(x)"),
+)
+
+
+def test_functions_of_batch_statistics_stand_in_a_block_of_their_own(tmp_path):
+    title = table.BATCH_TITLE
+    for text in (table.to_text(BATCH), table.to_markdown(BATCH)):
+        before, found, after = text.partition(title)
+        assert found
+        assert "Turbulent" not in before
+        assert "Turbulent" in after
+        assert "GELU" not in after
+    write_html(BATCH, [], {}, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert page.index("found #1") < page.index(title) < page.index("Turbulent")
+    assert page.count("<table>") == 2
+    assert title not in table.to_text(UGLY) + table.to_markdown(UGLY)
+
+
+def test_the_page_begins_with_the_chosen_function_and_fits_a_phone_and_the_night(tmp_path):
+    chosen = Chosen("", "found #1", "x < 0 & y", "symact.load('a').best", BATCH.rows[1])
+    write_html(BATCH, [], {}, tmp_path / "report.html", [chosen])
+    page = (tmp_path / "report.html").read_text()
+    head = page.split("<table>")[0]
+    assert "found #1" in head
+    assert "x &lt; 0 &amp; y" in head
+    assert "0.5 of GELU" in head
+    assert '<meta name="viewport"' in page
+    assert "prefers-color-scheme: dark" in page
+    assert "<td>&lt;0.001</td>" in page
+    assert "<td><" not in page.replace("<td><code>", "")
+
+
+def test_a_chosen_function_is_labelled_in_the_front_although_it_is_dominated(tmp_path):
+    points = [figures.Point("found #1", 10, 0.2), figures.Point("found #2", 20, 0.4, True)]
+    figures.front(points, [figures.Point("GELU", 14, 0.3)], tmp_path / "front.svg")
+    text = (tmp_path / "front.svg").read_text()
+    assert text.count('id="chosen-0"') == 1
+    assert 'id="chosen-1"' not in text
+    figures.front(points[:1], [figures.Point("GELU", 14, 0.3)], tmp_path / "none.svg")
+    assert 'id="chosen' not in (tmp_path / "none.svg").read_text()
+
+
+def test_a_known_function_that_was_found_bears_both_names():
+    text = table.to_text(comparison(row("GELU"), row("SiLU", "found", also="found #3")))
+    assert "found #3 = SiLU" in text
+    assert table.to_csv(comparison(row("SiLU", "found", also="found #3"))).count("found #3") == 1
+
+
+def test_cells_hold_no_control_characters():
+    assert "\x1b" not in table.to_text(comparison(row("\x1b[31mGELU")))

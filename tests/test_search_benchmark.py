@@ -18,9 +18,9 @@ import pytest
 from symact.backends import evaluate
 from symact.expr import show
 from symact.grammar import Grammar
-from symact.proposers import Told
+from symact.proposers import EvaluatedProposal
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "benchmarks" / "search"
+SCRIPTS = Path(__file__).resolve().parents[1] / "benchmarks" / "search_study"
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_runs_are_made_judged_and_reported_once(tmp_path):
 
 
 def test_the_report_in_the_repository_is_what_its_results_give(tmp_path):
-    kept = SCRIPTS.parents[1] / "docs" / "benchmark"
+    kept = SCRIPTS.parents[1] / "benchmarks" / "results"
     pictures = shutil.ignore_patterns("*.png", "*.svg")
     shutil.copytree(kept, tmp_path / "results", ignore=pictures)
     (tmp_path / "results" / "report.md").unlink()
@@ -112,7 +112,9 @@ def test_plain_gp_comes_nearer_to_a_target(plain_gp):
             errors = [float(np.abs(evaluate(p.expr, x) - target).mean()) for p in asked]
             best.append(min(errors))
             told = zip(asked, errors, strict=True)
-            proposer.tell([Told(p.expr, (0.0, 0.0, 1.0), error=error) for p, error in told])
+            proposer.tell(
+                [EvaluatedProposal(p.expr, (0.0, 0.0, 1.0), error=error) for p, error in told]
+            )
     finally:
         proposer.close()
     assert min(best[1:]) < best[0]
@@ -125,7 +127,7 @@ def test_plain_gp_never_asks_for_a_function_twice_and_ends_when_it_is_closed(pla
         asked = proposer.ask(7)
         assert 1 <= len(asked) <= 7
         seen += [show(p.expr) for p in asked]
-        proposer.tell([Told(p.expr, None, "duplicate") for p in asked])
+        proposer.tell([EvaluatedProposal(p.expr, None, "duplicate") for p in asked])
     proposer.close()
     assert len(seen) == len(set(seen))
     assert not proposer._thread.is_alive()

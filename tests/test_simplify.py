@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -21,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from symact.backends.simplify import TimeUp, simplify, time_limit
+from symact.backends.simplify import CALLS_PER_SECOND, TimeUp, simplify, time_limit
 from symact.expr import Expr, call, const, fold, parse, show, var
 from symact.expr.canonical import canonical
 from symact.expr.cost import flops
@@ -390,14 +390,49 @@ def test_without_time_only_the_rules_run() -> None:
     assert short("2*sin(x)*cos(x) + 0", seconds=0) == "2*cos(x)*sin(x)"
 
 
-def test_another_thread_gets_the_rules_and_does_not_spoil_the_cache() -> None:
-    text = "2*sin(x)*cos(x) + 3 + x"
-    results: list[str] = []
-    thread = threading.Thread(target=lambda: results.append(short(text)))
+def in_a_thread(work: Callable[[], Any]) -> Any:
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(work()))
     thread.start()
     thread.join()
-    assert results == ["x + 2*cos(x)*sin(x) + 3"]
-    assert short(text) == "x + sin(2*x) + 3"
+    return results[0]
+
+
+def test_another_thread_gets_the_same_result() -> None:
+    assert in_a_thread(lambda: short("2*sin(x)*cos(x) + 3 + x")) == "x + sin(2*x) + 3"
+
+
+def test_a_hanging_sympy_is_cut_in_another_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_on(_: Any) -> Any:
+        while True:
+            parse("x")
+
+    def work() -> tuple[str, Any]:
+        before = sys.gettrace()
+        found = short("x*sigmoid(x) + sin(2.0625*x)", seconds=0.2)
+        return found, sys.gettrace() is before
+
+    monkeypatch.setattr(sympy, "simplify", run_on)
+    start = time.monotonic()
+    assert in_a_thread(work) == ("silu(x) + sin(2.0625*x)", True)
+    assert time.monotonic() - start < 5.0
+
+
+def test_the_limit_of_another_thread_is_a_number_of_calls() -> None:
+    def work() -> int:
+        count = 0
+
+        def step() -> None:
+            nonlocal count
+            count += 1
+
+        with suppress(TimeUp), time_limit(0.001):
+            while True:
+                step()
+        return count
+
+    first = in_a_thread(work)
+    assert first == in_a_thread(work) == pytest.approx(0.001 * CALLS_PER_SECOND, abs=10)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from small_runs import ARGUMENTS
-from symact.cli.main import _new_folder
+from symact.cli.search import new_folder
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.errors import StoreError, SymactError
@@ -119,7 +120,7 @@ def test_searches_that_begin_at_once_below_one_directory_get_one_of_their_own_ea
 ):
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: _new_folder("pointwise", "polynomial", 0), range(24)))
+        made = list(pool.map(lambda _: new_folder("pointwise", "polynomial", 0), range(24)))
     assert len(set(made)) == 24
     assert sorted(made) == sorted(folder.relative_to(tmp_path) for folder in tmp_path.glob("*/*"))
 
@@ -139,3 +140,58 @@ def test_a_run_is_searched_by_one_process_at_a_time_and_read_by_any(tmp_path):
     assert len(seen) > 2
     assert seen == sorted(seen)
     assert resume(folder, threads=1).finished  # it was given back
+
+
+#: Leaves changes in the log of a run, as a process that is killed does.
+LEAVE_A_LOG = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA journal_mode = WAL")
+connection.execute("CREATE TABLE later (a)")
+connection.commit()
+os._exit(0)
+"""
+
+
+def test_a_run_of_a_killed_search_on_a_read_only_medium_is_shown(tmp_path):
+    (tmp_path / "leave.py").write_text(LEAVE_A_LOG)
+    out, err = in_small_filesystem(
+        "mount -o remount,size=50m $DISK\n"
+        f"symact {SEARCH(budget=16, folder='$DISK/run')} >$DISK/../first\n"
+        f"{sys.executable} $DISK/../leave.py $DISK/run/run.db\n"
+        "rm $DISK/run/run.db-shm; ls $DISK/run >$DISK/../before\n"
+        "mount -o remount,ro $DISK\n"
+        "symact show $DISK/run\n"
+        "symact compare $DISK/run --quick --per-family 1 --seeds 1 --out $DISK/../compared\n",
+        tmp_path,
+    )
+    assert "run.db-wal" in (tmp_path / "before").read_text()
+    assert re.findall(r"status (\d)", out) == ["0", "0"], out + err
+    assert "16 mini-trained" in out
+    assert (tmp_path / "compared" / "report.html").exists()
+
+
+def test_figures_need_no_backend_of_matplotlib(tmp_path):
+    environment = {**os.environ, "MPLBACKEND": "module://no_such_package.backend"}
+    done = subprocess.run(
+        [sys.executable, "-m", "symact.cli", "zoo", "Mish", "--plot", tmp_path / "mish.png"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mish.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("first", ["symact.reporting.figures", "matplotlib"])
+def test_the_backend_of_a_users_process_stays_what_it_was(first):
+    code = f"import {first}, symact.reporting.figures, matplotlib; print(matplotlib.get_backend())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "MPLBACKEND": "svg"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.stdout.strip() == "svg", done.stderr

@@ -14,9 +14,9 @@ from symact.backends import to_torch
 from symact.backends.torch import lower
 from symact.evaluation import Trainable
 from symact.evaluation.training.networks import initial_weights, learning_rates, pack
-from symact.evaluation.training.numba_mlp import MiniTrainer
+from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 from symact.evaluation.training.stack import Span, Stack
-from symact.evaluation.training.torch_mlp import FullTrainer
+from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import const, parse
 from symact.tasks import task
 from symact.tasks.protocol import Training
@@ -41,8 +41,8 @@ def data():
 @pytest.mark.parametrize("text", FORMULAS)
 def test_mini_and_full_training_are_the_same_computation(data, text, depth):
     expr, training = parse(text), dataclasses.replace(SHORT, depth=depth)
-    mini = MiniTrainer(data, training, [0, 1], 5).judge(expr)
-    full = FullTrainer(data, training, [0, 1], 5, "cpu").judge([expr])[0]
+    mini = NumbaMLPTrainer(data, training, [0, 1], 5).judge(expr)
+    full = TorchMLPTrainer(data, training, [0, 1], 5, "cpu").judge([expr])[0]
     np.testing.assert_allclose(mini, full, rtol=2e-3)
 
 
@@ -52,7 +52,7 @@ def test_training_follows_plain_autograd_in_float64(data, text):
     """One network of the stack, trained by an independent loop of torch modules."""
     activation = to_torch(parse(text))
     weights = initial_weights(data, SHORT, [0], 5)
-    found = FullTrainer(data, SHORT, [0], 5, "cpu").judge([parse(text)])[0]
+    found = TorchMLPTrainer(data, SHORT, [0], 5, "cpu").judge([parse(text)])[0]
     for instance in range(len(data.families)):
         layers = [
             (torch.tensor(w[instance, 0]).double(), torch.tensor(b[instance, 0]).double())
@@ -83,7 +83,7 @@ def test_training_follows_plain_autograd_in_float64(data, text):
 @pytest.mark.parametrize("text", FORMULAS)
 def test_the_torch_path_gives_what_the_fused_kernels_give(data, text):
     """A function of batch statistics makes its whole stack go through torch and autograd."""
-    trainer = FullTrainer(data, SHORT, [0], 5, "cpu")
+    trainer = TorchMLPTrainer(data, SHORT, [0], 5, "cpu")
     fused = trainer.judge([parse(text)])[0]
     eager = trainer.judge([parse(text), STATISTICS])[0]
     np.testing.assert_allclose(fused, eager, rtol=2e-3)
@@ -92,7 +92,7 @@ def test_the_torch_path_gives_what_the_fused_kernels_give(data, text):
 def test_an_error_does_not_depend_on_how_candidates_are_stacked(data):
     """Each has 15 networks, so that cuts of the stack fall within candidates."""
     exprs = [parse(text) for text in (*FORMULAS, "sin(x)", "relu(x)", "exp(-x**2)", "x**3")]
-    trainer = FullTrainer(data, SHORT, range(5), 5, "cpu")
+    trainer = TorchMLPTrainer(data, SHORT, range(5), 5, "cpu")
     together = trainer.judge(exprs)
     assert together.shape == (len(exprs), 3, 5, 4)
     alone = np.concatenate([trainer.judge([expr]) for expr in exprs])
@@ -103,12 +103,12 @@ def test_an_error_does_not_depend_on_how_candidates_are_stacked(data):
 
 def test_each_seed_trains_as_it_would_by_itself(data):
     expr = parse("gelu(x)")
-    both = FullTrainer(data, SHORT, [3, 8], 5, "cpu").judge([expr])[0]
-    mini = MiniTrainer(data, SHORT, [3, 8], 5).judge(expr)
+    both = TorchMLPTrainer(data, SHORT, [3, 8], 5, "cpu").judge([expr])[0]
+    mini = NumbaMLPTrainer(data, SHORT, [3, 8], 5).judge(expr)
     for place, seed in enumerate((3, 8)):
-        full_alone = FullTrainer(data, SHORT, [seed], 5, "cpu").judge([expr])[0]
+        full_alone = TorchMLPTrainer(data, SHORT, [seed], 5, "cpu").judge([expr])[0]
         np.testing.assert_allclose(both[:, place], full_alone[:, 0], rtol=1e-6)
-        mini_alone = MiniTrainer(data, SHORT, [seed], 5).judge(expr)
+        mini_alone = NumbaMLPTrainer(data, SHORT, [seed], 5).judge(expr)
         np.testing.assert_array_equal(mini[:, place], mini_alone[:, 0])
     assert not np.isclose(both[:, 0], both[:, 1]).any()
 
@@ -116,18 +116,22 @@ def test_each_seed_trains_as_it_would_by_itself(data):
 @pytest.mark.parametrize("wild", ["exp(x**2)*1000", "x**3*100", "log(x)"])
 def test_a_diverging_candidate_does_not_touch_its_neighbours(data, wild):
     good, bad = parse("tanh(x)"), parse(wild)
-    trainer = FullTrainer(data, SHORT, [0], 5, "cpu")
+    trainer = TorchMLPTrainer(data, SHORT, [0], 5, "cpu")
     alone = trainer.judge([good])[0]
     together = trainer.judge([bad, good, bad])
     np.testing.assert_array_equal(together[1], alone)
     assert not np.isfinite(together[0]).all() or together[0].max() > 1e6
-    mini = MiniTrainer(data, SHORT, [0], 5).judge_all([bad, good], threads=2)
-    np.testing.assert_array_equal(mini[1], MiniTrainer(data, SHORT, [0], 5).judge(good))
+    mini = NumbaMLPTrainer(data, SHORT, [0], 5).judge_all([bad, good], threads=2)
+    np.testing.assert_array_equal(mini[1], NumbaMLPTrainer(data, SHORT, [0], 5).judge(good))
+
+
+def results(futures):
+    return [future.result() for future in futures]
 
 
 TRAINERS = {
-    "mini": lambda data: MiniTrainer(data, SHORT, range(5), 5),
-    "full": lambda data: FullTrainer(data, SHORT, range(5), 5, "cpu"),
+    "mini": lambda data: NumbaMLPTrainer(data, SHORT, range(5), 5),
+    "full": lambda data: TorchMLPTrainer(data, SHORT, range(5), 5, "cpu"),
 }
 
 
@@ -141,12 +145,12 @@ def test_errors_depend_neither_on_threads_nor_on_neighbours_nor_on_what_else_is_
     expected = []
     with ThreadPoolExecutor(1) as pool:
         for expr in exprs:
-            expected += trainer.start(pool, [expr])()
+            expected += results(trainer.start(pool, [expr]))
     assert [errors.shape for errors in expected] == [(3, 5, 4)] * len(exprs)
     for threads in (1, 2, 4):
         with ThreadPoolExecutor(threads) as pool:
             first, second = trainer.start(pool, exprs), trainer.start(pool, exprs[::-1])
-            backwards, forwards = second(), first()
+            backwards, forwards = results(second), results(first)
         np.testing.assert_array_equal(forwards, expected)
         np.testing.assert_array_equal(backwards[::-1], expected)
 
@@ -154,37 +158,37 @@ def test_errors_depend_neither_on_threads_nor_on_neighbours_nor_on_what_else_is_
 def test_mini_training_gives_the_same_however_a_candidate_is_cut(data):
     trainer, exprs = TRAINERS["mini"](data), [parse(text) for text in FORMULAS]
     with ThreadPoolExecutor(2) as pool:
-        whole, parts, single = (trainer.start(pool, exprs, parts)() for parts in (1, 4, 99))
+        whole, parts, single = (results(trainer.start(pool, exprs, p)) for p in (1, 4, 99))
     np.testing.assert_array_equal(parts, whole)
     np.testing.assert_array_equal(single, whole)
     np.testing.assert_array_equal(trainer.judge_all(exprs, 2), whole)
 
 
 @pytest.mark.parametrize("kind", TRAINERS)
-def test_a_rung_of_nothing_is_over_at_once(data, kind):
+def test_no_candidates_are_no_futures(data, kind):
     with ThreadPoolExecutor(1) as pool:
-        assert TRAINERS[kind](data).start(pool, [])() == []
+        assert TRAINERS[kind](data).start(pool, []) == []
 
 
 def test_a_constant_activation_learns_the_mean(data):
     long = Training(width=8, depth=2, steps=300, points=64, learning_rate=3e-2)
-    errors = MiniTrainer(data, long, [0], 5).judge(const(0.0))
+    errors = NumbaMLPTrainer(data, long, [0], 5).judge(const(0.0))
     mean = data.y.mean(axis=-1)[:, None, :, None]
     expected = ((data.y_judged - mean) ** 2).mean(axis=(2, 3)) / data.variance
     np.testing.assert_allclose(errors[:, 0], expected, rtol=0.02)
 
 
 def test_functions_of_batch_statistics_train(data):
-    errors = FullTrainer(data, SHORT, [0], 5, "cpu").judge([STATISTICS, parse("tanh(x)")])
+    errors = TorchMLPTrainer(data, SHORT, [0], 5, "cpu").judge([STATISTICS, parse("tanh(x)")])
     assert np.isfinite(errors).all()
-    alone = FullTrainer(data, SHORT, [0], 5, "cpu").judge([STATISTICS])
+    alone = TorchMLPTrainer(data, SHORT, [0], 5, "cpu").judge([STATISTICS])
     np.testing.assert_allclose(errors[0], alone[0], rtol=1e-5)
 
 
 def test_several_outputs_train():
     digits = pack(task("digits").draw("search", seed=0, per_family=1), 64, 64)
-    mini = MiniTrainer(digits, SHORT, [0], 5).judge(parse("relu(x)"))
-    full = FullTrainer(digits, SHORT, [0], 5, "cpu").judge([parse("relu(x)")])[0]
+    mini = NumbaMLPTrainer(digits, SHORT, [0], 5).judge(parse("relu(x)"))
+    full = TorchMLPTrainer(digits, SHORT, [0], 5, "cpu").judge([parse("relu(x)")])[0]
     np.testing.assert_allclose(mini, full, rtol=2e-3)
 
 
@@ -196,8 +200,8 @@ def test_padding_inputs_changes_nothing(text):
     together, alone = pack([narrow, wide], 64, 64), pack([narrow], 64, 64)
     assert together.x.shape[1] > alone.x.shape[1]
     for judge in (
-        lambda data: MiniTrainer(data, SHORT, [0], 5).judge(parse(text)),
-        lambda data: FullTrainer(data, SHORT, [0], 5, "cpu").judge([parse(text)])[0],
+        lambda data: NumbaMLPTrainer(data, SHORT, [0], 5).judge(parse(text)),
+        lambda data: TorchMLPTrainer(data, SHORT, [0], 5, "cpu").judge([parse(text)])[0],
     ):
         np.testing.assert_allclose(judge(together)[0], judge(alone)[0], rtol=1e-5)
 
@@ -250,7 +254,7 @@ def test_the_gradients_of_a_stack_are_those_of_autograd_in_float64(texts):
 
 
 def test_no_candidates_are_judged_to_nothing(data):
-    assert FullTrainer(data, SHORT, [0], 5, "cpu").judge([]).shape == (0, 3, 1, 4)
+    assert TorchMLPTrainer(data, SHORT, [0], 5, "cpu").judge([]).shape == (0, 3, 1, 4)
 
 
 class Slopes(torch.nn.Module):
@@ -280,7 +284,7 @@ def plain(function, inputs: int = 1, outputs: int = 1) -> Trainable:
 
 
 def test_a_module_without_parameters_is_trained_as_its_formula_is(data):
-    trainer = FullTrainer(data, SHORT, [0, 1], 5, "cpu")
+    trainer = TorchMLPTrainer(data, SHORT, [0, 1], 5, "cpu")
     module, formula = trainer.judge([plain(torch.tanh), parse("tanh(x)")])
     np.testing.assert_allclose(module, formula, rtol=2e-3)
 
@@ -288,7 +292,7 @@ def test_a_module_without_parameters_is_trained_as_its_formula_is(data):
 @pytest.mark.usefixtures("one_thread")
 def test_parameters_of_a_module_follow_plain_autograd_in_float64(data):
     function = Trainable("slopes", lambda networks, seed: Slopes(networks))
-    found = FullTrainer(data, SHORT, [0], 5, "cpu").judge([function])[0]
+    found = TorchMLPTrainer(data, SHORT, [0], 5, "cpu").judge([function])[0]
     weights = initial_weights(data, SHORT, [0], 5)
     for instance in range(len(data.families)):
         layers = [
@@ -323,7 +327,7 @@ def test_parameters_of_a_module_follow_plain_autograd_in_float64(data):
 def test_units_may_take_two_pre_activations_or_give_two_values(data):
     gated = plain(lambda z: torch.nn.functional.glu(z, dim=-2), inputs=2)
     doubled = plain(lambda z: torch.cat([z.relu(), (-z).relu()], dim=-2), outputs=2)
-    trainer = FullTrainer(data, SHORT, [0], 5, "cpu")
+    trainer = TorchMLPTrainer(data, SHORT, [0], 5, "cpu")
     errors = trainer.judge([gated, doubled, parse("tanh(x)"), gated])
     assert np.isfinite(errors).all()
     np.testing.assert_array_equal(errors[0], errors[3])
@@ -336,7 +340,7 @@ def test_a_module_may_behave_otherwise_once_trained(data):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.tanh(x) if self.training else torch.full_like(x, torch.nan)
 
-    trainer = FullTrainer(data, SHORT, [0], 5, "cpu")
+    trainer = TorchMLPTrainer(data, SHORT, [0], 5, "cpu")
     (errors,) = trainer.judge([Trainable("modes", lambda networks, seed: Modes())])
     assert np.isnan(errors).all()
 
@@ -344,5 +348,5 @@ def test_a_module_may_behave_otherwise_once_trained(data):
 def test_a_learning_rate_can_be_given_for_a_call(data):
     expr = parse("tanh(x)")
     faster = dataclasses.replace(SHORT, learning_rate=3e-2)
-    asked = FullTrainer(data, SHORT, [0], 5, "cpu").judge([expr], learning_rate=3e-2)
-    np.testing.assert_array_equal(asked, FullTrainer(data, faster, [0], 5, "cpu").judge([expr]))
+    asked = TorchMLPTrainer(data, SHORT, [0], 5, "cpu").judge([expr], learning_rate=3e-2)
+    np.testing.assert_array_equal(asked, TorchMLPTrainer(data, faster, [0], 5, "cpu").judge([expr]))

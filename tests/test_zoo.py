@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +224,34 @@ def test_a_known_function_is_a_hashable_value_that_pickles() -> None:
     entry = zoo.find("Snake")
     assert pickle.loads(pickle.dumps(entry)) == entry
     assert len(set(zoo.known())) == len(zoo.known())
+
+
+def test_the_catalogue_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, symact.zoo; symact.zoo.find('GELU')\n"
+        "print([name for name in ('torch', 'numba', 'scipy', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("name", ["SDM", "top-AFA", "ASH", "Phase-flip chaos"])
+def test_an_entry_that_holds_its_rule_does_not_call_it_unknown(name: str) -> None:
+    entry = zoo.find(name)
+    assert entry.kind != "unknown"
+    assert entry.definition
+    with pytest.raises(ZooError, match="has no formula in x") as caught:
+        _ = entry.expr
+    assert "not known" not in str(caught.value)
+
+
+def test_the_quadratic_fit_escapes_where_its_note_says() -> None:
+    entry = zoo.find("Quadratic ReLU fit")
+    low, high = (float(text) for text in re.findall(r"-?\d+\.\d{4}", entry.note))
+    x = np.array([low - 1e-3, low + 1e-3, high - 1e-3, high + 1e-3])
+    for _ in range(200):
+        x = np.clip(evaluate(entry.expr, x), -1e6, 1e6)
+    assert (np.abs(x) > 1e5).tolist() == [True, False, False, True]
 
 
 def test_known_is_read_once() -> None:

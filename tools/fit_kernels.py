@@ -1,15 +1,17 @@
-"""Fit the coefficients of ``backends.numba.single`` and ``backends.numba.double`` and print them.
+"""Fit the coefficients of the elementary functions and write ``backends/coefficients.py``.
 
 For float32: weighted least squares on Chebyshev nodes with Lawson's re-weighting, which comes close
 to the minimax polynomial or, linearised, rational function; references from scipy in float64.
 For float64: Chebyshev interpolation at 40 digits (``mpmath.chebyfit``).
 
-Run: ``python tools/fit_kernels.py``
+Run: ``python tools/fit_kernels.py``, which takes a minute and prints the error of each fit; then
+``python tools/generate_kernels.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import mpmath as mp
 import numpy as np
@@ -17,6 +19,20 @@ from numpy.typing import NDArray
 from scipy import special
 
 Array = NDArray[np.float64]
+#: The texts of a function's coefficients, from the highest power down.
+Texts = list[str]
+
+TARGET = Path(__file__).parents[1] / "src" / "symact" / "backends" / "coefficients.py"
+HEAD = '''"""Coefficients of the elementary functions, as ``tools/fit_kernels.py`` writes them.
+
+A polynomial's coefficients stand from the highest power down, as Horner's scheme takes them. What
+each of them approximates is written where it is fitted.
+"""
+
+from __future__ import annotations
+'''
+OF_SINGLE = "For float32, by function. A quotient has coefficients over and under the line."
+OF_DOUBLE = "For float64, by function, and numbers as sums of floats, all but the last of few bits."
 
 
 def nodes(low: float, high: float, count: int = 4000) -> Array:
@@ -24,9 +40,10 @@ def nodes(low: float, high: float, count: int = 4000) -> Array:
     return low + (high - low) * (t + 1) / 2
 
 
-def show(name: str, error: float, coefficients: Array) -> None:
+def told(name: str, error: float, coefficients: Array) -> Texts:
+    """Print the error of a fit; return its coefficients, given from the constant up."""
     print(f"{name}: weighted error {error:.2e}")
-    print("   ", ", ".join(f"{c:.9e}" for c in coefficients))
+    return [f"{c:.9e}" for c in coefficients[::-1]]
 
 
 def polynomial(
@@ -36,8 +53,8 @@ def polynomial(
     degree: int,
     target: Callable[[Array], Array],
     weight: Callable[[Array], Array],
-) -> None:
-    """Fit sum c_k t**k to the target; printed from the constant up."""
+) -> Texts:
+    """Fit sum c_k t**k to the target."""
     t = nodes(low, high)
     basis, load = t[:, None] ** np.arange(degree + 1), np.ones_like(t)
     best, best_error = np.zeros(degree + 1), np.inf
@@ -49,11 +66,21 @@ def polynomial(
             best, best_error = found, residual.max()
         load = load * residual
         load = load / load.mean() + 1e-12
-    show(f"{name} on [{low:.6g}, {high:.6g}]", best_error, best)
+    return told(f"{name} on [{low:.6g}, {high:.6g}]", best_error, best)
 
 
-def rational(name: str, odd: Callable[[Array], Array], top: float, over: int, under: int) -> None:
-    """Fit odd(x) = x N(u) / D(u), u = x**2, with D(0) = 1, on [0, top]; relative error."""
+def rational(
+    name: str,
+    odd: Callable[[Array], Array],
+    top: float,
+    over: int,
+    under: int,
+    raised: float = 1.0,
+) -> dict[str, Texts]:
+    """Fit odd(x) = x N(u) / D(u), u = x**2, with D(0) = 1, on [0, top]; relative error.
+
+    N is multiplied by ``raised``.
+    """
     x = nodes(1e-3, top, 6000)
     target, scale = odd(x) / x, top**2
     v = x * x / scale
@@ -70,13 +97,18 @@ def rational(name: str, odd: Callable[[Array], Array], top: float, over: int, un
             best, best_error = found, residual.max()
         load = load * (residual / residual.mean() + 0.02) ** 0.7
         load = load / load.mean()
-    show(f"{name}, N", best_error, best[: over + 1] / scale ** np.arange(over + 1))
-    show(f"{name}, D", best_error, np.r_[1, best[over + 1 :] / scale ** np.arange(1, under + 1)])
+    top_of = raised * best[: over + 1] / scale ** np.arange(over + 1)
+    bottom_of = np.r_[1, best[over + 1 :] / scale ** np.arange(1, under + 1)]
+    return {
+        f"{name}_over": told(f"{name}, N", best_error, top_of),
+        f"{name}_under": told(f"{name}, D", best_error, bottom_of),
+    }
 
 
-def single() -> None:
+def single() -> dict[str, Texts]:
     half = np.log(2) / 2 * 1.01
-    polynomial(
+    found = {}
+    found["exp"] = polynomial(
         "exp: expm1(r) = r + r^2 P(r)",
         -half,
         half,
@@ -84,7 +116,7 @@ def single() -> None:
         lambda r: (np.expm1(r) - r) / r**2,
         lambda r: r**2 / np.exp(r),
     )
-    polynomial(
+    found["log"] = polynomial(
         "log: log(1 + f) = f - f^2/2 + f^3 P(f)",
         np.sqrt(0.5) - 1,
         np.sqrt(2) - 1,
@@ -93,7 +125,7 @@ def single() -> None:
         lambda f: np.abs(f**3 / np.log1p(f)),
     )
     top = (np.pi / 2 * 1.01) ** 2
-    polynomial(
+    found["sin"] = polynomial(
         "sin: sin(r) = r + r^3 P(r^2)",
         1e-6,
         top,
@@ -101,7 +133,7 @@ def single() -> None:
         lambda u: (np.sin(np.sqrt(u)) / np.sqrt(u) - 1) / u,
         lambda u: u,
     )
-    polynomial(
+    found["cos"] = polynomial(
         "cos: cos(r) = 1 - r^2/2 + r^4 P(r^2)",
         1e-6,
         top,
@@ -109,8 +141,8 @@ def single() -> None:
         lambda u: (np.cos(np.sqrt(u)) - 1 + u / 2) / u**2,
         lambda u: u**2,
     )
-    rational("tanh", np.tanh, 9.02, 4, 4)
-    polynomial(
+    found |= rational("tanh", np.tanh, 9.02, 4, 4)
+    found["atan"] = polynomial(
         "atan: atan(v) = v + v^3 P(v^2)",
         1e-6,
         1.0,
@@ -118,9 +150,9 @@ def single() -> None:
         lambda u: (np.arctan(np.sqrt(u)) / np.sqrt(u) - 1) / u,
         lambda u: u,
     )
-    # The kernel multiplies N by 1 + 4e-8, so that the tails round to 1.
-    rational("erf", special.erf, 3.95, 5, 5)
-    polynomial(
+    # N is a little high, so that the tails round to 1.
+    found |= rational("erf", special.erf, 3.95, 5, 5, raised=1 + 4e-8)
+    found["erfc"] = polynomial(
         "erfcx(z) = t P(t), t = 1/(1 + 0.4 z)",
         1 / (1 + 0.4 * 14),
         1.0,
@@ -128,34 +160,34 @@ def single() -> None:
         lambda t: special.erfcx((1 / t - 1) / 0.4) / t,
         lambda t: t / special.erfcx((1 / t - 1) / 0.4),
     )
+    return found
 
 
 def interpolate(
     name: str, low: mp.mpf, high: mp.mpf, terms: int, target: Callable[[mp.mpf], mp.mpf]
-) -> None:
-    """Fit a polynomial for float64; printed from the highest power down, as Horner takes them."""
+) -> Texts:
+    """Fit a polynomial for float64."""
     coefficients, error = mp.chebyfit(target, [low, high], terms, error=True)
     print(f"{name} on [{mp.nstr(low, 6)}, {mp.nstr(high, 6)}]: error {mp.nstr(error, 3)}")
-    print("   ", ", ".join(repr(float(c)) for c in coefficients))
+    return [repr(float(c)) for c in coefficients]
 
 
-def split(name: str, value: mp.mpf, bits: int, parts: int) -> None:
-    """Print a constant as a sum of floats, all but the last of few bits."""
+def split(value: mp.mpf, bits: int, parts: int) -> Texts:
+    """Return a constant as a sum of floats, all but the last of few bits."""
     found = []
     for _ in range(parts - 1):
         unit = mp.mpf(2) ** (bits - 1 - mp.floor(mp.log(value, 2)))
         found.append(mp.floor(value * unit) / unit)
         value -= found[-1]
-    print(f"{name}:", ", ".join(repr(float(part)) for part in [*found, value]))
+    return [repr(float(part)) for part in [*found, value]]
 
 
-def double() -> None:
+def double() -> dict[str, Texts]:
     mp.mp.dps = 40
-    split("ln 2", mp.log(2), 40, 2)
-    split("pi", mp.pi, 32, 3)
+    found = {"ln2": split(mp.log(2), 40, 2), "pi": split(mp.pi, 32, 3)}
     tiny = mp.mpf("1e-16")
     half = mp.log(2) / 2 * mp.mpf("1.005")
-    interpolate(
+    found["exp"] = interpolate(
         "exp: expm1(r) = r + r^2 P(r)",
         -half,
         half,
@@ -163,7 +195,7 @@ def double() -> None:
         lambda r: (mp.expm1(r) - r) / r**2 if abs(r) > tiny else mp.mpf(1) / 2,
     )
     s = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
-    interpolate(
+    found["log"] = interpolate(
         "log: 2 atanh(s) = 2 s + s z P(z), z = s^2",
         mp.mpf(0),
         s**2 * mp.mpf("1.01"),
@@ -171,28 +203,28 @@ def double() -> None:
         lambda z: 2 * (mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z if z > tiny else mp.mpf(2) / 3,
     )
     top = (mp.pi / 2 * mp.mpf("1.001")) ** 2
-    interpolate(
+    found["sin"] = interpolate(
         "sin: sin(r) = r + r^3 P(r^2)",
         mp.mpf(0),
         top,
         7,
         lambda u: (mp.sin(mp.sqrt(u)) / mp.sqrt(u) - 1) / u if u > tiny else -mp.mpf(1) / 6,
     )
-    interpolate(
+    found["cos"] = interpolate(
         "cos: cos(r) = 1 - r^2/2 + r^4 P(r^2)",
         mp.mpf(0),
         top,
         7,
         lambda u: (mp.cos(mp.sqrt(u)) - 1 + u / 2) / u**2 if u > tiny else mp.mpf(1) / 24,
     )
-    interpolate(
+    found["atan"] = interpolate(
         "atan: atan(v) = v + v^3 P(v^2)",
         mp.mpf(0),
         mp.mpf(1),
         20,
         lambda u: (mp.atan(mp.sqrt(u)) / mp.sqrt(u) - 1) / u if u > tiny else -mp.mpf(1) / 3,
     )
-    interpolate(
+    found["erf"] = interpolate(
         "erf: erf(z) = z P(z^2)",
         mp.mpf(0),
         mp.mpf(1),
@@ -207,14 +239,22 @@ def double() -> None:
         return mp.erfc(z) * mp.exp(z * z) / t
 
     low = 1 / (1 + mp.mpf("0.3") * 27)
-    interpolate(
+    found["erfc"] = interpolate(
         "erfcx(z) = t P(t - 1/2), t = 1/(1 + 0.3 z)", low - middle, 1 - middle, 22, scaled_tail
     )
+    return found
+
+
+def table(name: str, comment: str, found: dict[str, Texts]) -> str:
+    lines = [f"#: {comment}", f"{name}: dict[str, tuple[float, ...]] = {{"]
+    for function, texts in found.items():
+        lines += [f'    "{function}": (', *(f"        {text}," for text in texts), "    ),"]
+    return "\n".join([*lines, "}\n"])
 
 
 def main() -> None:
-    single()
-    double()
+    tables = table("SINGLE", OF_SINGLE, single()), table("DOUBLE", OF_DOUBLE, double())
+    TARGET.write_text("\n".join([HEAD, *tables]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,17 +25,18 @@ import torch
 
 from symact import zoo
 from symact.backends import evaluate
-from symact.evaluation.rungs import by_family
-from symact.evaluation.training.mixed_sizes import Mixed, dealt
+from symact.evaluation import statistics
+from symact.evaluation.draws import by_family
+from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, assign_network_sizes
 from symact.evaluation.training.networks import ENTROPY
 from symact.evaluation.training.stack import Span
-from symact.evaluation.training.torch_mlp import FullTrainer
+from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import Expr, show
 from symact.reporting.comparison import compare
 from symact.storage.database import open_judged
 from symact.tasks import scores as stats
 from symact.tasks import task
-from symact.tasks.protocol import COMPARED, FULL, FULL_FORM, QUICK_FORM, Form
+from symact.tasks.protocol import COMPARED, FULL, FULL_FORM, QUICK_FORM, EvaluationProtocol
 
 SPLITS = 200  # random halves of the tasks
 
@@ -45,7 +46,7 @@ def names() -> list[str]:
     return list(dict.fromkeys([*fixed[::3], *(name for name in COMPARED if name in fixed)]))
 
 
-class Fitted(FullTrainer):
+class Fitted(TorchMLPTrainer):
     """Starts from weights that keep the variance of every layer at one for each function.
 
     Biases are zero, weights have variance 1 / (fan-in times E f(z)^2), z normal (K. He et al.,
@@ -69,7 +70,9 @@ def _second_moment(expr: Expr) -> float:
     return moment if 1e-6 < moment < 1e6 else 1.0
 
 
-def errors_of(folder: Path, form: Form, chosen: list[str]) -> tuple[np.ndarray, list[str], float]:
+def errors_of(
+    folder: Path, form: EvaluationProtocol, chosen: list[str]
+) -> tuple[np.ndarray, list[str], float]:
     """Return errors [function, instance, size, seed, 4], families, seconds a new function took."""
     seconds: list[float] = []
     last = [time.perf_counter()]
@@ -108,7 +111,7 @@ def halves(
             sides[0].extend(shuffled[:half])
             sides[1].extend(shuffled[half : 2 * half])
         a, b = ([score(own[side], [families[i] for i in side]) for own in errors] for side in sides)
-        found.append(stats.spearman(a, b))
+        found.append(statistics.spearman(a, b))
     return found
 
 
@@ -159,12 +162,12 @@ def main() -> None:
             "one size, tasks": {
                 str(3 * n): summary(halves(some[:, :, [1]], families, ood, n)) for n in (1, 2, 4, 8)
             },
-            "seeds": stats.spearman(by_seed[0], by_seed[1]),
+            "seeds": statistics.spearman(by_seed[0], by_seed[1]),
             "sizes": {
-                f"{sizes[a]} and {sizes[b]}": stats.spearman(by_size[a], by_size[b])
+                f"{sizes[a]} and {sizes[b]}": statistics.spearman(by_size[a], by_size[b])
                 for a, b in itertools.combinations(range(len(sizes)), 2)
             },
-            "quick": stats.spearman([ood(e, quick_families) for e in quick[rows]], own),
+            "quick": statistics.spearman([ood(e, quick_families) for e in quick[rows]], own),
             "families": {
                 family: summary(
                     halves(
@@ -180,14 +183,16 @@ def main() -> None:
     drawn = by_family(task("ood-suite").draw("test", seed=0, per_family=8))
     exprs = [zoo.find(name).expr for name in chosen]
     ways = {}
-    for label, kind in (("linear", FullTrainer), ("fitted", Fitted)):
+    for label, kind in (("linear", TorchMLPTrainer), ("fitted", Fitted)):
         make = partial(kind, seeds=[0], entropy=ENTROPY["test"], device="cpu")
-        rung = Mixed(dealt(drawn, FULL), make)
+        rung = MixedSizeTrainer(assign_network_sizes(drawn, FULL), make)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            ways[label] = [ood(errors, rung.families) for errors in rung.start(pool, exprs)()]
+            ways[label] = [
+                ood(future.result(), rung.families) for future in rung.start(pool, exprs)
+            ]
     result["fitted"] = {
-        "all": stats.spearman(ways["linear"], ways["fitted"]),
-        "usual": stats.spearman(*([ways[w][i] for i in usual] for w in ("linear", "fitted"))),
+        "all": statistics.spearman(ways["linear"], ways["fitted"]),
+        "usual": statistics.spearman(*([ways[w][i] for i in usual] for w in ("linear", "fitted"))),
         "linear ood": [stats.plain(v) for v in ways["linear"]],
         "fitted ood": [stats.plain(v) for v in ways["fitted"]],
     }

@@ -13,7 +13,10 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from symact import _deprecated
+
 if TYPE_CHECKING:
+    from symact.backends.source import to_source
     from symact.engine import resume, search
     from symact.engine.budget import Budget
     from symact.engine.result import Result, load
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from symact.grammar import Grammar
     from symact.reporting.comparison import compare
     from symact.tasks import Task, task
+    from symact.zoo.modules import activation
 
 try:
     __version__ = version("symact")
@@ -35,12 +39,14 @@ _HOMES = {
     "Result": "symact.engine.result",
     "SymactError": "symact.errors",
     "Task": "symact.tasks",
+    "activation": "symact.zoo.modules",
     "compare": "symact.reporting.comparison",
     "load": "symact.engine.result",
     "parse": "symact.expr",
     "resume": "symact.engine",
     "search": "symact.engine",
     "show": "symact.expr",
+    "to_source": "symact.backends.source",
     "task": "symact.tasks",
 }
 
@@ -51,6 +57,7 @@ __all__ = [
     "Result",
     "SymactError",
     "Task",
+    "activation",
     "compare",
     "load",
     "parse",
@@ -58,12 +65,18 @@ __all__ = [
     "search",
     "show",
     "task",
+    "to_source",
 ]
+
+
+_deprecated.install(__name__)
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in _deprecated.MOVED:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module 'symact' has no attribute '{name}'")
 
 

@@ -1,7 +1,6 @@
-"""Lowerings of an expression, one private file and one table of primitives each.
+"""The backends of expressions: numba, Triton, torch, sympy, LaTeX and source code.
 
-These doors import their heavy library only when they are called, so that ``import symact`` stays
-light.
+The functions here import a heavy library only when they are called, so ``import symact`` is fast.
 """
 
 from __future__ import annotations
@@ -101,6 +100,13 @@ def derivative(expr: Expr, wrt: str = "x") -> Expr:
     from symact.backends import sympy
 
     return sympy.derivative(expr, wrt)
+
+
+def collected(expr: Expr) -> Expr:
+    """Return the same function with like terms collected, where that is shorter."""
+    from symact.backends import sympy
+
+    return sympy.collected(expr)
 
 
 def log_slope(expr: Expr) -> Expr:

@@ -35,7 +35,7 @@ class Grid:
         Example:
             >>> Grid(np.array([-2.0, -1.0, 1.0, 2.0]), bands=(1.5,)).points(2)
             array([[-2., -1.,  1.,  2.],
-                   [ 2.,  1., -1., -2.]])
+                   [-2.,  1., -1.,  2.]])
         """
         return _points(self, inputs)
 
@@ -88,6 +88,35 @@ BEHAVIOUR_FAR = Grid(np.concatenate([np.linspace(40, 50, 48), np.linspace(160, 2
 OCTAVE = 32
 RECOGNITION_SIDE = Grid(np.geomspace(2.0**-8, 2.0**6, 14 * OCTAVE + 1))
 
+#: Rounding of doubles to 16 bits of the mantissa: half of the last kept bit, and the kept bits.
+_HALF, _KEPT = 1 << (52 - 16 - 1), -1 << (52 - 16)
+#: Index of the opposite of each point of the screen's line, ``[point]``.
+_OPPOSITE: NDArray[np.int64] = np.empty(len(SCREEN.line), dtype=np.int64)
+_OPPOSITE[np.argsort(SCREEN.line)] = np.argsort(SCREEN.line)[::-1]
+
+
+def mirror_key(values: FloatArray) -> str:
+    """Return a hash that is equal for f(x), -f(x), f(-x) and -f(-x).
+
+    The line of :data:`SCREEN` is symmetric, so the values of f(-x) are a permutation of those of
+    f(x). Mantissas are rounded to 16 bits, and absolute values below 1e-6 to zero. The formula of a
+    mirror image may cancel large terms, as ``x - gelu(x)`` does for -GELU(-x). Its values then
+    have larger rounding errors than :func:`fingerprint` accepts.
+
+    Args:
+        values: Values of f on the line of :data:`SCREEN`, float64 ``[point]``, finite.
+
+    Example:
+        >>> line = SCREEN.line
+        >>> mirror_key(np.tanh(line) - 1) == mirror_key(np.tanh(line) + 1)
+        True
+    """
+    own = ((values.view(np.int64) + _HALF) & _KEPT).view(np.float64)
+    own[np.abs(own) < 1e-6] = 0.0
+    mirrored = own[_OPPOSITE]
+    images = (own, 0.0 - own, mirrored, 0.0 - mirrored)
+    return _digest(min(image.tobytes() for image in images))
+
 
 def fingerprint(values: FloatArray) -> str:
     """Return a hash of values rounded to about seven digits.
@@ -100,4 +129,8 @@ def fingerprint(values: FloatArray) -> str:
     mantissa, exponent = np.frexp(values + 0.0)
     rounded = np.ldexp(np.round(mantissa * 2**22) / 2**22, exponent) + 0.0
     rounded[np.abs(rounded) < 1e-12] = 0.0
-    return hashlib.sha256(rounded.tobytes()).hexdigest()[:24]
+    return _digest(rounded.tobytes())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:24]

@@ -1,10 +1,11 @@
-"""Shorter formulas with the same values: own rules first, then sympy under a time limit."""
+"""Simplification: shorter formulas with the same values, by rules and by sympy in limited time."""
 
 from __future__ import annotations
 
 import _weakrefset
 import functools
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -24,35 +25,44 @@ from symact.expr.primitives import CONST
 #: Returns the values of an expression of some inputs at float64 points, one array for each input.
 Evaluate = Callable[..., NDArray[np.float64]]
 
-
-_RELATIVE = 1e-9
-#: Where Python calls back when an object that is weakly referred to goes.
+#: Tolerances of equal values.
+_RELATIVE, _ABSOLUTE = 1e-9, 1e-12
+#: Files whose functions are callbacks of weak references.
 _CALLED_BACK = {weakref.__file__, _weakrefset.__file__}
-_ABSOLUTE = 1e-12
+#: Python function calls of sympy in one second, for threads without an alarm. Measured on one core
+#: of a server of 2023.
+CALLS_PER_SECOND = 1_500_000
+#: sympy has process-wide caches; one thread uses it at a time.
+_SYMPY = threading.Lock()
 
 
 class TimeUp(BaseException):
-    """Raised by the alarm; no Exception, so that no handler inside sympy swallows it."""
+    """The time is up. No subclass of Exception: no handler inside sympy shall catch it."""
 
 
 def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = None) -> Expr:
     """Return an expression with the same values that costs no more.
 
-    A rewrite is kept only if it has fewer FLOPs, or as many and no more nodes, and if it equals
-    the original on points from -1e4 to 1e4 with the same points finite. Results are cached.
+    A rewrite has fewer FLOPs, or as many FLOPs and at most as many nodes. It equals the original
+    on points from -1e4 to 1e4, with the same points finite. Results are cached.
 
-    sympy is tried only where it can be stopped: in the main thread of a Unix process, by
-    ``SIGALRM``. Elsewhere, and for functions of batch statistics, the own rules do all the work.
-    Where time runs out the result depends on the speed of the machine, not on its load.
+    Functions of batch statistics are simplified by rules only, without sympy. The result depends on
+    the machine only if the time runs out: in the main thread on its speed, and not on its load; in
+    other threads the limit is a number of function calls.
 
     Args:
         expr: A function of any variables.
-        seconds: Of computing that sympy may take; 0 or less leaves it out.
+        seconds: Time limit of sympy, see :func:`time_limit`; 0 or less to use rules only.
         evaluate: Computes values as :func:`symact.backends.evaluate` does, the default.
+
+    Example:
+        >>> from symact import parse
+        >>> str(simplify(parse("2*sin(x)*cos(x)")))
+        'sin(2*x)'
     """
     if evaluate is None:
         from symact.backends import evaluate
-    return _simplify(expr, seconds if has_alarm() else 0.0, evaluate)
+    return _simplify(expr, max(seconds, 0.0), evaluate)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -82,7 +92,7 @@ def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
 
 @functools.lru_cache(maxsize=16_384)
 def _with_short_literals(expr: Expr) -> Expr:
-    """Round literals to ten digits: 2.2399999999999998 is what multiplying 1.4 by 1.6 leaves."""
+    """Round literals to ten digits: the product of 1.4 and 1.6 is 2.2399999999999998."""
     if expr.op == CONST:
         return const(float(f"{expr.number:.10g}"))
     args = tuple(map(_with_short_literals, expr.args))
@@ -102,16 +112,16 @@ def _agree(values: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
 
 
 def _by_sympy(expr: Expr, seconds: float) -> list[Expr]:
-    """Return what sympy makes of an expression, all that it finished in time."""
+    """Return the forms of an expression that sympy finds in time."""
     from sympy.core.cache import clear_cache
 
     found: list[Expr] = []
     try:
-        with time_limit(seconds):
+        with _SYMPY, time_limit(seconds):
             for form in _sympy_forms(expr):
                 found.append(canonical(form))
     except TimeUp:
-        clear_cache()  # it may hold what the alarm left half done
+        clear_cache()  # it may hold unfinished objects
     return found
 
 
@@ -120,7 +130,7 @@ def _sympy_forms(expr: Expr) -> Iterator[Expr]:
 
     from symact.backends.sympy import from_sympy, to_sympy
 
-    # sympy raises all kinds of errors, RecursionError among them: then it has nothing to offer.
+    # sympy raises errors of many kinds, such as RecursionError. There is no form then.
     with suppress(Exception):
         start = to_sympy(expr)
         for step in (sympy.factor_terms, sympy.cancel, sympy.simplify):
@@ -128,14 +138,8 @@ def _sympy_forms(expr: Expr) -> Iterator[Expr]:
                 yield from_sympy(step(start))
 
 
-def has_alarm() -> bool:
-    """Whether :func:`time_limit` can be used here: in the main thread of a Unix process."""
-    is_main = threading.current_thread() is threading.main_thread()
-    return is_main and hasattr(signal, "setitimer") and signal.getsignal(signal.SIGALRM) is not None
-
-
 def _would_be_lost(frame: FrameType | None) -> bool:
-    """Whether what is raised here would only be printed: in a destructor or a weak callback."""
+    """Return whether Python would only print an exception: in a destructor or a weak callback."""
     while frame is not None:
         code = frame.f_code
         if code.co_name == "__del__" or code.co_filename in _CALLED_BACK:
@@ -146,11 +150,26 @@ def _would_be_lost(frame: FrameType | None) -> bool:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise ``TimeUp`` in the block when this thread has computed for some time.
+    """Raise :class:`TimeUp` in the block after a time of computing.
 
-    Its own time counts, not that of the clock: what it finishes shall not depend on what else the
-    machine does. The earlier alarm comes back afterwards.
+    The main thread of a Unix process is interrupted by ``SIGALRM`` after ``seconds`` of its own CPU
+    time. The earlier handler and timer are restored. Other threads count Python function calls by a
+    trace function, :data:`CALLS_PER_SECOND` for each second. They cannot interrupt C code or loops
+    without calls.
     """
+    limit = _alarm(seconds) if _has_alarm() else _call_limit(round(seconds * CALLS_PER_SECOND))
+    with limit:
+        yield
+
+
+def _has_alarm() -> bool:
+    """Return whether this is the main thread of a Unix process with a handler set by Python."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and hasattr(signal, "setitimer") and signal.getsignal(signal.SIGALRM) is not None
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
     is_armed = True
     start, computed = time.monotonic(), time.thread_time()
 
@@ -160,7 +179,7 @@ def time_limit(seconds: float) -> Iterator[None]:
             raise TimeUp
 
     handler = signal.signal(signal.SIGALRM, ring)
-    # It rings again and again: what is raised inside a destructor is lost.
+    # The timer repeats: an exception inside a destructor would be lost.
     delay, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
     try:
         yield
@@ -171,3 +190,21 @@ def time_limit(seconds: float) -> Iterator[None]:
         if delay:
             left = max(delay - (time.monotonic() - start), 1e-3)
             signal.setitimer(signal.ITIMER_REAL, left, interval)
+
+
+@contextmanager
+def _call_limit(calls: int) -> Iterator[None]:
+    """Raise :class:`TimeUp` at the first function call after ``calls`` calls of this thread."""
+
+    def count(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal calls
+        calls -= 1
+        if calls < 0 and not _would_be_lost(frame):
+            raise TimeUp
+
+    outer = sys.gettrace()
+    sys.settrace(count)
+    try:
+        yield
+    finally:
+        sys.settrace(outer)

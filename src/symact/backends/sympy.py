@@ -17,7 +17,8 @@ import sympy
 
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, fold, show, var
-from symact.expr.primitives import CONST, VAR
+from symact.expr.primitives import CONST, PRIMITIVES, VAR, Primitive
+from symact.expr.rules import ARGUMENTS, interpret
 
 _MAX_POWER = 64
 _MAX_FLOAT = 1.7976931348623157e308
@@ -43,13 +44,13 @@ class _AbstractPrimitive(sympy.Function):  # type: ignore[misc]  # sympy is unty
         return self.slope(self.args[0])
 
     def _eval_evalf(self, prec: int) -> Any:
-        return self.definition(self.args[0])._eval_evalf(prec)
+        return self.definition(*self.args)._eval_evalf(prec)
 
     def _eval_is_extended_real(self) -> Any:
-        return self.args[0].is_extended_real
+        return sympy.core.logic.fuzzy_and(arg.is_extended_real for arg in self.args)
 
     def _eval_is_finite(self) -> Any:
-        return self.args[0].is_finite
+        return sympy.core.logic.fuzzy_and(arg.is_finite for arg in self.args)
 
     def _eval_is_nonnegative(self) -> Any:
         return True if self.above != "real" and self.args[0].is_real else None
@@ -185,6 +186,55 @@ class Std(sympy.Function):  # type: ignore[misc]  # sympy is untyped
         return sympy.Integer(0) if a.is_number else None
 
 
+def _equal(a: Any, b: Any) -> Any:
+    """Compare real numbers, none of which is infinite or NaN."""
+    if a == b:
+        return True
+    return False if sympy.oo in (a, b) else sympy.Eq(a, b)
+
+
+#: What the rules of primitives call, for sympy.
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": sympy.Abs,
+    "sqrt": sympy.sqrt,
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "log1p": lambda a: sympy.log(1 + a),
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "tanh": sympy.tanh,
+    "atan": sympy.atan,
+    "erf": sympy.erf,
+    "erfc": sympy.erfc,
+    "bell": lambda a: sympy.exp(-(a**2)),
+    "select": lambda test, yes, no: sympy.Piecewise((yes, test), (no, True)),
+    "eq": _equal,
+    "ne": lambda a, b: sympy.Not(_equal(a, b)),
+}
+
+
+def opaque(primitive: Primitive) -> Any:
+    """Return a sympy function that a primitive's rule defines and differentiates."""
+
+    def compute(args: Sequence[Any], output: str, **known: Any) -> Any:
+        values = dict(zip(ARGUMENTS, args, strict=False)) | known
+        # sympy knows infinity by this name; a float inf would be a number like others.
+        return interpret(primitive.rule, _FUNCTIONS, {**values, "inf": sympy.oo}, output)
+
+    class Opaque(_AbstractPrimitive):
+        nargs = primitive.arity
+
+        @staticmethod
+        def definition(*args: Any) -> Any:
+            return compute(args, "value")
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return compute(self.args, primitive.rule.partials[argindex - 1], value=self)
+
+    Opaque.__name__ = primitive.name.title()
+    return Opaque
+
+
 # To sympy.
 
 
@@ -212,8 +262,8 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     return sympy.Piecewise((a, condition), (b, True))
 
 
-#: How each primitive is built; the keys are those of :data:`symact.expr.primitives.PRIMITIVES`.
-TO_SYMPY: dict[str, Callable[..., Any]] = {
+#: The primitives that sympy has itself or that it simplifies better in another form than the rule.
+_KNOWN: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -250,6 +300,10 @@ TO_SYMPY: dict[str, Callable[..., Any]] = {
     "ge": _relation(sympy.GreaterThan),
     "mean": Mean,
     "std": Std,
+}
+#: How each primitive is built.
+TO_SYMPY: dict[str, Callable[..., Any]] = {
+    name: _KNOWN[name] if name in _KNOWN else opaque(row) for name, row in PRIMITIVES.items()
 }
 
 
@@ -491,3 +545,14 @@ def _regular(form: Any) -> Any:
 
 def _pieces(form: Any) -> Any:
     return sympy.piecewise_fold(_regular(_choices(form)))
+
+
+def collected(expr: Expr) -> Expr:
+    """Return a function with like terms collected, or as it is where that is no shorter.
+
+    Literals are rounded to ten digits: rounding errors of the last digit keep equal terms apart.
+    """
+    form = to_sympy(expr)
+    rounded = {n: sympy.Float(f"{float(n):.10g}") for n in form.atoms(sympy.Float)}
+    found = from_sympy(sympy.expand(form.xreplace(rounded)))
+    return found if found.size < expr.size else expr

@@ -1,216 +1,34 @@
-"""Offline batch searches: a matrix of grammars, tasks and seeds, one directory and log each."""
+"""``symact batch``: many searches from one file."""
 
 from __future__ import annotations
 
-import itertools
-import time
-import tomllib
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated
 
-from symact import engine
-from symact.engine import Progress
-from symact.engine.budget import parse_budget
-from symact.engine.settings import settings
-from symact.errors import BatchError, SymactError, choices
-from symact.evaluation import Plan, check_device, check_executor
-from symact.grammar import Grammar
-from symact.proposers import PROPOSERS, Evolution, is_known
-from symact.reporting.comparison import compare, write_report
-from symact.tasks import TASKS
+import typer
 
-_KEYS = ("out", "grammars", "tasks", "seeds", "budget", "proposer", "compare", "settings")
+from symact.cli.options import Device, Executor, Ray, Workers, executor_name
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One search of a batch; ``name`` is its directory below the batch's."""
+def batch(
+    jobs: Annotated[Path, typer.Argument(metavar="FILE", help="A TOML file of jobs.")],
+    device: Device = None,
+    workers: Workers = None,
+    executor: Executor = None,
+    ray: Ray = None,
+) -> None:
+    """Run many searches without a terminal; the exit status is 1 if any failed."""
+    from symact.cli.jobs import load_batch, run_batch
 
-    name: str
-    grammar: str
-    task: str
-    seed: int
-    budget: str
-    proposer: str
-    compare: bool
-    plan: Plan
-    evolution: Evolution
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The jobs of one file, in order."""
-
-    out: Path
-    jobs: tuple[Job, ...]
-
-
-def load_batch(path: str | Path) -> Batch:
-    """Read a file of jobs.
-
-    The file is TOML: ``grammars``, ``tasks``, ``seeds`` (lists, searched in every combination),
-    ``budget``, and optionally ``out`` (a directory, relative to the file; default: the file's name
-    without its ending), ``proposer``, ``compare`` (whether to judge on the test draws) and a table
-    ``settings`` of sizes and switches (:func:`symact.engine.settings.settings`).
-    Grammar files are relative to the file, too.
-
-    Raises:
-        BatchError: With file and key, where something is missing, unknown or of the wrong kind.
-    """
-    file = Path(path)
-    try:
-        with file.open("rb") as handle:
-            data = tomllib.load(handle)
-    except OSError as error:
-        raise BatchError(f"{file}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BatchError(f"{file}: not TOML: {error}") from None
-    for key in data:
-        if key not in _KEYS:
-            raise BatchError(f"{file}, key '{key}': unknown; {choices(key, _KEYS)}")
-    grammars = [_grammar(file, name) for name in _list(file, data, "grammars", str)]
-    tasks = _list(file, data, "tasks", str)
-    for name in tasks:
-        if name not in TASKS:
-            raise BatchError(f"{file}, key 'tasks': unknown task '{name}'; {choices(name, TASKS)}")
-    seeds = _list(file, data, "seeds", int)
-    for seed in seeds:
-        if seed < 0:
-            raise BatchError(f"{file}, key 'seeds': a seed is at least 0, got {seed}")
-    budget = str(_one(file, data, "budget", (str, int), "5m"))
-    proposer = _one(file, data, "proposer", (str,), "gp")
-    judged = _one(file, data, "compare", (bool,), True)
-    out = _one(file, data, "out", (str,), file.stem)
-    if not is_known(proposer):
-        hint = choices(proposer, PROPOSERS)
-        raise BatchError(f"{file}, key 'proposer': unknown proposer '{proposer}'; {hint}")
-    try:
-        parse_budget(budget)
-    except SymactError as error:
-        raise BatchError(f"{file}, key 'budget': {error}") from None
-    try:
-        plan, evolution = settings(_one(file, data, "settings", (dict,), {}))
-    except SymactError as error:
-        raise BatchError(f"{file}, key 'settings': {error}") from None
-    jobs = tuple(
-        Job(f"{Path(g).stem}-{t}-{s}", g, t, s, budget, proposer, judged, plan, evolution)
-        for g, t, s in itertools.product(grammars, tasks, seeds)
+    loaded = load_batch(jobs)
+    failed = run_batch(
+        loaded,
+        lambda line: print(line, flush=True),
+        threads=workers,
+        device=device,
+        executor=executor_name(executor, ray),
     )
-    names = [job.name for job in jobs]
-    for name in names:
-        if names.count(name) > 1:
-            raise BatchError(f"{file}: two jobs would share the directory '{name}'")
-    return Batch(file.parent / out, jobs)
-
-
-def _one(file: Path, data: dict[str, Any], key: str, kinds: tuple[type, ...], default: Any) -> Any:
-    value = data.get(key, default)
-    if type(value) not in kinds:
-        expected = " or ".join(kind.__name__ for kind in kinds)
-        raise BatchError(f"{file}, key '{key}': expected {expected}, got {value!r}")
-    return value
-
-
-def _list(file: Path, data: dict[str, Any], key: str, kind: type) -> list[Any]:
-    value = data.get(key)
-    if not isinstance(value, list) or not value:
-        raise BatchError(f"{file}, key '{key}': expected a list that is not empty")
-    for item in value:
-        if not isinstance(item, kind) or isinstance(item, bool):
-            raise BatchError(f"{file}, key '{key}': expected {kind.__name__}s, got {item!r}")
-    return value
-
-
-def _grammar(file: Path, name: str) -> str:
-    local = file.parent / name
-    chosen = str(local) if name.endswith(".toml") and local.is_file() else name
-    try:
-        Grammar.load(chosen)
-    except SymactError as error:
-        raise BatchError(f"{file}, key 'grammars': {error}") from None
-    return chosen
-
-
-def run_batch(
-    batch: Batch,
-    say: Callable[[str], None],
-    *,
-    threads: int | None = None,
-    device: str | None = None,
-    executor: str = "threads",
-) -> int:
-    """Run every job that is not finished; one that fails does not stop the others.
-
-    Each job has the directory ``out/NAME`` with its run and ``log.txt``. A job whose directory
-    holds a run already is resumed, or skipped if that run is finished.
-
-    Args:
-        batch: The jobs.
-        say: Takes a line for the one who started the batch.
-        threads: As in :func:`symact.search`, likewise the others.
-        device: For full training.
-        executor: Who trains.
-
-    Returns:
-        The number of failed jobs.
-
-    Raises:
-        SymactError: An executor or a device that is not there.
-    """
-    check_device(device, executor)
-    check_executor(executor)
-    workers = {"threads": threads, "device": device, "executor": executor}
-    failed = 0
-    for number, job in enumerate(batch.jobs, 1):
-        head = f"[{number}/{len(batch.jobs)}] {job.name}"
-        say(f"{head}: started")
-        started = time.monotonic()
-        folder = batch.out / job.name
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "log.txt").open("a", encoding="utf-8") as log:
-            try:
-                outcome = _run_job(job, folder, log, workers)
-            except Exception as error:
-                failed += 1
-                outcome = f"failed: {type(error).__name__}: {error}"
-                traceback.print_exc(file=log)
-            _log(log, outcome)
-        say(f"{head}: {outcome} ({time.monotonic() - started:.0f} s)")
-    return failed
-
-
-def _run_job(job: Job, folder: Path, log: TextIO, workers: dict[str, Any]) -> str:
-    def on_progress(progress: Progress) -> None:
-        counts = " ".join(f"{rung} {n}" for rung, n in progress.counts.items())
-        best = f" best {progress.ratio:.3f} {progress.best}" if progress.ratio else ""
-        _log(log, f"{progress.phase} {progress.fraction:.0%} {counts}{best} {progress.message}")
-
-    if (folder / "run.db").exists():
-        result = engine.resume(
-            folder, budget=job.budget, proposer=job.proposer, on_progress=on_progress, **workers
-        )
-    else:
-        result = engine.search(
-            job.grammar,
-            job.task,
-            budget=job.budget,
-            seed=job.seed,
-            out=folder,
-            proposer=job.proposer,
-            plan=job.plan,
-            evolution=job.evolution,
-            on_progress=on_progress,
-            **workers,
-        )
-    if job.compare:
-        own = None if workers["executor"].startswith("ray") else workers["device"]
-        write_report(result, compare(result, form="quick", device=own), folder)
-    return f"done, best {result.best.formula}"
-
-
-def _log(log: TextIO, line: str) -> None:
-    log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line.rstrip()}\n")
-    log.flush()
+    done = len(loaded.jobs) - failed
+    print(f"{done} of {len(loaded.jobs)} jobs done, {failed} failed; see {loaded.out}", flush=True)
+    if failed:
+        raise typer.Exit(1)

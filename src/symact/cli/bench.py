@@ -1,196 +1,29 @@
-"""What the benchmark scripts share: rounds in turn, a table, goals, and one JSON object.
-
-A script lies in ``benchmarks/`` and defines ``measure(bench)``. It is found by its file's name, run
-by ``symact bench NAME``, and reports ratios of what it measured in one process and in turn, because
-times by themselves are those of one machine on one day.
-"""
+"""``symact bench``: measure speed on this machine."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import runpy
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from symact.errors import SymactError, choices
+import typer
 
-#: The table's first column is left-aligned text; numbers get this many significant digits.
-DIGITS = 4
+from symact.cli.console import note
+from symact.cli.options import Json
 
 
-#: Seconds before each measurement: the threads of some libraries spin on after their work is done.
-SETTLE = 0.02
+def bench(
+    name: Annotated[
+        str | None, typer.Argument(help="A benchmark. Without one, the benchmarks are listed.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="End within 45 s, with less precise figures.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure the speed of symact beside that of its alternatives."""
+    from symact.cli import benchmark
 
-
-class Bench:
-    """Takes times, rows and ratios of one script.
-
-    Attributes:
-        quick: Whether to be done within 45 s: fewer rounds and candidates, the same code.
-        rows: What was measured, in order.
-        ratios: For each name its value, its goal, whether that is a lower or an upper bound
-            (``"bound"``), and whether it is met.
-    """
-
-    def __init__(self, quick: bool, say: Callable[[str], None] = lambda line: None) -> None:
-        self.quick = quick
-        self.say = say
-        self.rows: list[dict[str, Any]] = []
-        self.ratios: dict[str, dict[str, Any]] = {}
-
-    def times(
-        self, works: Mapping[str, Callable[[], object]], *, rounds: int, quick_rounds: int = 3
-    ) -> dict[str, float]:
-        """Return the median seconds of each piece of work, measured in turn.
-
-        A measurement repeats short work until it takes some 10 ms.
-        """
-        repeats: dict[str, int] = {}
-        for name, work in works.items():
-            work()
-            start = time.perf_counter()
-            work()
-            repeats[name] = max(1, round(0.01 / (time.perf_counter() - start)))
-        taken: dict[str, list[float]] = {name: [] for name in works}
-        for _ in range(quick_rounds if self.quick else rounds):
-            for name, work in works.items():
-                time.sleep(SETTLE)
-                start = time.perf_counter()
-                for _ in range(repeats[name]):
-                    work()
-                taken[name].append((time.perf_counter() - start) / repeats[name])
-        return {name: statistics.median(own) for name, own in taken.items()}
-
-    def row(self, name: str, **columns: float | str | None) -> None:
-        """Add a row to the table."""
-        self.rows.append({"name": name, **columns})
-        self.say(name)
-
-    def ratio(
-        self,
-        name: str,
-        value: float | None,
-        *,
-        least: float | None = None,
-        most: float | None = None,
-    ) -> None:
-        """Add a ratio and its goal; a value of None was not measured here, and meets nothing."""
-        goal, bound = (least, "least") if most is None else (most, "most")
-        assert goal is not None
-        met = value is not None and (value >= goal if bound == "least" else value <= goal)
-        self.ratios[name] = {"value": value, "goal": goal, "bound": bound, "met": met}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as one object."""
-        return {"machine": machine(), "rows": self.rows, "ratios": self.ratios}
-
-    def to_text(self) -> str:
-        """Return the report as tables."""
-        facts = machine()
-        lines = [", ".join(f"{key} {value}" for key, value in facts.items()), ""]
-        # Rows of one kind have the same columns: a table each.
-        groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-        for row in self.rows:
-            groups.setdefault(tuple(row), []).append(row)
-        for columns, rows in groups.items():
-            lines += [*_table(columns, [[row[c] for c in columns] for row in rows]), ""]
-        lines += _table(
-            ("ratio", "value", "goal", "met"),
-            [
-                [
-                    name,
-                    own["value"],
-                    f"at {own['bound']} {_text(own['goal'])}",
-                    "yes" if own["met"] else ("no" if own["value"] is not None else "not measured"),
-                ]
-                for name, own in self.ratios.items()
-            ],
-        )
-        return "\n".join(lines) + "\n"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    cells = [[str(c) for c in columns], *([_text(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-
-
-def _text(cell: Any) -> str:
-    if cell is None:
-        return "-"
-    return f"{cell:.{DIGITS}g}" if isinstance(cell, float) else str(cell)
-
-
-def machine() -> dict[str, Any]:
-    """Say what the figures were measured on: no name of the host, only what bears on speed."""
-    from symact.evaluation.training.torch_mlp import gpu_name
-
-    versions = {}
-    for package in ("numpy", "numba", "torch", "deap", "pyoperon", "triton"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "cpu": _processor(),
-        "cores": os.cpu_count(),
-        "gpu": gpu_name(),
-        "python": platform.python_version(),
-        **versions,
-    }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def scripts() -> dict[str, Path]:
-    """Return the benchmark scripts by name: those of the wheel, or of the checkout."""
-    here = Path(__file__).resolve()
-    for folder in (here.parents[1] / "_benchmarks", here.parents[3] / "benchmarks"):
-        found = {f.stem: f for f in sorted(folder.glob("*.py")) if not f.stem.startswith("_")}
-        if found:
-            return found
-    return {}
-
-
-def run(name: str, *, quick: bool = False, say: Callable[[str], None] = lambda line: None) -> Bench:
-    """Run a benchmark script.
-
-    Args:
-        name: The stem of its file.
-        quick: Whether to end within 45 s.
-        say: Takes a line as each row is done.
-
-    Raises:
-        SymactError: There is no such script.
-    """
-    known = scripts()
-    if name not in known:
-        raise SymactError(f"unknown benchmark '{name}'; {choices(name, known)}")
-    bench = Bench(quick, say)
-    runpy.run_path(str(known[name]))["measure"](bench)
-    return bench
-
-
-def dump(bench: Bench) -> str:
-    """Return the report as JSON text."""
-    return json.dumps(bench.to_json(), indent=1, allow_nan=False)
+    if name is None:
+        print("\n".join(benchmark.scripts()))
+        return
+    measured = benchmark.run(name, quick=quick, say=lambda line: note(f"measured: {line}"))
+    print(benchmark.dump(measured) if as_json else measured.to_text().rstrip("\n"))

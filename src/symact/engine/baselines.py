@@ -7,13 +7,14 @@ theirs by, added to what the reference has over all draws; so those of different
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symact import zoo
-from symact.evaluation import Ladder, from_text, to_text, whole
+from symact.evaluation import Ladder, Trained, from_text, raise_on_failure, to_text
 from symact.storage.database import Store
 from symact.tasks import scores as stats
 from symact.tasks.protocol import ANCHORS, CLIP, REFERENCE
@@ -46,28 +47,32 @@ class Base:
 
 
 def bases(store: Store, ladder: Ladder) -> dict[str, Base]:
-    """Train the anchors on every draw of both rungs, unless that is stored.
+    """Train the anchors on every draw of each fidelity, unless that is stored.
 
     Returns:
-        What ``"mini"`` and ``"full"`` are measured from.
+        What the scores of each fidelity are measured from.
     """
     exprs = [zoo.find(name).expr for name in ANCHORS]
-    plan = ladder.plan
     known = store.get("anchors")
     if known is None:
-        minis = [ladder.start_mini(exprs, draw) for draw in range(plan.mini_draws)]
-        fulls = [ladder.start_full(exprs, draw) for draw in range(plan.full_draws)]
+        started = {
+            own.name: [ladder.start(own.name, exprs, draw) for draw in range(own.draws)]
+            for own in ladder.fidelities
+        }
         known = {
-            rung: [[to_text(errors) for errors in whole(wait(), ANCHORS)] for wait in waiting]
-            for rung, waiting in (("mini", minis), ("full", fulls))
+            name: [[to_text(errors) for errors in _trained(futures)] for futures in draws]
+            for name, draws in started.items()
         }
         with store.transaction():
             store.put("anchors", known)
-    families = {"mini": ladder.mini_families, "full": ladder.full_families}
     return {
-        rung: base([[from_text(text) for text in draw] for draw in draws], families[rung])
-        for rung, draws in known.items()
+        name: base([[from_text(text) for text in draw] for draw in draws], ladder.families(name))
+        for name, draws in known.items()
     }
+
+
+def _trained(futures: Sequence[Future[Trained]]) -> list[Errors]:
+    return raise_on_failure([future.result() for future in futures], ANCHORS)
 
 
 def base(draws: Sequence[Sequence[Errors]], families: tuple[str, ...]) -> Base:

@@ -8,8 +8,9 @@ import numpy as np
 
 from symact.backends.simplify import simplify
 from symact.engine.loop import Search
-from symact.engine.result import merit, non_dominated
-from symact.evaluation import Failed, apart, as_stored, failure, whole
+from symact.engine.result import merit
+from symact.evaluation import Failed, as_stored, drop_near_duplicates, failure, raise_on_failure
+from symact.evaluation.pareto import non_dominated
 from symact.expr import parse, show
 from symact.storage.database import Scored
 from symact.tasks import scores as stats
@@ -37,10 +38,11 @@ def select(search: Search) -> None:
     new = [number for number in ids if number not in judged]
     base = store.get("yardstick")
     exprs = [] if base is not None else [search.reference]
-    waiting = ladder.start_each("selection", [*exprs, *[parse(formulas[i]) for i in new]])
-    families = ladder.selection_families
+    final = ladder.final.name
+    waiting = ladder.start(final, [*exprs, *[parse(formulas[i]) for i in new]])
+    families = ladder.families(final)
     if base is None:
-        (own,) = whole([waiting.pop(0)()], [REFERENCE])
+        (own,) = raise_on_failure([waiting.pop(0).result()], [REFERENCE])
         reference = stats.score(as_stored(own), families)
         base = {
             "families": families,
@@ -52,9 +54,9 @@ def select(search: Search) -> None:
         }
         with store.transaction():
             store.put("yardstick", base)
-    nothing = np.full((len(families), len(ladder.final_form.sizes), 1, 4), np.nan)
-    for number, wait in zip(new, waiting, strict=True):
-        trained = wait()
+    nothing = np.full(ladder.error_shape(final), np.nan)
+    for number, future in zip(new, waiting, strict=True):
+        trained = future.result()
         if isinstance(trained, Failed):
             search.failures.append((number, "selection", trained.reason))
             own = nothing
@@ -83,7 +85,8 @@ def finalists(search: Search) -> list[int]:
             merits[i] = (merits[i] + float(forecast)) / 2
     ranked = sorted(search.full, key=lambda i: (merits[i], i))
     exprs = (parse(search.formulas[i]) for i in ranked)
-    tried = [ranked[place] for place in apart(exprs, SEMIFINALISTS * search.plan.finalists)]
+    most = SEMIFINALISTS * search.plan.finalists
+    tried = [ranked[index] for index in drop_near_duplicates(exprs, most)]
     scores = _repeated(search, tried)
     top = sorted(tried, key=lambda i: (merit(scores[i], base), i))
     points = [(*scores[i], float(search.flops[i])) for i in top]
@@ -111,8 +114,12 @@ def _repeated(search: Search, numbers: Sequence[int]) -> dict[int, tuple[float, 
     for number in new:
         above = []
         for draw in draws:
-            wait = waiting.get((number, draw))
-            errors = trained[number] if wait is None else search.errors("full", number, wait())
+            future = waiting.get((number, draw))
+            errors = (
+                trained[number]
+                if future is None
+                else search.errors("full", number, future.result())
+            )
             above.append(base.above(errors, draw)[0])
         means = np.mean(above, axis=0) + np.array(base.reference)
         known[str(number)] = [float(value) for value in means]

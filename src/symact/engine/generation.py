@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,14 +73,18 @@ class Generation:
     Attributes:
         number: Of the generation; it says which draw of tasks is trained on.
         opened: The proposals.
-        trained: Waits for the training of those that passed.
+        futures: The training of those that passed.
         is_refined: Whether they are variants of others and not asked for.
     """
 
     number: int
     opened: tuple[Opened, ...]
-    trained: Callable[[], list[Trained]]
+    futures: tuple[Future[Trained], ...]
     is_refined: bool = False
+
+    def trained(self) -> list[Trained]:
+        """Wait for the results of those that passed."""
+        return [future.result() for future in self.futures]
 
     @property
     def passed(self) -> list[Opened]:
@@ -90,6 +95,4 @@ class Generation:
         places = [p for p, one in enumerate(self.opened) if one.outcome == Outcome.PASSED]
         if room is None or len(places) <= room:
             return self
-        return replace(
-            self, opened=self.opened[: places[room]], trained=lambda: self.trained()[:room]
-        )
+        return replace(self, opened=self.opened[: places[room]], futures=self.futures[:room])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 
 from symact import zoo
 from symact.backends.simplify import simplify
-from symact.engine.arrivals import Arrivals
 from symact.engine.baselines import bases
 from symact.engine.generation import Generation, Opened
 from symact.engine.progress import OnProgress, Progress
@@ -22,19 +22,21 @@ from symact.engine.promotion import Queue
 from symact.engine.result import merit
 from symact.evaluation import (
     Failed,
-    Forecast,
     Ladder,
     Outcome,
     Plan,
     Screened,
+    Surrogate,
     Trained,
     as_stored,
     failure,
     screen,
 )
+from symact.evaluation.futures import done, gather
+from symact.evaluation.jobs import Tuned
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
-from symact.proposers import REFUSED, AbstractProposer, Proposal, Told
+from symact.proposers import REFUSED, AbstractProposer, EvaluatedProposal, Proposal
 from symact.proposers.local_search import variants
 from symact.storage.database import Candidate, Scored, Store
 from symact.tasks import scores as stats
@@ -81,7 +83,7 @@ class Search:
         self.reference = zoo.find(REFERENCE).expr
         state = store.get("state") or {"generation": 0, "seconds": 0.0, "judged": 0}
         self._is_ordered = plan.order == "asked"
-        self._foretells = plan.pool > 1 and plan.ladder
+        self._uses_surrogate = plan.pool > 1 and plan.ladder
         self.generation = int(state["generation"])
         self.seconds = float(state["seconds"])
         self.judged = int(state["judged"])
@@ -104,7 +106,9 @@ class Search:
         self.next_id = len(known) + 1
         passed = [c for c in known if c.outcome == Outcome.PASSED]
         self.screened = len(passed)
-        self.seen = {c.fingerprint for c in passed}
+        self.seen: set[str] = set()
+        for candidate in passed:
+            self._remember(candidate.fingerprint, parse(candidate.formula))
         self.formulas = {c.id: c.formula for c in known}
         self.flops = {c.id: c.flops for c in known}
         self.tags = {c.id: c.tag for c in known}
@@ -128,7 +132,7 @@ class Search:
         self.queues = {
             part: Queue(self.formulas, float(due.get(part, 0.0))) for part in ("full", "refine")
         }
-        self.forecast = Forecast()
+        self.forecast = Surrogate()
         for rung in ("mini", "full"):
             for scored in store.scores(rung):
                 draw = self.draw(rung, scored.candidate, born[scored.candidate])
@@ -142,7 +146,8 @@ class Search:
         #: Candidates that are being fully trained or tuned, where results come as they will.
         self.climbing: set[int] = set()
         self.tuning: set[int] = set()
-        self._arrivals = Arrivals()
+        #: What is under way, in the mode of arrival: kind and number of each future.
+        self._pending: dict[Future[Any], tuple[str, int]] = {}
         self._begin_again(state)
 
     def _begin_again(self, state: dict[str, Any]) -> None:
@@ -153,7 +158,9 @@ class Search:
         self.opened = int(state.get("opened", self.generation + len(whole)))
         for number, count, is_refined in state.get("numbers", whole):
             own, opened = opened[: int(count)], opened[int(count) :]
-            self.seen.update(one.fingerprint for one in own if one.outcome == Outcome.PASSED)
+            for one in own:
+                if one.outcome == Outcome.PASSED:
+                    self._remember(one.fingerprint, one.trained)
             self._train(own, int(number), is_refined=bool(is_refined))
         if opened:
             raise ValueError(f"{len(opened)} proposals of no generation")
@@ -212,7 +219,7 @@ class Search:
         judged = asked = 0
         waiting = time.monotonic()
         with self._timed("train", 0):
-            arrived = self._arrivals.take()
+            arrived = self._arrived()
         if self.opened > opened:
             now = time.monotonic()
             self._adapt((now - waiting) / max(now - started, 1e-9))
@@ -246,7 +253,7 @@ class Search:
         while not self.proposer.finished:
             left = self._left(room)
             # Of the generations that train now, some candidates have been trained already.
-            is_enough = self._training >= self.plan.generation + 2 * self.ladder.threads
+            is_enough = self._training >= self.plan.generation + 2 * self.ladder.workers
             if is_enough or (left is not None and left <= 0):
                 return
             if self.under_way and not (self.plan.lookahead and self.proposer.looks_ahead):
@@ -255,7 +262,7 @@ class Search:
                 return
 
     def _adapt(self, idle: float) -> None:
-        """Forecast among fewer proposals where asking, and no worker, is what holds up the search.
+        """Surrogate among fewer proposals where asking, and no worker, is what holds up the search.
 
         Args:
             idle: The share of its time that a step waited for workers.
@@ -278,14 +285,20 @@ class Search:
         """Begin full training; results come as they will."""
         self.climbing.update(numbers)
         waiting = self.start_full([(i, i % self.plan.full_draws) for i in numbers])
-        for number, wait in zip(numbers, waiting, strict=True):
-            self._arrivals.watch(("full", number), wait)
+        for number, future in zip(numbers, waiting, strict=True):
+            self._pending[future] = ("full", number)
 
     def _tune(self, numbers: Sequence[int]) -> None:
         """Begin to tune; results come as they will."""
         self.tuning.update(numbers)
-        for number, wait in zip(numbers, self._start_tuning(numbers), strict=True):
-            self._arrivals.watch(("tuning", number), wait)
+        for number, future in zip(numbers, self._start_tuning(numbers), strict=True):
+            self._pending[future] = ("tuning", number)
+
+    def _arrived(self) -> list[tuple[tuple[str, int], Any]]:
+        """Wait for work under way; return all that has ended, in the order in which it began."""
+        ended = wait(self._pending, return_when=FIRST_COMPLETED).done
+        arrived = [future for future in self._pending if future in ended]
+        return [(self._pending.pop(future), future.result()) for future in arrived]
 
     def _open(self, room: int | None) -> Generation:
         """Ask for a generation, screen it and begin to train it."""
@@ -308,12 +321,11 @@ class Search:
         for one in opened:
             expr = one.proposal.expr
             if one.outcome == Outcome.PASSED:
-                if self.plan.dedupe:
-                    self.seen.add(one.fingerprint)
                 try:
                     expr = simplify(expr, seconds=0)
                 except Exception as error:  # it stays as it is
                     one = replace(one, failure=failure(error).reason)
+                self._remember(one.fingerprint, expr)
             if one.outcome != REFUSED:
                 one = one.written(expr)
             admitted.append(one)
@@ -350,12 +362,12 @@ class Search:
     ) -> Generation:
         """Start the training of what passed the screen, on the lowest rung there is."""
         exprs = [one.trained for one in opened if one.outcome == Outcome.PASSED]
-        start = self.ladder.start_mini if self.plan.ladder else self.ladder.start_full
-        begun = Generation(number, tuple(opened), start(exprs, number), is_refined)
+        futures = self.ladder.start(self._lowest, exprs, number)
+        begun = Generation(number, tuple(opened), tuple(futures), is_refined)
         if not is_refined or not self._is_ordered:
             self.under_way[number] = begun
         if not self._is_ordered:
-            self._arrivals.watch(("generation", number), begun.trained)
+            self._pending[gather(futures)] = ("generation", number)
         return begun
 
     @property
@@ -381,7 +393,7 @@ class Search:
         """Let proposer and forecast learn of what is new, and store it with the state."""
         with self._timed("propose", 0):
             self._tell(known, [scored.candidate for scored in scores])
-        if self._foretells and self.forecast.is_due:
+        if self._uses_surrogate and self.forecast.is_due:
             with self._timed("forecast", 0):
                 self.forecast.fit()
                 self.proposer.revalue(self._estimate)
@@ -449,6 +461,18 @@ class Search:
             return False
         return self.barren >= BARREN_GENERATIONS or self.proposer.finished
 
+    def _screened(self, expr: Expr) -> Screened:
+        mirrors = self.plan.dedupe_mirrors
+        return screen(expr, max_slope=self.grammar.max_slope, mirrors=mirrors)
+
+    def _remember(self, fingerprint: str, expr: Expr) -> None:
+        """Reject later duplicates of a candidate, whose mirror key is that of its short form."""
+        if self.plan.dedupe:
+            self.seen.add(fingerprint)
+            if self.plan.dedupe_mirrors:
+                with suppress(Exception):  # a candidate may not end a search
+                    self.seen.add(self._screened(expr).mirror_key)
+
     def _screen(self, proposals: Sequence[Proposal], room: int | None) -> list[Opened]:
         """Screen proposals in order; with a limit, stop after as many have passed.
 
@@ -465,17 +489,16 @@ class Search:
                 continue
             failed = ""
             try:
-                checked = screen(proposal.expr, max_slope=self.grammar.max_slope)
+                checked = self._screened(proposal.expr)
             except Exception as error:  # a candidate may not end a search
                 checked, failed = Screened(Outcome.FAILED), failure(error).reason
             verdict = checked.outcome
-            if self.plan.dedupe and verdict is Outcome.PASSED and checked.fingerprint in self.seen:
-                verdict = Outcome.DUPLICATE
-            if self.plan.dedupe and verdict is Outcome.PASSED and checked.fingerprint in here:
+            is_new = checked.keys.isdisjoint(self.seen) and checked.keys.isdisjoint(here)
+            if self.plan.dedupe and verdict is Outcome.PASSED and not is_new:
                 verdict = Outcome.DUPLICATE
             if verdict is Outcome.PASSED:
                 passed += 1
-                here.add(checked.fingerprint)
+                here |= checked.keys
             mark = checked.fingerprint
             opened.append(Opened(proposal, "", mark, verdict.value, 0, 0, failed))
         return opened
@@ -501,11 +524,11 @@ class Search:
                 self.full[number] = score
                 own_place = (merit(score, base.reference), number)
                 self.top = own_place if self.top is None else min(self.top, own_place)
-                if number in self.mini and self._foretells:
+                if number in self.mini and self._uses_surrogate:
                     self.forecast.correct(number, above)
                 continue
             self.mini[number] = score
-            if self._foretells:
+            if self._uses_surrogate:
                 self.forecast.add(number, parse(self.formulas[number]), above)
             for queue in self.queues.values():
                 queue.add(number, self.merit("mini", number))
@@ -545,18 +568,18 @@ class Search:
         """Begin to train variants of the best that were not refined yet, tuned and pruned."""
         chosen = self._take("refine", earned)
         self.refined.update(chosen)
-        tuned = [wait() for wait in self._start_tuning(chosen)]
+        tuned = [future.result() for future in self._start_tuning(chosen)]
         return self._train_variants(chosen, tuned, room, number)
 
-    def _start_tuning(self, numbers: Sequence[int]) -> list[Callable[[], Expr | Failed | None]]:
+    def _start_tuning(self, numbers: Sequence[int]) -> list[Future[Tuned]]:
         if not self.plan.tune:
-            return [lambda: None for _ in numbers]
+            return [done(None) for _ in numbers]
         return [self.ladder.start_tuning(parse(self.formulas[number])) for number in numbers]
 
     def _train_variants(
         self,
         numbers: Sequence[int],
-        tuned: Sequence[Expr | Failed | None],
+        tuned: Sequence[Tuned],
         room: int | None,
         generation: int | None = None,
     ) -> Generation:
@@ -580,20 +603,20 @@ class Search:
         ids = self._take("full", earned)
         waiting = self.start_full([(i, i % self.plan.full_draws) for i in ids])
         with self._timed("full", len(ids)):
-            trained = [wait() for wait in waiting]
+            trained = [future.result() for future in waiting]
         return self._record("full", ids, trained, ids)
 
-    def start_full(self, wanted: Sequence[tuple[int, int]]) -> list[Callable[[], Trained]]:
+    def start_full(self, wanted: Sequence[tuple[int, int]]) -> list[Future[Trained]]:
         """Start full training of candidates, each on a draw; those of a draw go together."""
         together: dict[int, list[int]] = {}
         for number, draw in wanted:
             together.setdefault(draw, []).append(number)
         waiting = {
-            (number, draw): wait
+            (number, draw): future
             for draw, numbers in together.items()
-            for number, wait in zip(
+            for number, future in zip(
                 numbers,
-                self.ladder.start_each("full", [parse(self.formulas[i]) for i in numbers], draw),
+                self.ladder.start("full", [parse(self.formulas[i]) for i in numbers], draw),
                 strict=True,
             )
         }
@@ -603,7 +626,7 @@ class Search:
         """Wait for what climbs; fully train as many as there are finalists, if they are fewer."""
         scores: list[Scored] = []
         while self.climbing:
-            for (kind, number), result in self._arrivals.take():
+            for (kind, number), result in self._arrived():
                 if kind == "full":
                     self.climbing.discard(number)
                     scores += self._record("full", [number], [result], [number])
@@ -633,11 +656,13 @@ class Search:
             forecasts = dict(zip(trained, map(float, merits), strict=True))
         self.proposer.tell([self._told(*result, forecasts) for result in results])
 
-    def _told(self, number: int, expr: Expr, outcome: str, forecasts: Mapping[int, float]) -> Told:
+    def _told(
+        self, number: int, expr: Expr, outcome: str, forecasts: Mapping[int, float]
+    ) -> EvaluatedProposal:
         tag = self.tags[number]
         score = self.mini.get(number) or self.full.get(number)
         if score is None:
-            return Told(expr, None, outcome, tag=tag)
+            return EvaluatedProposal(expr, None, outcome, tag=tag)
         rungs = [r for r, scores in (("mini", self.mini), ("full", self.full)) if number in scores]
         # Relative to the reference all estimate the same; their mean is nearer to it.
         above = [self.merit(rung, number) - self.references[rung][0] for rung in rungs]
@@ -645,7 +670,7 @@ class Search:
             above.append(forecasts[number])
         error = self.references[rungs[0]][0] + float(np.add.reduce(above)) / len(above)
         objectives = (*score, float(self.flops[number]))
-        return Told(expr, objectives, outcome, error, self.cases.get(number, ()), tag)
+        return EvaluatedProposal(expr, objectives, outcome, error, self.cases.get(number, ()), tag)
 
     def progress(self, phase: str, fraction: float, message: str = "") -> None:
         best, ratio = "", None

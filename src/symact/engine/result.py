@@ -13,6 +13,8 @@ import numpy as np
 from symact import zoo
 from symact.engine.budget import parse_budget
 from symact.errors import StoreError, SymactError
+from symact.evaluation import statistics
+from symact.evaluation.pareto import non_dominated
 from symact.expr import Expr, parse, show, uses_statistics
 from symact.expr.cost import flops
 from symact.storage.database import Scored, Store, open_run
@@ -83,6 +85,7 @@ class Result:
         finished: Whether the budget was spent and the finalists were judged.
         quarantined: Candidates that could not be trained: ``id``, ``rung`` and ``reason``. They
             count as diverged.
+        seconds: Wall-clock time of the search, over all sessions.
     """
 
     path: Path | None
@@ -96,6 +99,7 @@ class Result:
     costs: dict[str, dict[str, float]]
     quarantined: list[dict[str, Any]]
     _rows: list[dict[str, Any]] = field(repr=False)
+    seconds: float = 0.0
 
     @property
     def best(self) -> Found:
@@ -200,19 +204,6 @@ def merit(score: Sequence[float], reference: Sequence[float]) -> float:
     return reference[0] + float(stats.merit(ood, inside))
 
 
-def non_dominated(points: Sequence[tuple[float, ...]]) -> list[bool]:
-    """Tell which points no other is at least as good as in all and better in one objective."""
-    if not points:
-        return []
-    a = np.array(points)
-    keep = []
-    for point in a:
-        no_worse = (a <= point).all(axis=1)
-        better = (a < point).any(axis=1)
-        keep.append(not bool((no_worse & better).any()))
-    return keep
-
-
 def result_of(store: Store) -> Result:
     """Return an open run's result as it stands.
 
@@ -249,7 +240,7 @@ def _result_of(store: Store) -> Result:
     spearman = {}
     for lower, higher in itertools.pairwise(RUNGS):
         common = [i for i in scores[higher] if i in scores[lower]]
-        spearman[f"{lower}-{higher}"] = stats.spearman(
+        spearman[f"{lower}-{higher}"] = statistics.spearman(
             [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
         )
     budget = parse_budget(config["budget"])
@@ -273,6 +264,7 @@ def _result_of(store: Store) -> Result:
             for number, rung, reason in store.quarantined()
         ],
         _rows=rows,
+        seconds=float(state["seconds"]),
     )
 
 

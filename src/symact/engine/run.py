@@ -16,11 +16,11 @@ from symact.engine.loop import Search
 from symact.engine.progress import OnProgress, Progress
 from symact.engine.result import Result, config_of, result_of
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
-from symact.evaluation import Ladder, Plan, check_device, check_executor
-from symact.evaluation.diagnosis import Gate, check_task
+from symact.evaluation import Executor, Ladder, Plan, check_device, check_executor
+from symact.evaluation.diagnosis import Diagnosis, check_task
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
-from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make
+from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
 from symact.storage.database import CONFIG_FILE, GAPS, Store, create, in_memory, open_run
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
@@ -41,7 +41,7 @@ def search(
     evolution: Evolution | None = None,
     threads: int | None = None,
     device: str | None = None,
-    executor: str = "threads",
+    executor: str | Executor = "threads",
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Search activation functions that generalise outside the training range.
@@ -59,12 +59,13 @@ def search(
             proposes (``docs/proposers.md``), as does any object with ``ask`` and ``tell``.
         plan: Sizes of the rungs and switches of the loop; None for the default.
         evolution: Sizes and switches of genetic programming; None for the default.
-        threads: Workers, each of which trains a candidate at a time; None for the number of cores.
-            No result depends on it.
+        threads: Number of workers of an executor that is given by name, each of which trains a
+            candidate at a time; None for the number of cores. No result depends on it.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
-        executor: What workers are: ``"threads"``; ``"processes"``, of which a candidate may end one
-            and no more; ``"ray"`` for a Ray cluster of this machine, ``"ray:ADDRESS"`` for another.
-            No result depends on it.
+        executor: An executor such as ``ThreadExecutor(4)``, or a name: ``"threads"``;
+            ``"processes"``, so that a crash loses only one candidate; ``"ray"`` for a Ray cluster
+            of this machine, ``"ray:ADDRESS"`` for another. The search closes it. No result depends
+            on it.
         on_progress: Called after each step.
 
     Raises:
@@ -72,9 +73,9 @@ def search(
     """
     spent = parse_budget(budget)
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
-    target = built_in_task(task) if isinstance(task, str) else task
+    target = _task(task)
     check_device(device, executor)
-    check_executor(executor)
+    check_executor(executor, threads)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
     if isinstance(proposer, str):  # what is wrong with it is said before anything is made
         _proposer(proposer, chosen, seed, evolution or Evolution()).close()
@@ -109,7 +110,7 @@ def resume(
     budget: str | int | Budget | None = None,
     threads: int | None = None,
     device: str | None = None,
-    executor: str = "threads",
+    executor: str | Executor = "threads",
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Go on with a run from its last complete generation.
@@ -129,7 +130,7 @@ def resume(
         StoreError: No run there, or its task cannot be rebuilt.
     """
     check_device(device, executor)
-    check_executor(executor)
+    check_executor(executor, threads)
     total = None if budget is None else parse_budget(budget)
     store = open_run(path)
     with closing(store), store.claimed(), seldom_collecting():
@@ -180,6 +181,17 @@ def _check_proposer(path: str | Path, stored: str, given: str | Proposer | None)
         raise StoreError(f"{path}: its proposer is '{stored}', not '{given}'")
 
 
+def _task(task: str | Task) -> Task:
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, str):
+        return built_in_task(task)
+    raise TaskError(
+        f"a task is a name or a Task, got {type(task).__name__}; "
+        "make one from arrays with symact.Task.from_arrays"
+    )
+
+
 def _task_again(path: str | Path, name: str) -> Task:
     if name not in TASKS:
         raise StoreError(f"{path}: its task '{name}' came from arrays; pass task=")
@@ -198,7 +210,9 @@ def _run(
     report: OnProgress = on_progress or (lambda progress: None)
     config = config_of(store)
     with store.understood():
-        plan, evolution = Plan(**config["plan"]), Evolution(**config["evolution"])
+        # Runs of earlier versions have no such setting; they continue as they began.
+        plan = Plan(**{"dedupe_mirrors": False} | config["plan"])
+        evolution = Evolution(**config["evolution"])
     ladder: Ladder | None = None
     try:
         proposer = proposer or _proposer(config["proposer"], grammar, config["seed"], evolution)
@@ -228,7 +242,7 @@ def _run(
 
 def _proposer(text: str, grammar: Grammar, seed: int, evolution: Evolution) -> AbstractProposer:
     seeds = seed_exprs(grammar)
-    return make(text, grammar, seed=seed, evolution=evolution, seeds=seeds)
+    return make_proposer(text, grammar, seed=seed, evolution=evolution, seeds=seeds)
 
 
 def _why_it_ends(proposer: AbstractProposer) -> str:
@@ -242,8 +256,8 @@ def _pass_gate(store: Store, ladder: Ladder, report: OnProgress) -> None:
     known = store.get("gate")
     if known is None:
         report(Progress("gate", 0.0, 0.0, store.counts()))
-        gate: Gate = check_task(ladder)
-        known = {"warnings": list(gate.warnings)}
+        diagnosis: Diagnosis = check_task(ladder)
+        known = {"warnings": list(diagnosis.warnings)}
         with store.transaction():
             store.put("gate", known)
     for warning in known["warnings"]:

@@ -1,34 +1,52 @@
-"""The ladder of judges, from microseconds to seconds: screen, forecast, mini, full."""
+"""Evaluate candidates: screen, surrogate, training at several fidelities, judge."""
 
 from symact.backends.sampling import fingerprint
+from symact.evaluation.draws import Draws
+from symact.evaluation.executors import (
+    EXECUTORS,
+    Executor,
+    InlineExecutor,
+    ProcessExecutor,
+    ThreadExecutor,
+    check_executor,
+)
+from symact.evaluation.fidelity import Fidelity
 from symact.evaluation.function import Function, Trainable
-from symact.evaluation.jobs import Failed, Trained, failure, whole
-from symact.evaluation.ladder import EXECUTORS, Ladder, check_device, check_executor
+from symact.evaluation.jobs import Failed, Job, JobResult, Trained, failure, raise_on_failure
+from symact.evaluation.ladder import Ladder, check_device
 from symact.evaluation.plan import Plan
 from symact.evaluation.screen import Outcome, Screened, screen
-from symact.evaluation.surrogate import Forecast, apart, features
+from symact.evaluation.surrogate import Surrogate, drop_near_duplicates, features
 from symact.storage.codec import as_stored, from_text, to_text
 
 __all__ = [
     "EXECUTORS",
+    "Draws",
+    "Executor",
     "Failed",
-    "Forecast",
+    "Fidelity",
     "Function",
+    "InlineExecutor",
+    "Job",
+    "JobResult",
     "Ladder",
     "Outcome",
     "Plan",
+    "ProcessExecutor",
     "Screened",
+    "Surrogate",
+    "ThreadExecutor",
     "Trainable",
     "Trained",
-    "apart",
     "as_stored",
     "check_device",
     "check_executor",
+    "drop_near_duplicates",
     "failure",
     "features",
     "fingerprint",
     "from_text",
+    "raise_on_failure",
     "screen",
     "to_text",
-    "whole",
 ]

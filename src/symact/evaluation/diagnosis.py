@@ -1,7 +1,7 @@
-"""Is a task worth searching? Known functions judged by training, before any candidate is.
+"""Diagnose a task before it is searched, by training networks with known functions on it.
 
-A search means nothing where a straight line beats every activation, or where training noise is
-larger than the difference between ReLU and GELU.
+A search is pointless where a linear model beats every activation. It is also pointless where
+training noise exceeds the difference between ReLU and GELU.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import zoo
-from symact.evaluation import Ladder, whole
-from symact.evaluation.rungs import by_family
-from symact.evaluation.training.mixed_sizes import Mixed, dealt
+from symact.evaluation import statistics
+from symact.evaluation.draws import by_family
+from symact.evaluation.jobs import raise_on_failure
+from symact.evaluation.ladder import Ladder
+from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, assign_network_sizes
 from symact.evaluation.training.networks import ENTROPY, Data
 from symact.expr import Expr, const
 from symact.tasks import Task
 from symact.tasks import scores as stats
 from symact.tasks.protocol import MINI, Training
 
-#: What the gate ranks; a constant makes the network predict the training mean.
+#: The functions that a diagnosis ranks; a constant makes the network predict the training mean.
 RANKED = ("ReLU", "GELU", "SiLU", "tanh", "identity", "constant", "GELUSine")
 
 
@@ -38,34 +40,42 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """The ranking, best OOD error first, and what speaks against searching this task."""
+class Diagnosis:
+    """The ranking, best OOD error first, and reasons not to search this task."""
 
     task: str
     entries: tuple[Entry, ...]
     warnings: tuple[str, ...]
 
 
-def check_task(ladder: Ladder) -> Gate:
-    """Run the brief gate: mini-training on the search draws, one seed."""
+def check_task(ladder: Ladder) -> Diagnosis:
+    """Diagnose by mini-training on the search draws with one seed; a search does this first."""
     names, exprs = _functions()
-    errors = whole(ladder.mini(exprs), names)
-    return _gate(ladder.task.name, names, errors, ladder.mini_families, "mini-training")
+    lowest = ladder.fidelities[0].name
+    errors = raise_on_failure(ladder.train(lowest, exprs), names)
+    return _diagnosis(ladder.task.name, names, errors, ladder.families(lowest), "mini-training")
 
 
-def examine(task: Task, *, per_family: int = 8, seeds: int = 3) -> Gate:
-    """Run the whole gate: several training seeds, on the search draws of seed 0."""
-    from symact.evaluation.training.numba_mlp import MiniTrainer
+def diagnose_task(task: Task, *, per_family: int = 8, seeds: int = 3) -> Diagnosis:
+    """Diagnose with several training seeds, on the search draws of seed 0.
 
-    def trainer(data: Data, training: Training) -> MiniTrainer:
-        return MiniTrainer(data, training, range(seeds), ENTROPY["gate"])
+    Args:
+        task: The task to diagnose.
+        per_family: Instances of each task family.
+        seeds: Training seeds of each instance.
+    """
+    from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
+
+    def trainer(data: Data, training: Training) -> NumbaMLPTrainer:
+        return NumbaMLPTrainer(data, training, range(seeds), ENTROPY["gate"])
 
     families = by_family(task.draw("search", seed=0, per_family=per_family))
-    judge = Mixed(dealt(families, MINI), trainer)
+    judge = MixedSizeTrainer(assign_network_sizes(families, MINI), trainer)
     names, exprs = _functions()
     with ThreadPoolExecutor() as pool:
-        errors = whole(judge.start(pool, exprs)(), names)
-    return _gate(task.name, names, errors, judge.families, f"{seeds} seeds")
+        futures = judge.start(pool, exprs)
+        errors = raise_on_failure([future.result() for future in futures], names)
+    return _diagnosis(task.name, names, errors, judge.families, f"{seeds} seeds")
 
 
 def _functions() -> tuple[list[str], list[Expr]]:
@@ -73,13 +83,13 @@ def _functions() -> tuple[list[str], list[Expr]]:
     return list(RANKED), exprs
 
 
-def _gate(
+def _diagnosis(
     task: str,
     names: Sequence[str],
     errors: Sequence[NDArray[np.float64]],
     families: Sequence[str],
     noise: str,
-) -> Gate:
+) -> Diagnosis:
     by_name = dict(zip(names, errors, strict=True))
     scores = {name: stats.score(e, families) for name, e in by_name.items()}
     order = sorted(names, key=lambda name: scores[name].ood)
@@ -108,10 +118,10 @@ def _gate(
         ]
         if losing:
             warnings.append(f"{trivial} beats every activation in {', '.join(losing)}")
-    interval = stats.ratio(by_name["ReLU"], by_name["GELU"], families)
+    interval = statistics.ratio(by_name["ReLU"], by_name["GELU"], families)
     if interval.low <= 1 <= interval.high:
         warnings.append(
             f"ReLU and GELU cannot be told apart on {task} ({noise}): ratio {interval.ratio:.2f}, "
             f"95% interval {interval.low:.2f} to {interval.high:.2f}"
         )
-    return Gate(task, entries, tuple(warnings))
+    return Diagnosis(task, entries, tuple(warnings))

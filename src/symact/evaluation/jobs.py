@@ -1,137 +1,80 @@
-"""Training in a pool of threads, candidate by candidate: what goes wrong with one costs only it."""
+"""The values that a search and its executors exchange: jobs and their results."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symact.errors import SymactError
+from symact.expr import Expr
 
 Errors = NDArray[np.float64]
 
-#: Seconds that the training of a candidate on a rung may take, a hundred times what is usual: it
-#: ends what would hold up a search, and decides nothing between candidates.
-LIMIT = 600.0
-#: On which rungs a candidate may take longer, and how many times: a worker does all of it.
-_LONGER = {"selection": 6.0}
+#: Seconds that one job may take by default, a hundred times the usual. The limit ends what would
+#: hold up a search; it decides nothing between candidates.
+TIMEOUT = 600.0
+#: The fidelity of jobs that tune the constants of a function.
+TUNING = "tuning"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One candidate to train or to tune.
+
+    Attributes:
+        fidelity: Name of a fidelity of the search, or :data:`TUNING`.
+        expr: The candidate.
+        draw: Number of the draw of tasks, any integer of at least 0: a fidelity takes its draws in
+            turn.
+    """
+
+    fidelity: str
+    expr: Expr
+    draw: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What became of a candidate that could not be trained.
+    """The result of a candidate that could not be trained.
 
     Attributes:
-        reason: A line for people.
+        reason: One line.
     """
 
     reason: str
 
 
-#: What training says of a candidate: errors [instance, seed, 4], NaN where it diverged.
+#: The result of a training: errors [instance, seed, 4] or [instance, size, seed, 4], NaN where a
+#: network diverged.
 Trained = Errors | Failed
-#: Waits for what training says of each candidate.
-Finish = Callable[[], list[Trained]]
+#: The result of tuning: the function with tuned constants, None if there is nothing to tune.
+Tuned = Expr | Failed | None
+#: The result of any job.
+JobResult = Errors | Failed | Expr | None
 
 
-class Once:
-    """Waits once for what several may ask for, each in a thread of its own.
-
-    Args:
-        finish: What is waited for.
-    """
-
-    def __init__(self, finish: Finish) -> None:
-        self._finish, self._lock = finish, threading.Lock()
-        self._found: list[Trained] | None = None
-
-    def __call__(self) -> list[Trained]:
-        with self._lock:
-            if self._found is None:
-                self._found = self._finish()
-            return self._found
-
-
-def limit_on(rung: str, limit: float = LIMIT) -> float:
-    """Return the seconds that a worker may take for a candidate on a rung."""
-    return limit * _LONGER.get(rung, 1.0)
-
-
-def whole(found: Sequence[Trained], names: Sequence[str]) -> list[Errors]:
-    """Return the errors of functions that have to be trained, whatever it takes.
+def raise_on_failure(results: Sequence[Trained], names: Sequence[str]) -> list[Errors]:
+    """Return the errors of functions that a search cannot do without.
 
     Raises:
         SymactError: One of them failed.
     """
     errors = []
-    for own, name in zip(found, names, strict=True):
-        if isinstance(own, Failed):
-            raise SymactError(f"'{name}' could not be trained here: {own.reason}")
-        errors.append(own)
+    for result, name in zip(results, names, strict=True):
+        if isinstance(result, Failed):
+            raise SymactError(f"'{name}' could not be trained here: {result.reason}")
+        errors.append(result)
     return errors
 
 
 def failure(error: BaseException) -> Failed:
-    """Return what is kept of an exception."""
-    said = " ".join(str(error).split())
-    return Failed(f"{type(error).__name__}: {said}"[:200] if said else type(error).__name__)
+    """Return an exception as a result: its type and the start of its message.
 
-
-class Job:
-    """The training of one candidate, in parts that a pool works on.
-
-    Args:
-        pool: Of threads.
-        parts: Each takes ``stop``, an int8 array of one element, and ends soon once that is not 0.
-        limit: Seconds that all of it may take from the moment the first part begins.
+    >>> failure(ValueError("too hot"))
+    Failed(reason='ValueError: too hot')
     """
-
-    def __init__(
-        self,
-        pool: Executor,
-        parts: Sequence[Callable[[NDArray[np.int8]], None]],
-        limit: float | None = None,
-    ) -> None:
-        self._limit = LIMIT if limit is None else limit
-        self._stop = np.zeros(1, dtype=np.int8)
-        self._began: float | None = None
-        self._failed: Failed | None = None
-        self._waiting = [pool.submit(self._work, part) for part in parts]
-
-    def _work(self, part: Callable[[NDArray[np.int8]], None]) -> None:
-        self._began = self._began or time.monotonic()
-        if self._stop[0]:
-            return
-        try:
-            part(self._stop)
-        except Exception as error:  # of any kind: a candidate may not end a search
-            self._end(failure(error))
-
-    def _end(self, failed: Failed) -> None:
-        self._failed = self._failed or failed
-        self._stop[0] = 1
-
-    def cancel(self) -> None:
-        """End soon: nobody wants the result any more."""
-        self._stop[0] = 1
-
-    def wait(self) -> Failed | None:
-        """Wait for all parts; return why it failed, None where it did not."""
-        for future in self._waiting:
-            while not future.done():
-                left = self._limit
-                if self._began is not None:
-                    left -= time.monotonic() - self._began
-                    if left <= 0 and not self._stop[0]:
-                        self._end(Failed(f"took longer than {self._limit:g} s"))
-                try:
-                    future.result(timeout=left if left > 0 else None)
-                except TimeoutError:
-                    continue
-            future.result()
-        return self._failed
+    message = " ".join(str(error).split())
+    return Failed(f"{type(error).__name__}: {message}"[:200] if message else type(error).__name__)

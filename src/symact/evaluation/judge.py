@@ -18,10 +18,10 @@ from symact.evaluation.function import Function
 from symact.evaluation.training.networks import ENTROPY, Data, pack
 from symact.tasks import Task
 from symact.tasks import scores as stats
-from symact.tasks.protocol import Form
+from symact.tasks.protocol import EvaluationProtocol
 
 if TYPE_CHECKING:
-    from symact.evaluation.training.torch_mlp import FullTrainer
+    from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 
 Errors = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Judge:
     def __init__(
         self,
         task: Task,
-        form: Form,
+        form: EvaluationProtocol,
         per_family: int | None = None,
         seeds: int | None = None,
         device: str | None = None,
@@ -55,7 +55,7 @@ class Judge:
         self.seeds = form.seeds if seeds is None else seeds
         self.device = device
         self.instances = task.draw(split, seed=draw, per_family=per_family or form.per_family)
-        self._trainers: dict[tuple[str, int], FullTrainer] = {}
+        self._trainers: dict[tuple[str, int], TorchMLPTrainer] = {}
 
     @cached_property
     def data(self) -> Data:
@@ -77,8 +77,8 @@ class Judge:
             [self._train("tuning", size, rate, functions) for rate in form.rates] for size in sizes
         ]
         return [
-            chosen_rates(form, [[errors[place] for errors in row] for row in trained], families)
-            for place in range(len(functions))
+            chosen_rates(form, [[errors[index] for errors in row] for row in trained], families)
+            for index in range(len(functions))
         ]
 
     def errors(
@@ -94,31 +94,31 @@ class Judge:
         errors = np.empty(shape)
         for size in range(len(self.form.sizes)):
             for rate in sorted({own[size] for own in rates}):
-                places = [place for place, own in enumerate(rates) if own[size] == rate]
+                indexs = [index for index, own in enumerate(rates) if own[size] == rate]
                 trained = self._train(
-                    self.split, size, rate, [functions[place] for place in places]
+                    self.split, size, rate, [functions[index] for index in indexs]
                 )
-                errors[places, :, size] = trained
+                errors[indexs, :, size] = trained
         return list(errors)
 
     def _train(
         self, use: str, size: int, rate: float, functions: Sequence[Function]
     ) -> NDArray[np.float64]:
         """Return errors [function, instance, seed, 4] of networks of one size."""
-        from symact.evaluation.training.torch_mlp import FullTrainer
+        from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 
         data, seeds = (self._tuning_data, 1) if use == "tuning" else (self.data, self.seeds)
         key = (use, size)
         if key not in self._trainers:
             training = self.form.training(size, rate)
-            self._trainers[key] = FullTrainer(
+            self._trainers[key] = TorchMLPTrainer(
                 data, training, range(seeds), ENTROPY[use], self.device
             )
         return self._trainers[key].judge(functions, learning_rate=rate)
 
 
 def chosen_rates(
-    form: Form, errors: Sequence[Sequence[Errors]], families: Sequence[str]
+    form: EvaluationProtocol, errors: Sequence[Sequence[Errors]], families: Sequence[str]
 ) -> tuple[float, ...]:
     """Return the learning rate of each size: the one with the lowest error in distribution.
 
@@ -128,7 +128,7 @@ def chosen_rates(
         families: The family of each instance.
     """
     inside = np.array([[stats.score(own, families).id_error for own in row] for row in errors])
-    return tuple(form.rates[place] for place in inside.argmin(axis=1))
+    return tuple(form.rates[index] for index in inside.argmin(axis=1))
 
 
 def baselines(data: Data) -> dict[str, Errors]:
@@ -139,14 +139,14 @@ def baselines(data: Data) -> dict[str, Errors]:
     """
     inputs = data.x.shape[1]
     found = {"mean": np.empty((len(data.x), 4)), "linear": np.empty((len(data.x), 4))}
-    for place, (x, y) in enumerate(zip(data.x, data.y, strict=True)):
+    for index, (x, y) in enumerate(zip(data.x, data.y, strict=True)):
         for name, used in (("mean", 0), ("linear", inputs)):
             design = _with_ones(x[:used])
             weights = np.linalg.lstsq(design, y.T.astype(np.float64), rcond=None)[0]
             for part in range(4):
-                judged = _with_ones(data.x_judged[place, part, :used])
-                residual = judged @ weights - data.y_judged[place, part].T
-                found[name][place, part] = np.square(residual).mean() / data.variance[place, part]
+                judged = _with_ones(data.x_judged[index, part, :used])
+                residual = judged @ weights - data.y_judged[index, part].T
+                found[name][index, part] = np.square(residual).mean() / data.variance[index, part]
     return found
 
 

@@ -1,11 +1,13 @@
-"""Sizes and switches of the loop."""
+"""The plan of a search: sizes of the fidelities and switches of the loop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
 from symact.errors import SymactError, choices
+from symact.evaluation.fidelity import FINAL_TIMEOUT, Fidelity
 from symact.evaluation.finals import FINALS
+from symact.tasks.protocol import FULL, FULL_AS_JUDGED, FULL_RATES, MINI
 
 #: Settings that are one of several words.
 _CHOICES = {"final_form": tuple(FINALS), "order": ("asked", "arrival")}
@@ -36,6 +38,8 @@ class Plan:
             rates, instead of two sizes at one; half as dear again.
         ladder: Whether mini-training decides who is fully trained; without it all are.
         dedupe: Whether functions with the values of an earlier one are rejected.
+        dedupe_mirrors: Whether ``dedupe`` also rejects mirror images of earlier functions:
+            -f(x), f(-x) and -f(-x) train as f does.
         tune: Whether refining tunes constants.
         prune: Whether refining prunes branches.
         order: In which results are taken: ``"asked"``, in which a run with a budget of candidates
@@ -57,6 +61,7 @@ class Plan:
     final_form: str = "selection"
     ladder: bool = True
     dedupe: bool = True
+    dedupe_mirrors: bool = True
     tune: bool = True
     prune: bool = True
     lookahead: bool = True
@@ -77,3 +82,31 @@ class Plan:
             if value < least or (field.type == "float" and value > 1):
                 expected = f"at least {least}" if field.type == "int" else "0 to 1"
                 raise SymactError(f"plan, {field.name}: expected {expected}, got {value}")
+
+    def fidelities(self) -> tuple[Fidelity, ...]:
+        """Return the ladder: mini-training, which every candidate takes, and full training."""
+        networks, rates = (FULL_AS_JUDGED, FULL_RATES) if self.as_judged else (FULL, ())
+        return (
+            Fidelity("mini", self.mini_instances, MINI, draws=self.mini_draws, entropy=1),
+            Fidelity(
+                "full",
+                self.full_instances,
+                networks,
+                rates,
+                draws=self.full_draws,
+                share=self.full_share,
+                parts=2,
+                entropy=501,
+                uses_gpu=True,
+            ),
+        )
+
+    def final_fidelity(self) -> Fidelity:
+        """Return how finalists are evaluated: by a protocol, on the selection split."""
+        return Fidelity(
+            "selection",
+            self.selection_instances,
+            protocol=FINALS[self.final_form],
+            uses_gpu=True,
+            timeout=FINAL_TIMEOUT,
+        )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.backends import evaluate_with_slopes
-from symact.backends.sampling import SCREEN, fingerprint
+from symact.backends.sampling import SCREEN, fingerprint, mirror_key
 from symact.expr import Expr
 
 #: Where pre-activations usually are, and where a large slope makes training unstable.
@@ -22,7 +22,7 @@ MAX_SLOPE = 1e3
 
 
 class Outcome(enum.StrEnum):
-    """What became of a candidate in the screen."""
+    """The outcome of the screen for a candidate."""
 
     PASSED = "passed"
     NON_FINITE = "non-finite"
@@ -36,26 +36,51 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """The outcome with the fingerprint of the values (empty unless they are finite)."""
+    """The outcome of the screen.
+
+    Attributes:
+        outcome: The outcome.
+        fingerprint: Fingerprint of the function values; empty unless they are finite.
+        mirror_key: Key that a function shares with its mirror images; empty unless it was asked
+            for and the candidate passed.
+    """
 
     outcome: Outcome
     fingerprint: str = ""
+    mirror_key: str = ""
+
+    @property
+    def keys(self) -> set[str]:
+        """The fingerprint and the mirror key. Candidates that share one are duplicates."""
+        return {self.fingerprint, self.mirror_key} - {""}
 
 
 def screen(
-    expr: Expr, *, max_slope: float = MAX_SLOPE, inputs: tuple[str, ...] = ("x",)
+    expr: Expr,
+    *,
+    max_slope: float = MAX_SLOPE,
+    inputs: tuple[str, ...] = ("x",),
+    mirrors: bool = False,
 ) -> Screened:
-    """Reject what cannot be trained: non-finite, constant, affine, flat or too steep.
+    """Reject functions that cannot be trained: non-finite, constant, affine, flat or too steep.
 
     Args:
         expr: A function of the inputs.
         max_slope: The largest slope that passes, by any input, where no input exceeds 8.
         inputs: The names of the inputs.
+        mirrors: Whether to compute the key of the mirror images -f(x), f(-x) and -f(-x), for
+            activation functions of one input. Initial weights have a symmetric distribution, and a
+            network with mirrored activations has the mirrored gradients. Training mirror images
+            therefore gives results of the same distribution. Scaled functions differ: they change
+            the size of the gradients.
 
     Example:
         >>> from symact import parse
         >>> screen(parse("2*x + 1")).outcome.value
         'affine'
+        >>> one, other = (screen(parse(f), mirrors=True) for f in ("x - gelu(x)", "gelu(x)"))
+        >>> one.mirror_key == other.mirror_key
+        True
     """
     points = SCREEN.points(len(inputs))
     with np.errstate(all="ignore"):
@@ -63,18 +88,24 @@ def screen(
     value, slopes = pairs[0][0], np.stack([slope for _, slope in pairs])
     if not (np.isfinite(value).all() and np.isfinite(slopes).all()):
         return Screened(Outcome.NON_FINITE)
-    mark = fingerprint(value)
+    outcome = _outcome(value, slopes, max_slope)
+    is_wanted = mirrors and outcome is Outcome.PASSED and len(inputs) == 1
+    return Screened(outcome, fingerprint(value), mirror_key(value) if is_wanted else "")
+
+
+def _outcome(value: NDArray[np.float64], slopes: NDArray[np.float64], max_slope: float) -> Outcome:
+    """Return the outcome for finite values, ``[point]``, and slopes, ``[input, point]``."""
     core = value[_CORE]
     spread = float(np.ptp(core))
     if spread < 1e-4:
-        return Screened(Outcome.CONSTANT, mark)
-    if float(np.abs(core - _onto_affine(len(inputs)) @ core).max()) < 1e-3 * spread:
-        return Screened(Outcome.AFFINE, mark)
+        return Outcome.CONSTANT
+    if float(np.abs(core - _onto_affine(len(slopes)) @ core).max()) < 1e-3 * spread:
+        return Outcome.AFFINE
     if float(np.abs(slopes[:, _CORE]).max()) < 1e-6:
-        return Screened(Outcome.FLAT, mark)
+        return Outcome.FLAT
     if float(np.abs(slopes[:, _NEAR]).max()) > max_slope:
-        return Screened(Outcome.STEEP, mark)
-    return Screened(Outcome.PASSED, mark)
+        return Outcome.STEEP
+    return Outcome.PASSED
 
 
 @functools.cache

@@ -1,8 +1,8 @@
-"""What mini-training would say, forecast from a function's values: microseconds for milliseconds.
+"""Predict training scores from function values: microseconds instead of milliseconds.
 
-A model of fitness learns from every candidate that was mini-trained in this run: two functions of
-nearly the same values train to nearly the same errors. It is asked about many proposals for each
-one that is trained.
+The surrogate learns from every candidate that was mini-trained in this run. Two functions of nearly
+the same values train to nearly the same errors. A search predicts many proposals for each one that
+it trains.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from symact._shared import single_threaded
 from symact.backends import evaluate_with_slopes
 from symact.backends.sampling import SURROGATE
 from symact.expr import Expr
@@ -21,31 +22,33 @@ from symact.tasks import scores as stats
 
 Floats = NDArray[np.float64]
 
-#: Differences count less far out, where few pre-activations are.
+#: Weights of the grid points. Few pre-activations are far out, so differences count less there.
 _WEIGHT: Floats = np.exp(-np.abs(SURROGATE.line) / 4)
 
-#: Errors beyond this many decades from the reference are all the same: bad.
+#: Errors are clipped at this many decades from the reference.
 _LIMIT = 1.0
-#: Before so many were trained nothing is forecast.
+#: The smallest number of trained candidates to fit to.
 LEAST = 96
-#: Of more, the best and the latest are learned from: cost grows with the square, at least.
+#: The largest. Of more, the best and the latest are used, because the cost grows quadratically.
 _MOST = 2400
-#: A new fit when the data have grown by this part.
+#: A new fit is due after the data have grown by this factor.
 _GROWTH = 1.03
 
-#: The Gaussian process: its length scale, the variances of signal and noise as parts of what is
-#: learned.
+#: The Gaussian process: its length scale, and the variances of signal and noise.
 _LENGTH, _SIGNAL, _NOISE = 1.4, 10.0, 0.1
-#: Before so many were fully trained mini-training is not corrected; noise of the correction.
+#: The smallest number of fully trained candidates to fit the correction to; its noise.
 LEAST_CORRECTED = 12
 _CORRECTION_NOISE = 1.0
-#: Standard deviations that an uncertain forecast gains, and how far apart what is trained together
-#: has to be.
+#: Standard deviations that the lower bound of a prediction lies below its mean, and the least
+#: distance between the features of candidates that are trained together.
 CURIOSITY, APART = 0.2, 0.28
 
 
 def features(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Floats:
-    """Return the features of a function: weighted, compressed values and slopes by each input."""
+    """Return the features of a function: its values and its slopes by each input on a grid.
+
+    They are compressed by ``arcsinh`` and weighted: float64 [122] for one input.
+    """
     points = SURROGATE.points(len(inputs))
     with np.errstate(all="ignore"):
         pairs = [evaluate_with_slopes(expr, *points, inputs=inputs, wrt=name) for name in inputs]
@@ -56,13 +59,16 @@ def features(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Floats:
     return seen
 
 
-class Forecast:
-    """What the rungs would say of a function, learned from what they said of others.
+class Surrogate:
+    """Predicts the training scores of a function from those of other functions.
 
-    Mini-training is forecast by a Gaussian process; what full training adds to it by a second one
-    over what both rungs have judged. docs/search.md has what they were measured to be worth.
+    One Gaussian process predicts the errors of mini-training. A second one, over candidates with
+    both trainings, predicts what full training adds. docs/search.md measures both.
 
-    A fit depends on the data alone, in their order, so that a resumed search forecasts the same.
+    A fit depends on the data and their order alone, so a resumed search predicts the same.
+
+    Attributes:
+        fitted: How many results of mini-training and of full training the last fit used.
     """
 
     def __init__(self) -> None:
@@ -76,13 +82,19 @@ class Forecast:
         self._correction: Any = None
 
     def add(self, candidate: int, expr: Expr, above: tuple[float, float]) -> None:
-        """Learn what mini-training says: OOD and ID error in decades above the reference's."""
+        """Add a result of mini-training.
+
+        Args:
+            candidate: Number of the candidate.
+            expr: The candidate.
+            above: OOD and ID error in decades above the reference's.
+        """
         self._rows[candidate] = len(self._seen)
         self._seen.append(features(expr))
         self._above.append(_limited(above))
 
     def correct(self, candidate: int, above: tuple[float, float]) -> None:
-        """Learn what full training says of a candidate that was mini-trained."""
+        """Add a result of full training of a candidate that was mini-trained."""
         row = self._rows[candidate]
         mini, full = self._above[row], _limited(above)
         self._corrected.append(row)
@@ -90,19 +102,18 @@ class Forecast:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can forecast."""
+        """Whether it can predict."""
         return self._process is not None
 
     @property
     def is_due(self) -> bool:
-        """Whether there is enough new to fit again."""
+        """Whether there are enough new results to fit again."""
         return len(self._seen) >= max(LEAST, self.fitted[0] * _GROWTH)
 
     def fit(self, counts: tuple[int, int] | None = None) -> None:
         """Fit to the first so many results of mini-training and of full training, None for all."""
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-        from threadpoolctl import threadpool_limits
 
         self.fitted = (len(self._seen), len(self._corrected)) if counts is None else counts
         rows = self._chosen(self.fitted[0])
@@ -111,7 +122,7 @@ class Forecast:
         kernel = ConstantKernel(_SIGNAL, "fixed") * RBF(_LENGTH, "fixed")
         kernel += WhiteKernel(_NOISE, "fixed")
         process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
-        with threadpool_limits(1):  # the cores are training; and results shall not depend on them
+        with single_threaded():  # the cores are training; and results shall not depend on them
             self._process = process.fit(x, y)
             few = self._corrected[: self.fitted[1]]
             if len(few) >= LEAST_CORRECTED:
@@ -133,33 +144,31 @@ class Forecast:
         return sorted({*map(int, best), *latest})
 
     def predict(self, exprs: Sequence[Expr]) -> tuple[Floats, Floats]:
-        """Return what full training is expected to say, and how uncertain that is.
+        """Return the expected errors of full training and their uncertainty.
 
         Returns:
             OOD and ID error above the reference's in log10, [candidate, 2], and the standard
-            deviation of the process that forecasts them, likewise.
+            deviation of the process that predicts them, likewise.
         """
-        mean, deviation = self._forecast(np.array([features(expr) for expr in exprs]))
+        mean, deviation = self._predict(np.array([features(expr) for expr in exprs]))
         return mean, deviation
 
     def of(self, candidates: Sequence[int]) -> Floats:
-        """Return the same forecast of candidates that were mini-trained, [candidate, 2]."""
-        return self._forecast(np.array([self._seen[self._rows[c]] for c in candidates]))[0]
+        """Return the expected errors of candidates that were mini-trained, [candidate, 2]."""
+        return self._predict(np.array([self._seen[self._rows[c]] for c in candidates]))[0]
 
-    def _forecast(self, x: Floats) -> tuple[Floats, Floats]:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
+    def _predict(self, x: Floats) -> tuple[Floats, Floats]:
+        with single_threaded():
             mean, deviation = self._process.predict(x, return_std=True)
             if self._correction is not None:
                 mean = mean + self._correction.predict(x)
         return np.asarray(mean), np.asarray(deviation)
 
     def choose(self, exprs: Sequence[Expr], count: int, groups: Sequence[int] = ()) -> list[int]:
-        """Return the places of the most promising, no two of them nearly the same function.
+        """Return the indices of the most promising functions, without near-duplicates.
 
-        Promising is a low forecast, or an uncertain one: its lower bound counts
-        (``CURIOSITY`` standard deviations).
+        Functions are ranked by the lower bound of their prediction, ``CURIOSITY`` standard
+        deviations below the mean.
 
         Args:
             exprs: To choose from.
@@ -167,7 +176,7 @@ class Forecast:
             groups: The group of each; all groups get equal shares of what is chosen.
         """
         x = np.array([features(expr) for expr in exprs])
-        mean, deviation = self._forecast(x)
+        mean, deviation = self._predict(x)
         low = mean - CURIOSITY * deviation
         order = np.argsort(stats.merit(low[:, 0], low[:, 1]), kind="stable")
         groups = groups or [0] * len(exprs)
@@ -175,31 +184,31 @@ class Forecast:
         taken: Counter[int] = Counter()
         chosen: list[int] = []
         nearest = np.full(len(x), np.inf)
-        # A group that has not enough that is new leaves its share to the others.
+        # A group without enough new functions leaves its share to the others.
         for limit in (share, count):
-            for place in map(int, order):
+            for index in map(int, order):
                 if len(chosen) == count:
                     return chosen
-                if nearest[place] > APART**2 and taken[groups[place]] < limit:
-                    chosen.append(place)
-                    taken[groups[place]] += 1
-                    nearest = np.minimum(nearest, ((x - x[place]) ** 2).sum(axis=1))
+                if nearest[index] > APART**2 and taken[groups[index]] < limit:
+                    chosen.append(index)
+                    taken[groups[index]] += 1
+                    nearest = np.minimum(nearest, ((x - x[index]) ** 2).sum(axis=1))
         return chosen
 
 
-def apart(exprs: Iterable[Expr], most: int) -> list[int]:
-    """Return the places of the first functions that are not nearly the same as an earlier one.
+def drop_near_duplicates(exprs: Iterable[Expr], most: int) -> list[int]:
+    """Return the indices of the first functions that are not nearly the same as an earlier one.
 
     Args:
-        exprs: Functions; what comes after the last that is wanted is not looked at.
-        most: How many places are wanted.
+        exprs: Functions; iteration stops after the last one wanted.
+        most: How many indices are wanted.
     """
     kept: list[int] = []
     seen: list[Floats] = []
-    for place, expr in enumerate(exprs):
+    for index, expr in enumerate(exprs):
         own = features(expr)
         if all(float(((own - other) ** 2).sum()) > APART**2 for other in seen):
-            kept.append(place)
+            kept.append(index)
             seen.append(own)
         if len(kept) >= most:
             break

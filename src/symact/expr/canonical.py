@@ -10,73 +10,41 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from symact.expr import Expr, call, const
+from symact.expr import Expr, call, const, sort_of
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST, PRIMITIVES, VAR, is_subtype
+from symact.expr.rules import ARGUMENTS, MATH, interpret
 
 _MAX_PASSES = 12
 _MAX_POWER = 12
 
 # Constants.
 
-_FOLD: dict[str, Callable[..., float]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-    "abs": abs,
-    "square": lambda a: a * a,
-    "cube": lambda a: a * a * a,
-    "sqrt": math.sqrt,
-    "exp": math.exp,
-    "log": math.log,
-    "log1p": math.log1p,
-    "sin": math.sin,
-    "cos": math.cos,
-    "sinc": lambda a: math.sin(math.pi * a) / (math.pi * a) if a else 1.0,
-    "tanh": math.tanh,
-    "atan": math.atan,
-    "asinh": math.asinh,
-    "erf": math.erf,
-    "sigmoid": lambda a: (
-        0.5 + 0.5 * math.tanh(0.5 * a) if a > -1 else math.exp(a) / (1 + math.exp(a))
-    ),
-    "softplus": lambda a: max(a, 0.0) + math.log1p(math.exp(-abs(a))),
-    "softsign": lambda a: a / (1 + abs(a)),
-    "relu": lambda a: max(a, 0.0),
-    "gelu": lambda a: 0.5 * a * math.erfc(-a / math.sqrt(2)),
-    "silu": lambda a: a * _FOLD["sigmoid"](a),
-    "gaussian": lambda a: math.exp(-a * a),
-    "sign": lambda a: float((a > 0) - (a < 0)),
-    "min": min,
-    "max": max,
-    "mean": lambda a: a,
-    "std": lambda a: 0.0,
-}
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-}
 _SWAPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 
 
 def _folded(node: Expr) -> Expr | None:
     """Return the literal that a primitive of literals equals, None if it is not finite."""
-    if node.op not in _FOLD or any(arg.op != CONST for arg in node.args):
+    if not node.args or any(arg.op != CONST for arg in node.args) or sort_of(node) == "Bool":
         return None
+    value = _value(node)
+    return const(value) if value is not None and math.isfinite(value) else None
+
+
+def _value(node: Expr) -> float | None:
+    """Return the value of a primitive of literals, None where Python's arithmetic has none."""
+    primitive = PRIMITIVES[node.op]
+    if primitive.statistic:
+        return node.args[0].number if node.op == "mean" else 0.0
+    values = dict(zip(ARGUMENTS, (arg.number for arg in node.args), strict=False))
     try:
-        value = _FOLD[node.op](*(arg.number for arg in node.args))
+        return float(interpret(primitive.rule, MATH, values))
     except (ArithmeticError, ValueError):
         return None
-    return const(value) if math.isfinite(value) else None
 
 
 # What is known of an expression, and the order of arguments.
@@ -483,7 +451,7 @@ def _where(node: Expr) -> Expr:
     condition, a, b = node.args
     left, right = condition.args
     if left.op == CONST and right.op == CONST:
-        return a if _COMPARE[condition.op](left.number, right.number) else b
+        return a if _value(condition) else b
     if a == b:
         return a
     larger, smaller = (a, b) if condition.op in ("gt", "ge") else (b, a)
@@ -524,7 +492,7 @@ def _arithmetic(node: Expr) -> Expr:
 _RULES: dict[str, Callable[[Expr], Expr]] = {
     **dict.fromkeys(("add", "sub", "mul", "div", "neg", "square", "cube", *_ODD), _arithmetic),
     **dict.fromkeys(_EVEN, _even),
-    **dict.fromkeys(_COMPARE, _comparison),
+    **dict.fromkeys(_SWAPPED, _comparison),
     "abs": _absolute,
     "relu": _relu,
     "sign": _sign,

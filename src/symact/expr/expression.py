@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from symact.errors import ParseError, choices
+from symact.errors import ParseError
 from symact.expr.primitives import CONST, PRIMITIVES, VAR
+from symact.expr.spellings import nearest_primitive
 
 T = TypeVar("T")
 
@@ -114,7 +115,7 @@ def call(name: str, *args: Expr) -> Expr:
     """
     primitive = PRIMITIVES.get(name)
     if primitive is None:
-        raise ParseError(f"unknown function '{name}'; {choices(name, PRIMITIVES)}")
+        raise ParseError(f"unknown function '{name}'; {nearest_primitive(name)}")
     if len(args) != primitive.arity:
         raise ParseError(f"'{name}' takes {primitive.arity} argument(s), got {len(args)}")
     for position, (arg, sort) in enumerate(zip(args, primitive.argument_sorts, strict=True), 1):

@@ -25,6 +25,8 @@ _TOKEN = re.compile(
 )
 #: The numbers that formulas may name.
 NAMED_NUMBERS = {"pi": math.pi}
+#: What to write instead of a character that other languages use.
+_HINTS = {"^": "; write x**2 for a power"}
 
 
 def parse(text: str, names: tuple[str, ...] = ("x",)) -> Expr:
@@ -65,7 +67,8 @@ class _Parser:
             match = _TOKEN.match(text, start)
             if match is None:
                 column = start + len(text[start:]) - len(text[start:].lstrip())
-                raise self._error(f"unexpected '{text[column]}'", column)
+                hint = _HINTS.get(text[column], "")
+                raise self._error(f"unexpected '{text[column]}'{hint}", column)
             kind = str(match.lastgroup)
             yield kind, match.group(kind), match.start(kind)
             start = match.end()

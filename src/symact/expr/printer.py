@@ -97,7 +97,8 @@ POWERS = {"square": 2, "cube": 3}
 BY_INFIX = {row.infix: row.name for row in PRIMITIVES.values() if row.infix}
 
 
-def _infix(operator: str) -> Template:
+def infix(operator: str) -> Template:
+    """Return the template of an infix operator of the expression language."""
     level = INFIX_LEVEL[operator]
     space = " " if level < INFIX_LEVEL["*"] else ""
     left = level + 1 if level == INFIX_LEVEL["<"] else level
@@ -121,7 +122,7 @@ _text = _TextPrinter(
     {
         "neg": Template("-{0}", _SIGN, (_SIGN,)),
         **{name: Template(f"{{0}}**{n}", _POWER, (_POWER + 1,)) for name, n in POWERS.items()},
-        **{name: _infix(operator) for operator, name in BY_INFIX.items()},
+        **{name: infix(operator) for operator, name in BY_INFIX.items()},
     }
 )
 

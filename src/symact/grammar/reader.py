@@ -14,6 +14,7 @@ from symact.errors import GrammarError, ParseError, choices
 from symact.expr import Expr, parse, var, variables
 from symact.expr.parser import NAMED_NUMBERS
 from symact.expr.primitives import PRIMITIVES, TYPES, is_subtype
+from symact.expr.spellings import nearest_primitive
 from symact.grammar.productions import HOLES, Constants, Grammar, Limits, Production
 from symact.grammar.schema import GrammarFile, RuleTable
 from symact.grammar.sizes import smallest_sentences
@@ -109,9 +110,7 @@ class Reader:
         for name, weight in table.items():
             primitive = PRIMITIVES.get(name)
             if primitive is None:
-                self._fail(
-                    f"production '{name}'", f"unknown primitive; {choices(name, PRIMITIVES)}"
-                )
+                self._fail(f"production '{name}'", f"unknown primitive; {nearest_primitive(name)}")
             template = Expr(name, tuple(var(hole) for hole in HOLES[: primitive.arity]))
             found += [
                 Production(

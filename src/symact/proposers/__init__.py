@@ -1,122 +1,150 @@
-"""Proposers: anything with ``ask`` and ``tell``; the engine does not care how they think."""
+"""Proposers: sources of candidates with the methods ``ask`` and ``tell``."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from symact.errors import SymactError, choices
 from symact.expr import Expr
-from symact.proposers.base import REFUSED, AbstractProposer, Proposal, Proposer, Told
+from symact.proposers.base import (
+    REFUSED,
+    AbstractProposer,
+    EvaluatedProposal,
+    Proposal,
+    Proposer,
+)
 from symact.proposers.evolution import Evolution
 
 if TYPE_CHECKING:
     from symact.grammar import Grammar
+    from symact.proposers.enumeration import EnumerationProposer
+    from symact.proposers.genetic import GeneticProposer
+    from symact.proposers.process import ProcessProposer
+    from symact.proposers.random import RandomProposer
+    from symact.proposers.replay import ReplayProposer
 
 __all__ = [
     "REFUSED",
     "AbstractProposer",
+    "EnumerationProposer",
+    "EvaluatedProposal",
     "Evolution",
+    "GeneticProposer",
+    "ProcessProposer",
     "Proposal",
     "Proposer",
-    "Told",
+    "RandomProposer",
+    "ReplayProposer",
     "adapt",
-    "enumerate_all",
-    "gp",
-    "make",
-    "process",
-    "random",
-    "replay",
+    "make_proposer",
 ]
 
-#: What :func:`make` knows; the last two are followed by a file or a command.
+#: The texts that :func:`make_proposer` accepts. A file or a command follows a colon.
 PROPOSERS = ("gp", "random", "enumerate", "replay:", "exec:")
+
+#: Modules of the classes, which are imported on first use.
+_HOMES = {
+    "EnumerationProposer": "symact.proposers.enumeration",
+    "GeneticProposer": "symact.proposers.genetic",
+    "ProcessProposer": "symact.proposers.process",
+    "RandomProposer": "symact.proposers.random",
+    "ReplayProposer": "symact.proposers.replay",
+}
+#: Deprecated names and their replacements.
+_RENAMED = {
+    "Told": "EvaluatedProposal",
+    "enumerate_all": "EnumerationProposer",
+    "gp": "GeneticProposer",
+    "make": "make_proposer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        warnings.warn(
+            f"symact.proposers.{name} is deprecated; use symact.proposers.{new}",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return globals()[new] if new in globals() else __getattr__(new)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'symact.proposers' has no attribute '{name}'")
 
 
 def is_known(text: str) -> bool:
-    """Whether a text names a proposer, without looking for its file or command."""
+    """Return whether a text names a proposer. Its file or command need not exist.
+
+    Example:
+        >>> is_known("replay:proposals.jsonl"), is_known("gpp")
+        (True, False)
+    """
     return any(text == name or (name[-1] == ":" and text.startswith(name)) for name in PROPOSERS)
 
 
-def gp(
+def adapt(proposer: Proposer, grammar: Grammar) -> AbstractProposer:
+    """Return an object with ``ask`` and ``tell`` as a proposer of a search.
+
+    Args:
+        proposer: The object. An :class:`AbstractProposer` is returned as it is.
+        grammar: The grammar whose limits hold.
+    """
+    from symact.proposers.foreign import AdaptedProposer
+
+    return (
+        proposer if isinstance(proposer, AbstractProposer) else AdaptedProposer(proposer, grammar)
+    )
+
+
+def make_proposer(
+    text: str,
     grammar: Grammar,
     *,
-    seed: int,
+    seed: int = 0,
     evolution: Evolution | None = None,
     seeds: Sequence[Expr] = (),
 ) -> AbstractProposer:
-    """Return typed genetic programming over a grammar.
+    """Return the proposer that a text names.
 
     Args:
-        grammar: What may be proposed.
-        seed: The same seed and the same answers give the same proposals.
-        evolution: Its parts and their sizes; None for the default.
-        seeds: Functions to start from; those that are no sentences are left out.
-    """
-    from symact.proposers.genetic import GeneticProposer
-
-    return GeneticProposer(grammar, seed, evolution or Evolution(), tuple(seeds))
-
-
-def random(grammar: Grammar, *, seed: int, seeds: Sequence[Expr] = ()) -> AbstractProposer:
-    """Return the baseline: independent random sentences of a grammar, after what all begin with."""
-    from symact.proposers.genetic import RandomProposer
-
-    return RandomProposer(grammar, seed, tuple(seeds))
-
-
-def enumerate_all(grammar: Grammar) -> AbstractProposer:
-    """Return the exhaustive baseline: all sentences, smallest first, each function once."""
-    from symact.proposers.exhaustive import Enumerator
-
-    return Enumerator(grammar)
-
-
-def replay(grammar: Grammar, path: str) -> AbstractProposer:
-    """Return what another mutator proposed, from a JSON-lines file, in order."""
-    from symact.proposers.recorded import Replay
-
-    return Replay(grammar, path)
-
-
-def process(grammar: Grammar, command: str) -> AbstractProposer:
-    """Return a proposer behind another process; see ``docs/proposers.md``."""
-    from symact.proposers.external import Process
-
-    return Process(grammar, command)
-
-
-def adapt(proposer: Proposer, grammar: Grammar) -> AbstractProposer:
-    """Return an object that has ``ask`` and ``tell`` as a proposer of a search."""
-    from symact.proposers.foreign import Adapted
-
-    return proposer if isinstance(proposer, AbstractProposer) else Adapted(proposer, grammar)
-
-
-def make(
-    text: str, grammar: Grammar, *, seed: int, evolution: Evolution, seeds: Sequence[Expr]
-) -> AbstractProposer:
-    """Return the proposer a user named.
-
-    Args:
-        text: ``gp``, ``random``, ``enumerate``, ``replay:FILE`` or ``exec:COMMAND``.
-        grammar: What may be proposed.
-        seed: Of its random numbers, where it has any.
-        evolution: Of genetic programming.
-        seeds: What genetic programming and the random baseline propose first.
+        text: ``"gp"``, ``"random"``, ``"enumerate"``, ``"replay:FILE"`` or ``"exec:COMMAND"``.
+        grammar: Grammar of the proposals. ``replay`` and ``exec`` use only its limits.
+        seed: Seed of the random numbers of ``gp`` and ``random``.
+        evolution: Settings of ``gp``; None for the default.
+        seeds: Functions that ``gp`` and ``random`` propose first.
 
     Raises:
-        SymactError: No such proposer, file or command.
+        SymactError: There is no such proposer, file or command.
+
+    Example:
+        >>> from symact import Grammar
+        >>> proposer = make_proposer("enumerate", Grammar.load("swish"))
+        >>> [str(proposal.expr) for proposal in proposer.ask(3)]
+        ['x*x', 'x + x', 'x - x']
     """
     kind, colon, rest = text.partition(":")
     if colon and kind == "replay":
-        return replay(grammar, rest)
+        from symact.proposers.replay import ReplayProposer
+
+        return ReplayProposer(grammar, rest)
     if colon and kind == "exec":
-        return process(grammar, rest)
+        from symact.proposers.process import ProcessProposer
+
+        return ProcessProposer(grammar, rest)
     if text == "gp":
-        return gp(grammar, seed=seed, evolution=evolution, seeds=seeds)
+        from symact.proposers.genetic import GeneticProposer
+
+        return GeneticProposer(grammar, seed=seed, evolution=evolution, seeds=seeds)
     if text == "random":
-        return random(grammar, seed=seed, seeds=seeds)
+        from symact.proposers.random import RandomProposer
+
+        return RandomProposer(grammar, seed=seed, seeds=seeds)
     if text == "enumerate":
-        return enumerate_all(grammar)
+        from symact.proposers.enumeration import EnumerationProposer
+
+        return EnumerationProposer(grammar)
     raise SymactError(f"unknown proposer '{text}'; {choices(text, PROPOSERS)}")

@@ -1,4 +1,4 @@
-"""What a proposer is."""
+"""The interface of a proposer: ask for candidates, tell their scores."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from typing import Any, Protocol
 
 from symact.expr import Expr
 
-#: (OOD error in log10, ID error in log10, FLOPs), all minimised.
+#: OOD error (log10), ID error (log10) and FLOPs. All are minimised.
 Objectives = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A candidate and where it came from.
+    """A candidate and its origin.
 
     Attributes:
-        expr: The candidate.
-        origin: ``"seed"``, ``"random"``, ``"crossover"``, ``"uniform"`` and so on.
-        parents: The formulas it was made from.
-        refused: Why it is none, "" for a candidate; ``expr`` then means nothing.
-        text: Of a refused one, what was proposed.
-        tag: What its proposer wants to be reminded of when it is told; JSON values.
+        expr: The candidate. It has no meaning if the proposal is refused.
+        origin: How the candidate was made: ``"seed"``, ``"random"``, ``"crossover"``, ...
+        parents: The formulas that it was made from.
+        refused: Why this is no valid candidate; ``""`` for a valid one.
+        text: The text of a refused proposal.
+        tag: JSON integers that are returned to the proposer with the result.
+
+    Example:
+        >>> from symact import parse
+        >>> Proposal(parse("x*tanh(x)"), "manual").refused
+        ''
     """
 
     expr: Expr
@@ -35,16 +40,16 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What became of a proposal.
+class EvaluatedProposal:
+    """The result of a proposal.
 
     Attributes:
-        expr: What was proposed.
-        objectives: None where it was rejected on the way.
-        outcome: Of the screen: ``"passed"``, ``"duplicate"``, ``"refused"`` and so on.
-        error: What functions are chosen by, in log10, low is best; None where nobody says.
-        cases: OOD error of each task family, in log10, names sorted.
-        tag: That of the proposal; empty for what was not asked.
+        expr: The proposed expression.
+        objectives: The objectives; None if the candidate was not trained.
+        outcome: Outcome of the screen: ``"passed"``, ``"duplicate"``, ``"refused"``, ...
+        error: The error that ranks functions, in log10, lower is better; None if unknown.
+        cases: OOD error of each task family, in log10, sorted by the family's name.
+        tag: The tag of the proposal. Empty if the proposer did not propose the candidate.
     """
 
     expr: Expr
@@ -56,77 +61,87 @@ class Told:
 
     @property
     def refused(self) -> bool:
-        """Whether it was no proposal at all."""
+        """Whether the proposal was no valid candidate."""
         return self.outcome == REFUSED
 
 
-#: Functions to (OOD error, ID error, what they are chosen by), in log10: measured values have luck
-#: in them, which a model of all measurements smooths.
+#: Returns OOD error, ID error and ranking error of each function, in log10. These are predictions
+#: of a model of all measurements, which have less noise than single measurements.
 Estimate = Callable[[Sequence[Expr]], Sequence[tuple[float, float, float]]]
 
-#: The outcome of a proposal that is none.
+#: The outcome of a proposal that is no valid candidate.
 REFUSED = "refused"
 
 
 class Proposer(Protocol):
-    """What a search needs of a proposer that is given as an object.
+    """The methods that a search needs of a proposer object.
 
-    One that also has ``state`` and ``restore`` can be resumed where it was; any other one begins
-    anew. ``finished`` and ``close`` are used where they are.
+    Optional methods are used if they exist. ``state`` and ``restore`` let a resumed search continue
+    exactly; without them the proposer starts anew. ``finished`` ends the search, and ``close``
+    releases resources.
     """
 
     def ask(self, count: int) -> Iterable[Proposal | Expr | str]:
         """Return at most ``count`` candidates: proposals, expressions or formulas."""
 
-    def tell(self, results: Sequence[Told]) -> None:
-        """Take the scores of the last ones, in their order."""
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
+        """Take the results of the last candidates, in the order of the proposals."""
 
 
 class AbstractProposer(ABC):
-    """Proposes candidates and learns from their scores."""
+    """Base class of the proposers of this package.
+
+    A proposer uses no global random state. Proposers in different threads do not influence each
+    other.
+    """
 
     @abstractmethod
     def ask(self, count: int) -> list[Proposal]:
         """Return at most ``count`` candidates; fewer, or none, if there are no more."""
 
     @abstractmethod
-    def tell(self, results: Sequence[Told]) -> None:
-        """Take the scores of what the last ``ask`` returned, in its order.
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
+        """Take the results of the last proposals, in the order of the proposals.
 
-        A budget may end within a generation: then only the first ones are told.
+        A budget may end within a generation. Then only the first proposals have results.
         """
 
     def revalue(self, estimate: Estimate) -> None:
-        """Take what is known by now of functions it was told of, if it keeps any."""
+        """Replace the stored errors of known functions by new estimates. The default ignores them.
+
+        Args:
+            estimate: Returns the current estimates of functions.
+        """
         return None
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs to go on as if nothing had happened, as JSON values."""
+        """Return the complete state as JSON values; see :meth:`restore`."""
 
     @abstractmethod
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a stored state."""
+        """Continue from a state that :meth:`state` returned, with the same next proposals."""
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will come; the search ends."""
+        """Whether there are no more proposals; the search then ends."""
         return False
 
     @property
     def looks_ahead(self) -> bool:
-        """Whether it may be asked for more than is judged, and before it was told of the last ones.
+        """Whether ``ask`` may be called before the results of the last proposals are known.
 
-        That keeps all cores busy: the next candidates are ready while the last ones train. It is
-        then told later, only of what was judged, but always in the order in which it was asked.
+        The search then prepares the next candidates while the last ones train. It may also ask for
+        more candidates than it trains. Results come later, only for trained candidates, in the
+        order of the proposals.
         """
         return False
 
     @property
     def trouble(self) -> list[str]:
-        """What went wrong in the proposer, the latest first, for people to read."""
+        """Failures of the proposer as messages for users, the latest first."""
         return []
 
     def close(self) -> None:
-        """Give back what it holds; the search has ended or was interrupted."""
+        """Release all resources. Further calls have no effect."""
         return None

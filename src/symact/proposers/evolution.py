@@ -1,4 +1,4 @@
-"""How evolution is run: its parts, each with a switch."""
+"""Settings of genetic programming."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ DIVERSITIES = ("age", "novelty", "none")
 
 @dataclass(frozen=True, slots=True)
 class Evolution:
-    """The parts of genetic programming and their sizes.
+    """Settings of genetic programming.
 
     Attributes:
-        population: Individuals of all islands together.
-        islands: Populations that evolve apart; 1 for a single one.
-        migration_every: After so many candidates told the best of each island are copied to the
-            next one.
-        migrants: How many.
-        selection: ``"nsga2"`` or ``"nsga3"`` over (OOD, ID, FLOPs): K. Deb et al., IEEE Trans.
-            Evol. Comput. 6 (2002) and 18 (2014); or ``"lexicase"``: epsilon-lexicase over the task
-            families and the ID error, W. La Cava et al., GECCO 2016.
-        diversity: Against premature convergence, a further objective: ``"age"`` of the oldest
-            ancestor (M. Schmidt and H. Lipson, "Age-fitness Pareto optimization", 2011),
-            ``"novelty"``, the distance of values to those of the nearest neighbours (J. Lehman and
-            K. Stanley, Evol. Comput. 19, 2011); or ``"none"``.
-        archive: Whether parents also come from a quality-diversity archive, which holds the best
-            function of every behaviour (J.-B. Mouret and J. Clune, arXiv 1504.04909).
-        reshape: Whether a mutation changes whole functions where training hardly notices: wider,
-            bent beyond a knee, echoed further out.
+        population: Number of individuals on all islands together.
+        islands: Number of separate populations.
+        migration_every: Number of evaluated candidates between two migrations. A migration copies
+            the best individuals of each island to the next island.
+        migrants: Number of individuals that migrate from each island.
+        selection: ``"nsga2"`` or ``"nsga3"`` on (OOD error, ID error, FLOPs): K. Deb et al., IEEE
+            Trans. Evol. Comput. 6 (2002) and 18 (2014). ``"lexicase"``: epsilon-lexicase selection
+            on the errors of the task families and the ID error: W. La Cava et al., GECCO 2016.
+        diversity: Additional objective against premature convergence. ``"age"`` of the oldest
+            ancestor: M. Schmidt and H. Lipson, "Age-fitness Pareto optimization", 2011.
+            ``"novelty"``, the distance between function values and those of the nearest
+            neighbours: J. Lehman and K. Stanley, Evol. Comput. 19, 2011. ``"none"`` for no
+            additional objective.
+        archive: Whether some parents come from a quality-diversity archive, which keeps the best
+            function of each behaviour: J.-B. Mouret and J. Clune, arXiv 1504.04909.
+        reshape: Whether a mutation dilates, bends or copies whole functions.
+
+    Raises:
+        SymactError: A value is out of range, or a name is unknown.
     """
 
     population: int = 96

@@ -10,17 +10,23 @@ from symact.errors import SymactError
 from symact.expr import Expr, parse, show, var, variables
 from symact.expr.cost import flops
 from symact.grammar import Grammar, Limits
-from symact.proposers.base import AbstractProposer, Proposal, Proposer, Told
+from symact.importers import from_source
+from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal, Proposer
 
 #: Characters of a refused text that are kept.
 KEPT = 300
 
 
 def proposal(item: Any, limits: Limits, origin: str) -> Proposal:
-    """Return a proposal of a text or of ``{"formula": ...}`` or ``{"code": ...}``.
+    """Return a proposal, or a refusal with its reason; nothing is raised.
 
     It need not be a sentence of the grammar, but it has to keep its limits: a mutator of another
     kind may reach what the grammar cannot, at the same cost.
+
+    Args:
+        item: A formula, ``{"formula": ...}`` or ``{"code": ...}``.
+        limits: The grammar's limits.
+        origin: What the proposal is recorded as.
     """
     if isinstance(item, Mapping):
         formula, code = item.get("formula"), item.get("code")
@@ -28,13 +34,23 @@ def proposal(item: Any, limits: Limits, origin: str) -> Proposal:
         formula, code = item, None
     text = formula if isinstance(formula, str) else code if isinstance(code, str) else None
     if text is None:
-        return refused(repr(item), "neither a formula nor code", origin)
+        return refused(text_of(item), "neither a formula nor code", origin)
     try:
-        expr = parse(text) if isinstance(formula, str) else _from_code(text)
+        expr = parse(text) if isinstance(formula, str) else from_source(text).expr
         _check(expr, limits)
     except SymactError as error:
         return refused(text, str(error), origin)
+    except Exception as error:  # a bug costs one proposal, not the search
+        return refused(text, f"not understood ({type(error).__name__}: {error})", origin)
     return Proposal(expr, origin)
+
+
+def text_of(item: Any) -> str:
+    """Return the text of a value that is no proposal."""
+    try:
+        return repr(item)
+    except RecursionError:
+        return "a value nested too deeply"
 
 
 def refused(text: str, reason: str, origin: str) -> Proposal:
@@ -58,13 +74,7 @@ def _check(expr: Expr, limits: Limits) -> None:
             raise SymactError(f"{own} {name}, the grammar's limit is {most}")
 
 
-def _from_code(text: str) -> Expr:
-    from symact.importers import from_source
-
-    return from_source(text).expr
-
-
-class Adapted(AbstractProposer):
+class AdaptedProposer(AbstractProposer):
     """Makes a proposer of an object that has ``ask`` and ``tell``.
 
     Args:
@@ -83,7 +93,7 @@ class Adapted(AbstractProposer):
     def _proposal(self, item: Expr | str, name: str) -> Proposal:
         return proposal(show(item) if isinstance(item, Expr) else item, self._limits, name)
 
-    def tell(self, results: Sequence[Told]) -> None:
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
         self._inner.tell(results)
 
     def state(self) -> dict[str, Any]:

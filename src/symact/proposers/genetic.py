@@ -1,40 +1,32 @@
-"""Typed genetic programming on DEAP: its primitive sets, its mutations, its selection.
+"""Typed genetic programming: populations on islands under several objectives.
 
-Four things differ. Crossover chooses among ordered places, because DEAP's own draws a type from a
-set of classes and is not reproducible (DEAP issue 190); and it may put a subtree of a subtype where
-its supertype is asked for. A new branch grows with the type its place asks for. And what DEAP takes
-from the global ``random`` module it takes from this proposer's stream, which is swapped in for the
-time of a call. And fronts are ranked by moocore, which DEAP depends on, in C.
-
-Populations live on islands, which ask in turn. :mod:`symact.proposers.population` selects the
-survivors.
+DEAP provides the primitive sets, trees and fitnesses. :mod:`symact.proposers.variation` makes
+children, and :mod:`symact.proposers.population` selects parents and survivors. All random numbers
+come from one generator of the proposer.
 """
 
 from __future__ import annotations
 
-import gc
 import math
 import random
 from bisect import bisect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
-from deap import gp
-
+from symact._shared import paused_collector
 from symact.backends.simplify import simplify
-from symact.errors import GrammarError
 from symact.expr import Expr, parse, show
 from symact.grammar import Grammar
-from symact.proposers.base import AbstractProposer, Estimate, Proposal, Told
+from symact.proposers.base import AbstractProposer, Estimate, EvaluatedProposal, Proposal
 from symact.proposers.evolution import Evolution
 from symact.proposers.population import ERROR, PARENTS, Individual, select
-from symact.proposers.reshape import reshape
-from symact.proposers.trees import Tree, Trees, rounded
+from symact.proposers.random import dump_rng, load_rng, sentence, sentences_of
+from symact.proposers.trees import Tree, Trees
+from symact.proposers.variation import MUTATIONS, cross
 
-#: What makes a child, with its share; crossover is followed by a mutation a third of the time.
+#: Probabilities of the operators that make a child.
 VARIATION = {
     "crossover": 0.27,
     "uniform": 0.13,
@@ -46,153 +38,108 @@ VARIATION = {
     "shrink": 0.08,
     "random": 0.05,
 }
-MUTATIONS = ("uniform", "constants", "wrap", "reshape", "replacement", "insert", "shrink")
-#: How far literals are scaled, as a logarithm, and how often all of a function are at once.
-STEPS, ALL_SHARE = (0.1, 0.3, 0.8), 0.3
-#: Share of wrapping that is around the whole function: its scale is that of what a layer passes on.
-WHOLE_SHARE = 0.4
-
-#: Share of the parents that come from the quality-diversity archive, where there is one.
+#: Probability that a mutation follows a crossover.
+MUTATED_SHARE = 1 / 3
+#: Probability that a parent comes from the archive, if the archive is not empty.
 ARCHIVE_SHARE = 0.15
+#: Tries to make a child within the limits, and tries to make one that is new.
 TRIES = 40
-#: The island of what every island gets.
+#: The island index of individuals that belong to every island.
 EVERYWHERE = -1
 
 _KINDS = tuple(VARIATION)
 _SHARES = tuple(accumulate(VARIATION.values()))
-
-
-class _Stream:
-    """A stream of random numbers that can stand in for the global one."""
-
-    def __init__(self, seed: int) -> None:
-        self._state = random.Random(seed).getstate()
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        outer = random.getstate()
-        random.setstate(self._state)
-        collects = gc.isenabled()
-        gc.disable()  # nothing here makes cycles, and it would walk through all trees many times
-        try:
-            yield
-        finally:
-            if collects:
-                gc.enable()
-            self._state = random.getstate()
-            random.setstate(outer)
-
-    def dump(self) -> list[Any]:
-        version, numbers, gauss = self._state
-        return [version, list(numbers), gauss]
-
-    def load(self, stored: Sequence[Any]) -> None:
-        self._state = (stored[0], tuple(stored[1]), stored[2])
-
-
-class RandomProposer(AbstractProposer):
-    """Independent random sentences, after the seeds; learns nothing."""
-
-    def __init__(self, grammar: Grammar, seed: int, seeds: tuple[Expr, ...] = ()) -> None:
-        self._trees = Trees(grammar)
-        self._stream = _Stream(seed)
-        self._seeds = sentences_of(grammar, seeds)
-
-    @property
-    def looks_ahead(self) -> bool:
-        return True
-
-    def ask(self, count: int) -> list[Proposal]:
-        first = [Proposal(expr, "seed") for expr in self._seeds[:count]]
-        self._seeds = self._seeds[count:]
-        with self._stream.active():
-            missing = range(count - len(first))
-            return first + [Proposal(sentence(self._trees), "random") for _ in missing]
-
-    def tell(self, results: Sequence[Told]) -> None:
-        """Take no notice."""
-
-    def state(self) -> dict[str, Any]:
-        return {"random": self._stream.dump(), "seeds": [show(expr) for expr in self._seeds]}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self._stream.load(state["random"])
-        self._seeds = [parse(text) for text in state["seeds"]]
+_MUTATIONS = tuple(MUTATIONS)
 
 
 class GeneticProposer(AbstractProposer):
-    """Evolves populations under several objectives.
+    """Evolve populations of expressions.
 
     Args:
-        grammar: What may be proposed.
-        seed: Of all random numbers.
-        settings: The parts of evolution.
-        seeds: What is proposed first; those that are no sentences are left out.
+        grammar: Grammar of the proposals.
+        seed: Seed of all random numbers. Equal seeds and equal results give equal proposals.
+        evolution: Settings; None for the default.
+        seeds: Functions to propose first. Those outside the grammar are skipped.
+
+    Example:
+        >>> from symact import Grammar
+        >>> proposer = GeneticProposer(Grammar.load("pointwise"), seed=0)
+        >>> proposals = proposer.ask(4)
+        >>> scores = (0.0, 0.0, 9.0)
+        >>> proposer.tell([EvaluatedProposal(p.expr, scores, tag=p.tag) for p in proposals])
+        >>> any(p.parents for p in proposer.ask(20))
+        True
     """
 
     def __init__(
-        self, grammar: Grammar, seed: int, settings: Evolution, seeds: tuple[Expr, ...]
+        self,
+        grammar: Grammar,
+        *,
+        seed: int,
+        evolution: Evolution | None = None,
+        seeds: Sequence[Expr] = (),
     ) -> None:
-        self._trees = Trees(grammar)
-        self._stream = _Stream(seed)
-        self._settings = settings
+        self._rng = random.Random(seed)
+        self._trees = Trees(grammar, self._rng)
+        self._settings = evolution or Evolution()
         self._seeds = sentences_of(grammar, seeds)
-        self._islands: list[list[Individual]] = [[] for _ in range(settings.islands)]
+        self._islands: list[list[Individual]] = [[] for _ in range(self._settings.islands)]
         self._archive: dict[str, Individual] = {}
-        self._turn = 0  # the island that asks next
-        self._told = 0
+        self._turn = 0  # index of the island that makes the next proposal
+        self._told = 0  # number of results so far
 
     @property
     def looks_ahead(self) -> bool:
         return True
 
     def ask(self, count: int) -> list[Proposal]:
-        with self._stream.active():
-            proposals = [Proposal(expr, "seed") for expr in self._seeds[:count]]
-            self._seeds = self._seeds[count:]
-            known = {i.expr for island in self._islands for i in island}
-            known.update(proposal.expr for proposal in proposals)
-            while len(proposals) < count:
-                proposal = self._fresh(known)
-                known.add(proposal.expr)
-                proposals.append(proposal)
-            return proposals
+        with paused_collector:
+            return self._ask(count)
+
+    def _ask(self, count: int) -> list[Proposal]:
+        proposals = [Proposal(expr, "seed") for expr in self._seeds[:count]]
+        self._seeds = self._seeds[count:]
+        known = {i.expr for island in self._islands for i in island}
+        known.update(proposal.expr for proposal in proposals)
+        while len(proposals) < count:
+            proposal = self._fresh(known)
+            known.add(proposal.expr)
+            proposals.append(proposal)
+        return proposals
 
     def _fresh(self, known: set[Expr]) -> Proposal:
-        """Return a proposal that is not known yet; after many tries, a known one.
+        """Return a proposal outside ``known``; after many tries, any proposal.
 
-        Its tag says on which island and when its oldest ancestor was made.
+        Its tag holds the index of its island and the birth of its oldest ancestor.
         """
-        place = self._turn
+        home = self._turn
         self._turn = (self._turn + 1) % len(self._islands)
         for _ in range(TRIES):
-            proposal, born = self._child(place) if self._islands[place] else self._random()
+            proposal, born = self._child(home) if self._islands[home] else self._random()
             if proposal.expr not in known:
                 break
-        return replace(proposal, tag=(place, born))
+        return replace(proposal, tag=(home, born))
 
     def _random(self) -> tuple[Proposal, int]:
         return Proposal(sentence(self._trees), "random"), self._told
 
-    def _parent(self, place: int) -> Individual:
-        if self._archive and random.random() < ARCHIVE_SHARE:
-            return list(self._archive.values())[int(random.random() * len(self._archive))]
-        return PARENTS[self._settings.selection](self._islands[place])
+    def _parent(self, home: int) -> Individual:
+        rng = self._rng
+        if self._archive and rng.random() < ARCHIVE_SHARE:
+            return list(self._archive.values())[int(rng.random() * len(self._archive))]
+        return PARENTS[self._settings.selection](self._islands[home], rng)
 
-    def _child(self, place: int) -> tuple[Proposal, int]:
-        """Make a child that is within the limits; after many tries, a random sentence."""
+    def _child(self, home: int) -> tuple[Proposal, int]:
+        """Return a child within the limits and its birth; after many tries, a random sentence."""
         for _ in range(TRIES):
-            kind = _KINDS[bisect(_SHARES, random.random() * _SHARES[-1], 0, len(_KINDS) - 1)]
+            kind = _KINDS[bisect(_SHARES, self._rng.random() * _SHARES[-1], 0, len(_KINDS) - 1)]
             if kind == "random":
                 break
-            parent = self._parent(place)
+            parent = self._parent(home)
             tree, parents = parent.tree(self._trees).copy(), [parent]
             if kind == "crossover":
-                other = self._parent(place)
-                parents.append(other)
-                self._cross(tree, other.tree(self._trees))
-                if random.random() < 1 / 3:
-                    self._mutate(tree, random.choice(MUTATIONS))
+                parents.append(self._parent(home))
+                self._cross(tree, parents[1])
             else:
                 self._mutate(tree, kind)
             made = tree.parts[0]
@@ -201,130 +148,62 @@ class GeneticProposer(AbstractProposer):
                 return Proposal(made.expr, kind, formulas), min([p.born for p in parents])
         return self._random()
 
-    def _cross(self, tree: Tree, other: Tree) -> None:
-        """Put a branch of ``other`` where the tree asks for its type or a supertype."""
-        for _ in range(TRIES):
-            place = random.randrange(len(tree))
-            below = self._trees.below[tree.asked(place)]
-            fitting = [i for i, node in enumerate(other) if node.ret in below]
-            inner = [i for i in fitting if other.parts[i].span > 1]
-            pool = inner if inner and random.random() < 0.9 else fitting
-            if pool:
-                donor = other.searchSubtree(random.choice(pool))
-                tree.put(place, other[donor], other.parts[donor])
-                return
+    def _cross(self, tree: Tree, other: Individual) -> None:
+        cross(tree, other.tree(self._trees), self._trees)
+        if self._rng.random() < MUTATED_SHARE:
+            self._mutate(tree, self._rng.choice(_MUTATIONS))
 
     def _mutate(self, tree: Tree, kind: str) -> None:
-        """Change a tree in place; one that the mutation does not apply to stays."""
-        try:
-            if kind == "uniform":
-                self._replace_branch(tree)
-            elif kind == "wrap":
-                self._wrap(tree)
-            elif kind == "reshape":
-                self._reshape(tree)
-            elif kind == "replacement":
-                gp.mutNodeReplacement(tree, self._trees.pset)
-            elif kind == "insert":
-                gp.mutInsert(tree, self._trees.pset)
-            elif kind == "shrink":
-                gp.mutShrink(tree)
-            else:
-                self._perturb(tree)
-        except IndexError:
-            # DEAP found no terminal of a type that only primitives produce; nothing was changed.
-            return
+        """Mutate a tree in place. The tree stays the same if the mutation is not applicable."""
+        if kind != "reshape" or self._settings.reshape:
+            MUTATIONS[kind](tree, self._trees)
 
-    def _replace_branch(self, tree: Tree) -> None:
-        """Grow a new branch of the type that a random place asks for.
-
-        DEAP's ``mutUniform`` asks for the type the old branch had, so that below a gate only gates
-        could ever grow.
-        """
-        place = random.randrange(len(tree))
-        branch = self._trees.grow(random.randint(1, 4), tree.asked(place))
-        tree.put(place, branch, self._trees.parts(branch))
-
-    def _wrap(self, tree: Tree) -> None:
-        """Scale, shift or cut off a branch: put a primitive and a literal around it."""
-        place = 0 if random.random() < WHOLE_SHARE else random.randrange(len(tree))
-        old = tree[tree.searchSubtree(place)]
-        new = self._trees.wrapped(old, tree.asked(place), shifts=place > 0)
-        if new is not None:
-            tree.put(place, new, self._trees.parts(new))
-
-    def _reshape(self, tree: Tree) -> None:
-        """Change the whole function where training hardly notices, if that makes a sentence."""
-        spec = self._trees.grammar.constants
-        if not self._settings.reshape or spec is None or spec.distribution == "choice":
-            return
-        made = reshape(tree.parts[0].expr, spec.digits)
-        limits = self._trees.grammar.limits
-        if made.size > limits.nodes or made.depth > limits.depth:
-            return
-        new = self._trees.from_expr(made)
-        if new is not None:
-            tree.put(0, new, new.parts)
-
-    def _perturb(self, tree: Tree) -> None:
-        """Scale literals, or draw them anew; one of them or all. Without any, grow a branch."""
-        places = [i for i, node in enumerate(tree) if isinstance(type(node), gp.MetaEphemeral)]
-        spec = self._trees.grammar.constants
-        if not places or spec is None:
-            self._replace_branch(tree)
-            return
-        if random.random() >= ALL_SHARE:
-            places = [random.choice(places)]
-        step = random.choice(STEPS)
-        for place in places:
-            new = type(tree[place])()
-            if spec.distribution != "choice" and random.random() < 0.8:
-                scaled = tree[place].value * math.exp(random.gauss(0.0, step))
-                new.value = rounded(scaled, spec.digits) or new.value
-            tree[place] = new
-
-    def tell(self, results: Sequence[Told]) -> None:
-        with self._stream.active():
-            arrived: list[list[Individual]] = [[] for _ in self._islands]
-            for told in results:
-                if told.objectives is None or not all(map(math.isfinite, told.objectives)):
-                    continue
-                own = self._sentence(told.expr)
-                if own is None:
-                    continue
-                # Without a tag it is a seed, or from outside.
-                home, born = told.tag or (EVERYWHERE, self._told)
-                individual = Individual.of(replace(told, expr=own), born)
-                for place, island in enumerate(arrived):
-                    if home in (place, EVERYWHERE):
-                        island.append(individual)
-                self._keep(individual)
-            for place, new in enumerate(arrived):
-                self._settle(place, new)
+    def tell(self, results: Sequence[EvaluatedProposal]) -> None:
+        with paused_collector:
+            for index, new in enumerate(self._arrivals(results)):
+                self._settle(index, new)
             before, self._told = self._told, self._told + len(results)
             every = self._settings.migration_every
             if before // every != self._told // every:
                 self._migrate()
 
-    def _sentence(self, expr: Expr) -> Expr | None:
-        """Return an expression as short as it can be had at once, None if it is no sentence.
+    def _arrivals(self, results: Sequence[EvaluatedProposal]) -> list[list[Individual]]:
+        """Return the new individuals of each island, and put the best into the archive."""
+        arrived: list[list[Individual]] = [[] for _ in self._islands]
+        for result in results:
+            if result.objectives is None or not all(map(math.isfinite, result.objectives)):
+                continue
+            own = self._sentence(result.expr)
+            if own is None:
+                continue
+            # Seeds and candidates of other origin have no tag.
+            home, born = result.tag or (EVERYWHERE, self._told)
+            individual = Individual.of(replace(result, expr=own), born)
+            for index, island in enumerate(arrived):
+                if home in (index, EVERYWHERE):
+                    island.append(individual)
+            self._keep(individual)
+        return arrived
 
-        What is known by its short form, such as what was trained, is thus the same individual.
+    def _sentence(self, expr: Expr) -> Expr | None:
+        """Return the short form of an expression, or the expression; None if neither is a sentence.
+
+        Candidates with the same short form are thus one individual.
         """
         derive = self._trees.grammar.derive
         short = simplify(expr, seconds=0)
         return next((own for own in (short, expr) if derive(own) is not None), None)
 
-    def _settle(self, place: int, new: Sequence[Individual]) -> None:
-        """Let some individuals compete for the places of an island."""
+    def _settle(self, index: int, new: Sequence[Individual]) -> None:
+        """Select the survivors of an island and of new individuals."""
         if not new:
             return
-        pool = {individual.expr: individual for individual in (*self._islands[place], *new)}
+        pool = {individual.expr: individual for individual in (*self._islands[index], *new)}
         size = self._settings.population // len(self._islands)
-        self._islands[place] = select(list(pool.values()), size, self._settings)
+        self._islands[index] = select(list(pool.values()), size, self._settings, self._rng)
 
     def _keep(self, individual: Individual) -> None:
-        """Put an individual into the archive if none of its kind is better."""
+        """Put an individual into the archive if it is the best of its behaviour."""
         if not self._settings.archive:
             return
         holder = self._archive.get(individual.behaviour)
@@ -340,22 +219,22 @@ class GeneticProposer(AbstractProposer):
             individuals.values(), estimate(list(individuals)), strict=True
         ):
             own.revalue(ood, inside, error)
-        same = individuals  # an individual may live in several places
+        same = individuals  # one individual may be on several islands
         self._islands = [
             sorted([same[i.expr] for i in island], key=ERROR) for island in self._islands
         ]
         self._archive = {key: same[i.expr] for key, i in self._archive.items()}
 
     def _migrate(self) -> None:
-        """Copy the best of each island to the next one."""
+        """Copy the best individuals of each island to the next island."""
         leaving = [island[: self._settings.migrants] for island in self._islands]
         if len(leaving) > 1:
-            for place in range(len(leaving)):
-                self._settle(place, leaving[place - 1])
+            for index in range(len(leaving)):
+                self._settle(index, leaving[index - 1])
 
     def state(self) -> dict[str, Any]:
         return {
-            "random": self._stream.dump(),
+            "random": dump_rng(self._rng),
             "seeds": [show(expr) for expr in self._seeds],
             "islands": [[i.dump() for i in island] for island in self._islands],
             "archive": [i.dump() for i in self._archive.values()],
@@ -364,9 +243,9 @@ class GeneticProposer(AbstractProposer):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._stream.load(state["random"])
+        load_rng(self._rng, state["random"])
         self._seeds = [parse(text) for text in state["seeds"]]
-        known: dict[str, Individual] = {}  # one individual for all the places it has
+        known: dict[str, Individual] = {}  # one individual may be on several islands
 
         def load(stored: list[Any]) -> Individual:
             return known.setdefault(repr(stored), Individual.load(stored))
@@ -379,27 +258,3 @@ class GeneticProposer(AbstractProposer):
         archived = [i for i in map(load, state["archive"]) if derive(i.expr) is not None]
         self._archive = {i.behaviour: i for i in archived}
         self._turn, self._told = state["turn"], state["told"]
-
-
-def sentences_of(grammar: Grammar, exprs: Sequence[Expr]) -> list[Expr]:
-    """Return those that a grammar can make."""
-    return [expr for expr in exprs if grammar.derive(expr) is not None]
-
-
-def sentence(trees: Trees) -> Expr:
-    """Draw a random sentence within the limits.
-
-    Raises:
-        GrammarError: Hundreds of draws were all over a limit, however short they were asked for.
-    """
-    tallest = min(trees.grammar.limits.depth, 7)
-    for attempt in range(10 * TRIES):
-        # The limits may be tight: ask for less and less.
-        height = max(2, random.randint(2, tallest) - attempt // TRIES)
-        made = trees.parts(trees.grow(height))[0]
-        if trees.fits(made):
-            return made.expr
-    raise GrammarError(
-        f"grammar '{trees.grammar.name}', key 'limits': no sentence found within all three limits; "
-        f"the last one drawn was '{show(made.expr)}'"
-    )

@@ -1,7 +1,7 @@
-"""Variants of a good candidate that a mutation would hardly meet: tuned, rounded, pruned.
+"""Local search: tuned, rounded and pruned variants of a good candidate.
 
-They are candidates like others: judged, recorded and chosen by their score alone. So a
-simplification is kept only where it keeps or improves the score.
+Variants are candidates like all others: they are trained, recorded and selected by their score. A
+simpler variant therefore wins only if it keeps or improves the score.
 """
 
 from __future__ import annotations
@@ -14,22 +14,28 @@ from symact.expr.primitives import CONST, PRIMITIVES
 from symact.grammar import Grammar
 from symact.proposers import Proposal
 
-#: Significant digits that literals are rounded to.
+#: Significant digits of rounded literals.
 DIGITS = (1, 2, 3)
-#: At most so many branches are pruned, the most expensive first.
+#: Largest number of pruned variants; the cheapest variants come first.
 MOST_PRUNED = 12
 
 
 def variants(
     expr: Expr, tuned: Expr | None, grammar: Grammar, *, prune: bool = True
 ) -> list[Proposal]:
-    """Return variants that are sentences of a grammar and keep its limits, each once.
+    """Return the distinct variants that are sentences of a grammar within its limits.
 
     Args:
         expr: The candidate.
-        tuned: The same with constants that training has tuned, if it has.
-        grammar: What may be proposed.
-        prune: Whether branches are replaced by one of their arguments.
+        tuned: The candidate with trained constants; None if there are none.
+        grammar: Grammar of the variants.
+        prune: Whether to replace branches by one of their arguments.
+
+    Example:
+        >>> from symact import Grammar, parse
+        >>> found = variants(parse("1.23*tanh(x)"), None, Grammar.load("pointwise"))
+        >>> [str(variant.expr) for variant in found]
+        ['1*tanh(x)', '1.2*tanh(x)', '1.23*x', 'tanh(x)']
     """
     parents = (show(expr),)
     found: dict[Expr, Proposal] = {}
@@ -56,7 +62,7 @@ def variants(
 
 
 def rounded(expr: Expr, digits: int) -> Expr:
-    """Return an expression with its literals rounded to some significant digits."""
+    """Return an expression with its literals rounded to significant digits."""
 
     def visit(node: Expr, args: Sequence[Expr]) -> Expr:
         if node.op == CONST:
@@ -67,9 +73,9 @@ def rounded(expr: Expr, digits: int) -> Expr:
 
 
 def pruned(expr: Expr) -> list[Expr]:
-    """Return what is left when one branch is replaced by an argument of its own sort.
+    """Return the expressions with one branch replaced by an argument of its sort.
 
-    The cheapest come first.
+    The cheapest expression comes first.
     """
     found = dict.fromkeys(_pruned(expr))
     return sorted(found, key=lambda own: (flops(own), own.size, show(own)))

@@ -1,4 +1,4 @@
-"""Individuals, who of them survives, and who has children."""
+"""Individuals, and the selection of parents and survivors."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from typing import Any
 
 import numpy as np
 from deap import base, tools
-from moocore import pareto_rank
 from numpy.typing import NDArray
 
 from symact.backends import evaluate
 from symact.backends.sampling import NOVELTY
 from symact.evaluation.behaviour import kind
+from symact.evaluation.pareto import pareto_ranks
 from symact.expr import Expr, parse, show
-from symact.proposers.base import Objectives, Told
+from symact.proposers.base import EvaluatedProposal, Objectives
 from symact.proposers.evolution import Evolution
+from symact.proposers.nsga3 import select_by_nsga3
 from symact.proposers.trees import Tree, Trees
 
-#: Share of the parents drawn by tournament on the error alone; the rest by dominance.
+#: Share of parents from tournaments on the error alone; the others are chosen by dominance.
 ERROR_SHARE = 0.6
-#: What a decade of ID error weighs against one of OOD error where nobody says what counts.
+#: Weight of the ID error relative to the OOD error if no ranking error is known.
 ID_WEIGHT = 0.25
-#: Share of the survivors kept for their error alone, before other objectives have a say.
+#: Share of the survivors chosen by the error alone, before other objectives count.
 ELITE_SHARE = 0.3
-#: Neighbours that novelty is measured to, and where values are compared.
+#: Number of neighbours for novelty, and the points where functions are compared.
 NEIGHBOURS = 5
 _GRID = NOVELTY.line
-#: Reference points of NSGA-III: divisions along each objective.
-_DIVISIONS = 6
+#: Lexicase selection keeps one of so many survivors for diversity.
+_DIVERSE_DIVISOR = 4
 
 ERROR = attrgetter("error")
 
@@ -41,17 +42,17 @@ class _Fitness(base.Fitness):  # type: ignore[misc]
 
 
 class Individual:
-    """An expression with its fitness; its tree and its formula are made when it first has a child.
+    """An expression with its fitness. Its tree and its formula are made at the first use.
 
-    Its tree is derived anew from the expression. Thus places ask for the widest types that the
-    grammar finds, and what was restored from formulas has the same children.
+    The tree is derived from the expression. Its positions therefore require the widest types that
+    the grammar finds, and a restored individual has the same children.
 
     Attributes:
-        expr: What it is.
-        fitness: (OOD, ID, FLOPs), all minimised.
-        error: What it is chosen by where one number counts.
-        cases: Errors of the task families and the ID error, for lexicase.
-        born: The count of candidates told when its oldest ancestor was random.
+        expr: The expression.
+        fitness: (OOD error, ID error, FLOPs), all minimised.
+        error: The error that ranks individuals, in log10.
+        cases: Errors of the task families and the ID error, for lexicase selection.
+        born: Number of evaluated candidates when the oldest ancestor was made.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class Individual:
         self._tree: Tree | None = None
 
     @classmethod
-    def of(cls, told: Told, born: int) -> Individual:
-        assert told.objectives is not None
-        cases = (*told.cases, told.objectives[1]) if told.cases else ()
-        return cls(told.expr, told.objectives, told.error, cases, born)
+    def of(cls, result: EvaluatedProposal, born: int) -> Individual:
+        assert result.objectives is not None
+        cases = (*result.cases, result.objectives[1]) if result.cases else ()
+        return cls(result.expr, result.objectives, result.error, cases, born)
 
     @cached_property
     def formula(self) -> str:
@@ -87,26 +88,27 @@ class Individual:
 
     @cached_property
     def behaviour(self) -> str:
-        """The key of its behaviour; functions of batch statistics are a kind of their own."""
+        """The key of its behaviour in the archive."""
         return kind(self.expr)
 
     @cached_property
     def signature(self) -> NDArray[np.float64]:
-        """Values about 0, scaled to unit length and a positive slope: what novelty compares."""
+        """Centred values [point] of unit norm and positive slope, which novelty compares."""
         with np.errstate(all="ignore"):
             values = np.nan_to_num(evaluate(self.expr, _GRID), posinf=1e6, neginf=-1e6)
-        values = values - values.mean()
-        size = float(np.linalg.norm(values)) or 1.0
-        scaled: NDArray[np.float64] = values / (size if float(values @ _GRID) >= 0 else -size)
+            values = values - values.mean()
+            size = float(np.linalg.norm(values)) or 1.0
+            slope = float(values @ _GRID)
+        scaled: NDArray[np.float64] = values / (size if slope >= 0 else -size)
         return scaled
 
     def revalue(self, ood: float, id_error: float, error: float) -> None:
-        """Take better estimates of the errors; cases stay as measured."""
+        """Replace the errors by estimates. The cases stay as measured."""
         self.fitness = _Fitness((ood, id_error, self.fitness.values[2]))
         self.error = error
 
     def dump(self) -> list[Any]:
-        """Return JSON values that :meth:`load` makes an equal individual from."""
+        """Return JSON values from which :meth:`load` makes an equal individual."""
         values = list(self.fitness.values)
         return [self.formula, values, self.error, list(self.cases), self.born]
 
@@ -116,9 +118,14 @@ class Individual:
         return cls(parse(formula), tuple(values), error, tuple(cases), born)
 
 
-def parent_by_tournament(population: Sequence[Individual]) -> Individual:
-    """Draw a parent; the population is sorted by error, so that a lower place wins."""
-    count, draw = len(population), random.random
+def parent_by_tournament(population: Sequence[Individual], rng: random.Random) -> Individual:
+    """Draw a parent by a tournament.
+
+    Args:
+        population: Individuals sorted by error, so a lower index wins.
+        rng: Source of the random numbers.
+    """
+    count, draw = len(population), rng.random
     first, second = int(draw() * count), int(draw() * count)
     if draw() < ERROR_SHARE:
         return population[min(first, second, int(draw() * count))]
@@ -126,74 +133,81 @@ def parent_by_tournament(population: Sequence[Individual]) -> Individual:
     return other if other.fitness.dominates(one.fitness) else one
 
 
-def parent_by_lexicase(population: Sequence[Individual]) -> Individual:
-    """Draw a parent by epsilon-lexicase over its cases.
+def parent_by_lexicase(population: Sequence[Individual], rng: random.Random) -> Individual:
+    """Draw a parent by epsilon-lexicase selection over the cases.
 
-    Cases come in random order; each keeps those within a median absolute deviation of the best
-    (W. La Cava, L. Spector and K. Danai, "Epsilon-lexicase selection for regression", GECCO 2016,
-    with epsilon over the whole population).
+    Cases come in random order. Each keeps the individuals within one median absolute deviation of
+    the best: W. La Cava, L. Spector and K. Danai, "Epsilon-lexicase selection for regression",
+    GECCO 2016, with epsilon of the whole population.
     """
     cases = np.array([individual.cases for individual in population])
     spread = np.median(np.abs(cases - np.median(cases, axis=0)), axis=0)
     left = np.arange(len(population))
     order = list(range(cases.shape[1]))
-    random.shuffle(order)
+    rng.shuffle(order)
     for case in order:
         values = cases[left, case]
         left = left[values <= values.min() + spread[case]]
         if len(left) == 1:
             break
-    return population[int(left[int(random.random() * len(left))])]
+    return population[int(left[int(rng.random() * len(left))])]
 
 
-PARENTS: dict[str, Callable[[Sequence[Individual]], Individual]] = {
+PARENTS: dict[str, Callable[[Sequence[Individual], random.Random], Individual]] = {
     "nsga2": parent_by_tournament,
     "nsga3": parent_by_tournament,
     "lexicase": parent_by_lexicase,
 }
 
 
-def select(pool: list[Individual], count: int, settings: Evolution) -> list[Individual]:
-    """Return who survives, sorted by error: some for their error, others by the settings."""
+def select(
+    pool: list[Individual], count: int, settings: Evolution, rng: random.Random
+) -> list[Individual]:
+    """Return the survivors sorted by error: an elite, then the choice of ``settings.selection``.
+
+    Args:
+        pool: All individuals.
+        count: Number of survivors, at most.
+        settings: The method of selection and the additional objective.
+        rng: Source of the random numbers.
+    """
     pool = sorted(pool, key=ERROR)
     if len(pool) <= count:
         return pool
     elite = max(1, round(ELITE_SHARE * count))
-    rest = _SURVIVAL[settings.selection](pool[elite:], count - elite, settings.diversity)
+    survive = _SURVIVAL[settings.selection]
+    rest = survive(pool[elite:], count - elite, settings.diversity, rng)
     return sorted([*pool[:elite], *rest], key=ERROR)
 
 
-def _by_nsga2(pool: list[Individual], count: int, diversity: str) -> list[Individual]:
+def _by_nsga2(
+    pool: list[Individual], count: int, diversity: str, rng: random.Random
+) -> list[Individual]:
     return survivors(pool, count, _DIVERSITY[diversity](pool))
 
 
-def _by_nsga3(pool: list[Individual], count: int, diversity: str) -> list[Individual]:
-    """Return the choice of DEAP's NSGA-III; with a further objective, of its first fronts."""
-    points = tools.uniform_reference_points(nobj=3, p=_DIVISIONS)
+def _by_nsga3(
+    pool: list[Individual], count: int, diversity: str, rng: random.Random
+) -> list[Individual]:
+    """Return the choice of NSGA-III, with an additional objective from the better half only."""
     extra = _DIVERSITY[diversity](pool)
-    if extra is not None:  # the diverse half may compete, whatever their place by dominance
+    if extra is not None:
         pool = survivors(pool, max(count, (len(pool) + count) // 2), extra)
-    if len(pool) <= count:
-        return pool
-    state = np.random.get_state()  # noqa: NPY002  # DEAP draws from numpy's global stream
-    np.random.seed(random.getrandbits(32))  # noqa: NPY002
-    try:
-        chosen: list[Individual] = tools.selNSGA3(pool, count, points, nd="standard")
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
-    return chosen
+    return pool if len(pool) <= count else select_by_nsga3(pool, count, rng)
 
 
-def _by_lexicase(pool: list[Individual], count: int, diversity: str) -> list[Individual]:
-    """Return as many as asked by lexicase without replacement, some of them for diversity."""
+def _by_lexicase(
+    pool: list[Individual], count: int, diversity: str, rng: random.Random
+) -> list[Individual]:
+    """Return the choice of lexicase selection without replacement, a part of it for diversity."""
     extra = _DIVERSITY[diversity](pool)
     chosen: list[Individual] = []
     if extra is not None:
-        order = np.argsort(extra, kind="stable")[: count // 4]
+        order = np.argsort(extra, kind="stable")[: count // _DIVERSE_DIVISOR]
         chosen = [pool[int(i)] for i in order]
     left = [individual for individual in pool if individual not in chosen]
     while len(chosen) < count:
-        chosen.append(parent_by_lexicase(left))
+        chosen.append(parent_by_lexicase(left, rng))
         left.remove(chosen[-1])
     return chosen
 
@@ -202,12 +216,12 @@ _SURVIVAL = {"nsga2": _by_nsga2, "nsga3": _by_nsga3, "lexicase": _by_lexicase}
 
 
 def _age(pool: Sequence[Individual]) -> NDArray[np.float64]:
-    """Return ages, low is best: late birth."""
+    """Return ages [individual], lower is better. A late birth is a low age."""
     return -np.array([float(individual.born) for individual in pool])
 
 
 def _crowdedness(pool: Sequence[Individual]) -> NDArray[np.float64]:
-    """Return how near the nearest neighbours are, low is best: novelty with its sign changed."""
+    """Return the negative novelty [individual]: the mean distance of the nearest neighbours."""
     values = np.stack([individual.signature for individual in pool])
     distances = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * values @ values.T))
     nearest = np.sort(distances, axis=1)[:, 1 : NEIGHBOURS + 1]
@@ -223,22 +237,22 @@ _DIVERSITY: dict[str, Callable[[Sequence[Individual]], NDArray[np.float64] | Non
 
 
 def survivors(pool: list[Any], count: int, extra: NDArray[np.float64] | None = None) -> list[Any]:
-    """Select as NSGA-II does: by non-dominated front, in the last front by crowding distance.
+    """Select by non-dominated front, and in the last front by crowding distance (NSGA-II).
 
-    The same as DEAP's ``selNSGA2``, which sorts in Python and computes distances of every front:
-    that takes as long as all variation. Individuals of equal fitness are in one front.
+    The result equals that of DEAP's ``selNSGA2``, which sorts in Python and computes the distances
+    of every front. Individuals of equal fitness are in one front.
 
     Args:
-        pool: Individuals with DEAP fitnesses, weights -1.
-        count: How many to keep, at most as many as there are.
-        extra: A further objective [individual], minimised; it has no part in crowding.
+        pool: Individuals with DEAP fitnesses of weights -1.
+        count: Number of survivors, at most the size of the pool.
+        extra: An additional objective [individual], minimised. It does not count for crowding.
     """
     if not count:
         return []
     values = np.array([individual.fitness.values for individual in pool])
     if extra is not None:
         values = np.column_stack([values, extra])
-    ranks = pareto_rank(values)
+    ranks = pareto_ranks(values)
     order = np.argsort(ranks, kind="stable")
     last = ranks[order[count - 1]]
     chosen = [pool[i] for i in order if ranks[i] < last]

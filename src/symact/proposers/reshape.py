@@ -1,7 +1,7 @@
-"""Changes of a whole function that training hardly notices and extrapolation does.
+"""Mutations of a whole function that change its extrapolation and hardly its training.
 
-What a function does near 0, where most pre-activations are, stays nearly as it was; how wide it is
-or where it goes from there changes.
+The function stays nearly the same around 0, where most pre-activations are. Its width, or its
+course far from 0, changes.
 """
 
 from __future__ import annotations
@@ -11,38 +11,40 @@ import random
 
 from symact.expr import Expr, const, parse, substitute
 
-#: Outer function and argument: ``f`` is the function, ``g`` the function of the argument.
+#: Templates of the outer function and of its inner argument. ``f`` is the original function of
+#: ``x``; ``g`` is the original function of the inner argument.
 _FORMS = (
-    # Wider or narrower, as steep as before; twice, since the best width is met in small steps.
+    # Dilation that keeps the slope. It stands twice: the best width is approached in small steps.
     ("b*g", "a*x"),
     ("b*g", "a*x"),
     # Another slope beyond a knee, on the right or on the left.
     ("f + c*relu(x - d)", "x"),
     ("f + c*relu(-d - x)", "x"),
-    # The function again, further out: what rises falls again, or rises twice.
+    # A shifted copy of the function.
     ("f + c*g", "x - d"),
 )
 _PARSED = tuple(
     (parse(outer, ("f", "g", "x", "a", "b", "c", "d")), parse(inner, ("x", "a", "d")))
     for outer, inner in _FORMS
 )
-#: How far a width (a) and a slope (c) are from 1, as standard deviations of the logarithm.
+#: Standard deviations of the logarithm of the width ``a`` and of the slope ``c``.
 _WIDTH_STEPS, _SLOPE_STEP = (0.1, 0.3, 0.6), 0.5
-#: Where knees and echoes are (d): beyond most pre-activations of the training range.
+#: Range of the position ``d`` of a knee or a copy: beyond most pre-activations in training.
 _NEAREST, _FARTHEST = 2.0, 10.0
 
 
-def reshape(expr: Expr, digits: int) -> Expr:
-    """Return a function that is wider, or goes elsewhere from where it was, drawn at random.
+def reshape(expr: Expr, digits: int, rng: random.Random) -> Expr:
+    """Return a random dilation, bend or shifted copy of a function.
 
     Args:
-        expr: The function.
-        digits: To which literals are rounded.
+        expr: A function of ``x``.
+        digits: Significant digits of the new literals.
+        rng: Source of the random numbers.
     """
-    outer, inner = random.choice(_PARSED)
-    a = math.exp(random.gauss(0.0, random.choice(_WIDTH_STEPS)))
-    c = math.exp(random.gauss(0.0, _SLOPE_STEP)) * random.choice((-1, 1))
-    d = math.exp(random.uniform(math.log(_NEAREST), math.log(_FARTHEST)))
+    outer, inner = rng.choice(_PARSED)
+    a = math.exp(rng.gauss(0.0, rng.choice(_WIDTH_STEPS)))
+    c = math.exp(rng.gauss(0.0, _SLOPE_STEP)) * rng.choice((-1, 1))
+    d = math.exp(rng.uniform(math.log(_NEAREST), math.log(_FARTHEST)))
     values = {"a": a, "b": 1 / a, "c": c, "d": d}
     literals = {name: const(float(f"{v:.{digits - 1}e}")) for name, v in values.items()}
     argument = substitute(inner, literals)

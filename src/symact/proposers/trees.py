@@ -1,8 +1,8 @@
-"""A grammar as a DEAP primitive set, and trees to expressions and back.
+"""Typed trees of a grammar on DEAP's primitive sets, and their conversion from and to expressions.
 
-Types become Python classes, so that DEAP's own subtyping holds. Expressions are folded from the
-prefix list; nothing is compiled from text. A tree keeps what each of its branches makes, so that a
-change costs the way from its place up to the root and not the whole tree.
+The types of a grammar become Python classes, so DEAP's subtyping applies. Expressions are folded
+from the prefix list; no text is compiled. A tree stores the expression of each branch. A change
+therefore recomputes the path from its position to the root only.
 """
 
 from __future__ import annotations
@@ -29,21 +29,23 @@ from symact.grammar import (
     smallest_sentences,
 )
 
-#: The chance that a growing branch ends early where a leaf fits.
+#: Probability that a growing branch ends where a leaf is possible.
 LEAF_CHANCE = 0.15
-#: How far from doing nothing a literal is that scales (as a logarithm) or shifts a branch.
+#: Standard deviation of the literal around a branch: of the logarithm of a factor, or of a shift.
 WRAP_STEP = 0.5
-#: The chance that a literal drawn by its size is negative.
+#: Probability that a literal with a log-uniform magnitude is negative.
 NEGATIVE_CHANCE = 0.5
+#: Smallest magnitude of a drawn literal.
+_LEAST_LITERAL = 1e-6
 
 
 class Part:
-    """What a branch of a tree makes.
+    """The content of one branch of a tree.
 
     Attributes:
-        expr: The expression.
-        span: The length of the branch in the prefix list.
-        work: Its FLOPs with shared subexpressions counted at each use: never too few.
+        expr: The expression of the branch.
+        span: Length of the branch in the prefix list.
+        work: An upper bound of its FLOPs: shared subexpressions count at each use.
     """
 
     __slots__ = ("expr", "span", "work")
@@ -55,7 +57,7 @@ class Part:
 
 
 class Tree(gp.PrimitiveTree):  # type: ignore[misc]
-    """A prefix list with the part that each of its positions makes."""
+    """A prefix list with the :class:`Part` of each position."""
 
     def __init__(self, trees: Trees, content: Sequence[Any], parts: list[Part]) -> None:
         list.__init__(self, content)
@@ -66,69 +68,69 @@ class Tree(gp.PrimitiveTree):  # type: ignore[misc]
         return Tree(self._trees, self, self.parts.copy())
 
     def searchSubtree(self, begin: int) -> slice:  # noqa: N802
-        """Return where a branch lies; DEAP's name."""
+        """Return the slice of the branch at a position. DEAP defines the name."""
         return slice(begin, begin + self.parts[begin].span)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Put a branch in the place of another, or a node in the place of one of its arity."""
+        """Replace a branch (a slice), or a node by a node of equal arity (an index)."""
         if isinstance(key, slice):
             self.put(key.start, value, self._trees.parts(value))
             return
         super().__setitem__(key, value)
         self._fold([*self.above(key), key])
 
-    def put(self, place: int, branch: Sequence[Any], parts: Sequence[Part]) -> None:
-        """Put a branch and its parts in the place of another branch."""
-        above = self.above(place)
-        old = self.searchSubtree(place)
+    def put(self, index: int, branch: Sequence[Any], parts: Sequence[Part]) -> None:
+        """Replace the branch at a position by another branch with its parts."""
+        above = self.above(index)
+        old = self.searchSubtree(index)
         list.__setitem__(self, old, branch)
         self.parts[old] = parts
         self._fold(above)
 
-    def _fold(self, places: list[int]) -> None:
-        for place in reversed(places):
-            self.parts[place] = self._trees.join(self, self.parts, place)
+    def _fold(self, indices: list[int]) -> None:
+        for index in reversed(indices):
+            self.parts[index] = self._trees.join(self, self.parts, index)
 
-    def above(self, place: int) -> list[int]:
-        """Return the way from the root to a place, which itself is left out."""
-        parts, way, i = self.parts, [], 0
-        while i < place:
-            way.append(i)
+    def above(self, index: int) -> list[int]:
+        """Return the positions from the root to the parent of a position."""
+        parts, path, i = self.parts, [], 0
+        while i < index:
+            path.append(i)
             i += 1
-            while (end := i + parts[i].span) <= place:
+            while (end := i + parts[i].span) <= index:
                 i = end
-        return way
+        return path
 
-    def asked(self, place: int) -> Any:
-        """Return the type that a place asks for, which its node's own may be below."""
-        way = self.above(place)
-        if not way:
+    def asked(self, index: int) -> Any:
+        """Return the type that the parent requires at a position; the node may have a subtype."""
+        path = self.above(index)
+        if not path:
             return self._trees.pset.ret
-        i, position = way[-1] + 1, 0
-        while i < place:
+        i, argument = path[-1] + 1, 0
+        while i < index:
             i += self.parts[i].span
-            position += 1
-        return self[way[-1]].args[position]
+            argument += 1
+        return self[path[-1]].args[argument]
 
 
 class Trees:
-    """Makes, converts and checks the typed trees of one grammar."""
+    """Make, convert and check the typed trees of one grammar.
 
-    def __init__(self, grammar: Grammar) -> None:
+    Args:
+        grammar: The grammar.
+        rng: Source of all random numbers: of the trees that grow here, and of DEAP's ephemeral
+            constants.
+    """
+
+    def __init__(self, grammar: Grammar, rng: random.Random) -> None:
         self.grammar = grammar
+        self.rng = rng
         self._classes = _classes(grammar)
         self.pset = gp.PrimitiveSetTyped("main", [], self._classes[grammar.start])
         self._primitives: dict[str, Any] = {}
         self._productions: dict[str, tuple[Production, int]] = {}
-        for production in grammar.productions:
-            args = [self._classes[arg] for arg in production.args]
-            if not args:
-                continue
-            result = self._classes[production.result]
-            self.pset.addPrimitive(production, args, result, name=production.name)
-            self._primitives[production.name] = self.pset.mapping[production.name]
-            self._productions[production.name] = production, flops(production.template)
         self._leaves: dict[str, Any] = {}
+        self._add_primitives()
         self._add_leaves()
         self._variables = {name: Part(var(name), 1, 0) for name in grammar.terminals}
         leaf_types = [*grammar.terminals.values(), *self._constant_types()]
@@ -139,11 +141,21 @@ class Trees:
         self._pools: dict[tuple[Any, int], tuple[list[Any], list[Any], list[float]]] = {}
         self._wraps: dict[tuple[Any, Any, bool], tuple[list[Any], list[float]]] = {}
         classes = self._classes.values()
-        #: For each type all that are below it, itself included.
+        #: All subtypes of each type, the type itself included.
         self.below = {
             upper: frozenset(lower for lower in classes if issubclass(lower, upper))
             for upper in classes
         }
+
+    def _add_primitives(self) -> None:
+        for production in self.grammar.productions:
+            args = [self._classes[arg] for arg in production.args]
+            if not args:
+                continue
+            result = self._classes[production.result]
+            self.pset.addPrimitive(production, args, result, name=production.name)
+            self._primitives[production.name] = self.pset.mapping[production.name]
+            self._productions[production.name] = production, flops(production.template)
 
     def _constant_types(self) -> tuple[str, ...]:
         return ("Const", "PositiveConst") if self.grammar.constants is not None else ()
@@ -156,14 +168,14 @@ class Trees:
         if constants is None:
             return
         for name in self._constant_types():
-            draw = functools.partial(draw_constant, constants, name)
+            draw = functools.partial(draw_constant, constants, name, self.rng)
             self.pset.addEphemeralConstant(name, draw, self._classes[name])
             self._leaves[name] = self.pset.mapping[name]
 
     def _options_of(
         self, wanted: str, smallest: dict[str, tuple[int, int, int]]
     ) -> list[tuple[Any, float, int]]:
-        """What makes a value of a type: (node, weight, least depth)."""
+        """Return the nodes that make a type: (node, weight, least depth)."""
         grammar, options = self.grammar, []
         for p in grammar.by_type[wanted]:
             if p.args:
@@ -175,24 +187,33 @@ class Trees:
         return options
 
     def grow(self, height: int, type_: Any = None) -> list[Any]:
-        """Grow a random typed tree of at most ``height``, or of the least height its type has."""
+        """Return the prefix list of a random typed tree.
+
+        Args:
+            height: The largest height. A type may need more; then its least height is the limit.
+            type_: The type of the root; None for the start type.
+        """
         tree: list[Any] = []
         self._grow(self.pset.ret if type_ is None else type_, height, tree)
         return tree
 
     def _grow(self, wanted: Any, height: int, tree: list[Any]) -> None:
         leaves, inner, shares = self._pool(wanted, height)
-        if leaves and (not inner or random.random() < LEAF_CHANCE):
-            leaf = random.choice(leaves)
+        if leaves and (not inner or self.rng.random() < LEAF_CHANCE):
+            leaf = self.rng.choice(leaves)
             tree.append(leaf() if isinstance(leaf, type) else leaf)
             return
-        node = inner[bisect(shares, random.random() * shares[-1], 0, len(inner) - 1)]
+        node = self._weighted(inner, shares)
         tree.append(node)
         for arg in node.args:
             self._grow(arg, height - 1, tree)
 
+    def _weighted(self, options: Sequence[Any], shares: Sequence[float]) -> Any:
+        """Draw an option; ``shares`` are the cumulative sums of the weights."""
+        return options[bisect(shares, self.rng.random() * shares[-1], 0, len(options) - 1)]
+
     def _pool(self, wanted: Any, height: int) -> tuple[list[Any], list[Any], list[float]]:
-        """What a place may begin with: leaves, primitives, and the sums of the latter's weights."""
+        """Return the possible roots: leaves, primitives, and the primitives' cumulative weights."""
         found = self._pools.get((wanted, height))
         if found is None:
             options = self._options[wanted]
@@ -207,70 +228,82 @@ class Trees:
     def wrapped(
         self, branch: Sequence[Any], asked: Any, *, shifts: bool = True
     ) -> list[Any] | None:
-        """Put a primitive and a literal around a branch: scaled, shifted, cut off.
+        """Put a random primitive and a literal around a branch: scale, shift or cut it off.
 
         Args:
             branch: A prefix list.
-            asked: The type of its place.
-            shifts: Whether sums may do it; around a whole function they do what biases do.
+            asked: The type required at the branch's position.
+            shifts: Whether sums are allowed. Around a whole function a sum does what the biases of
+                the next layer do.
 
         Returns:
-            The new prefix list, None where no primitive of the grammar fits.
+            The new prefix list; None if no primitive of the grammar fits.
         """
         inner, shares = self._around(branch[0].ret, asked, shifts)
         if not inner:
             return None
-        node, place = inner[bisect(shares, random.random() * shares[-1], 0, len(inner) - 1)]
-        literal = self._leaves[node.args[1 - place].__name__]()
+        node, argument = self._weighted(inner, shares)
+        literal = self._near_neutral(node, node.args[1 - argument].__name__)
+        return [node, literal, *branch] if argument else [node, *branch, literal]
+
+    def _near_neutral(self, node: Any, type_: str) -> Any:
+        """Return a literal for a primitive: near 1 for products, near 0 for sums, else any."""
+        literal = self._leaves[type_]()
         spec = self.grammar.constants
-        assert spec is not None, "there is no primitive of a literal without literals"
-        step = random.gauss(0.0, WRAP_STEP)
+        assert spec is not None, "no primitive takes a literal without a spec of literals"
+        step = self.rng.gauss(0.0, WRAP_STEP)
         near = {"mul": math.exp(step), "add": step, "sub": step}.get(node.name.split()[0])
         if near is not None and spec.distribution != "choice":
-            if node.args[1 - place].__name__ == "PositiveConst":
+            if type_ == "PositiveConst":
                 near = abs(near)
             literal.value = rounded(near, spec.digits) or literal.value
-        return [node, literal, *branch] if place else [node, *branch, literal]
+        return literal
 
     def _around(self, own: Any, asked: Any, shifts: bool) -> tuple[list[Any], list[float]]:
-        """Return primitives of a literal and a branch, with its place, and sums of their weights.
+        """Return the primitives of a literal and a branch, and their cumulative weights.
 
-        Where several take the branch the narrowest may stand beside wider ones: all are right.
+        Each entry is (primitive, argument of the branch). All primitives that accept the branch
+        count, also if one of them has a narrower argument type than another.
         """
         found = self._wraps.get((own, asked, shifts))
         if found is None:
             literals = {self._classes[name] for name in self._constant_types()}
             fitting = [
-                ((node, place), weight)
+                ((node, argument), weight)
                 for node, weight, _ in self._options[asked]
                 if len(getattr(node, "args", ())) == 2
                 and (shifts or node.name.split()[0] not in ("add", "sub"))
-                for place in range(2)
-                if node.args[1 - place] in literals and issubclass(own, node.args[place])
+                for argument in range(2)
+                if node.args[1 - argument] in literals and issubclass(own, node.args[argument])
             ]
             found = [fit for fit, _ in fitting], list(accumulate(w for _, w in fitting))
             self._wraps[own, asked, shifts] = found
         return found
 
     def parts(self, branch: Sequence[Any], exprs: Sequence[Expr] = ()) -> list[Part]:
-        """Return what each position of a prefix list makes; ``exprs`` are what is known of it."""
+        """Return the part of each position of a prefix list.
+
+        Args:
+            branch: The prefix list.
+            exprs: The expressions of all positions, if they are known.
+        """
         parts: list[Any] = [None] * len(branch)
-        for place in reversed(range(len(branch))):
-            parts[place] = self.join(branch, parts, place, exprs[place] if exprs else None)
+        for index in reversed(range(len(branch))):
+            parts[index] = self.join(branch, parts, index, exprs[index] if exprs else None)
         return parts
 
     def join(
-        self, tree: Sequence[Any], parts: Sequence[Part], place: int, expr: Expr | None = None
+        self, tree: Sequence[Any], parts: Sequence[Part], index: int, expr: Expr | None = None
     ) -> Part:
-        """Make a part from the parts of its arguments, which stand behind it."""
-        node = tree[place]
+        """Return the part of a position, made of the parts of its arguments."""
+        node = tree[index]
         recipe = self._productions.get(node.name)
         if recipe is None:
             return self._variables.get(node.name) or Part(expr or const(node.value), 1, 0)
         production, work = recipe
         exprs, span = [], 1
         for _ in node.args:
-            part = parts[place + span]
+            part = parts[index + span]
             exprs.append(part.expr)
             span += part.span
             work += part.work
@@ -282,7 +315,7 @@ class Trees:
         return Part(expr, span, work)
 
     def from_expr(self, expr: Expr) -> Tree | None:
-        """Return a tree that makes an expression, None if it is no sentence."""
+        """Return a tree of an expression; None if the grammar cannot derive it."""
         derivation = self.grammar.derive(expr)
         if derivation is None:
             return None
@@ -307,7 +340,7 @@ class Trees:
         return literal
 
     def fits(self, part: Part) -> bool:
-        """Whether an expression keeps the grammar's limits."""
+        """Return whether an expression is within the grammar's limits."""
         expr, limits = part.expr, self.grammar.limits
         return (
             expr.size <= limits.nodes
@@ -317,10 +350,10 @@ class Trees:
 
 
 def _classes(grammar: Grammar) -> dict[str, type]:
-    """Make a Python class of each type; supertypes stand before what is below them.
+    """Return a Python class for each type; supertypes come before their subtypes.
 
-    Bases are ordered as their types are, latest first, and none is a base of another: then Python
-    finds a method resolution order whatever the order in the file.
+    The bases of a class are in the reverse order of the types, and no base is a subclass of another
+    base. Python then finds a method resolution order for any order of the types in the file.
     """
     made: dict[str, type] = {}
     order = {name: position for position, name in enumerate(grammar.types)}
@@ -334,23 +367,39 @@ def _classes(grammar: Grammar) -> dict[str, type]:
     return made
 
 
-def draw_constant(spec: Constants, kind: str) -> float:
-    """Draw a literal other than 0, positive for ``PositiveConst``; rounded, for short formulas."""
+def draw_constant(spec: Constants, kind: str, rng: random.Random) -> float:
+    """Draw a literal other than 0, rounded to the digits of the grammar.
+
+    Args:
+        spec: The distribution of literals.
+        kind: ``"Const"``, or ``"PositiveConst"`` for a positive literal.
+        rng: Source of the random numbers.
+    """
     while True:
-        if spec.distribution == "choice":
-            value = random.choice(spec.parameters)
-        elif spec.distribution == "uniform":
-            value = random.uniform(*spec.parameters)
-        elif spec.distribution == "log-uniform":
-            value = math.exp(random.uniform(*map(math.log, spec.parameters)))
-            value = -value if random.random() < NEGATIVE_CHANCE else value
-        else:
-            value = random.gauss(*spec.parameters)
+        value = _draw(spec, rng)
         value = rounded(abs(value) if kind == "PositiveConst" else value, spec.digits)
-        if value != 0 and abs(value) >= 1e-6:
+        if value != 0 and abs(value) >= _LEAST_LITERAL:
             return value
 
 
+def _draw(spec: Constants, rng: random.Random) -> float:
+    if spec.distribution == "choice":
+        return rng.choice(spec.parameters)
+    if spec.distribution == "uniform":
+        low, high = spec.parameters
+        return rng.uniform(low, high)
+    if spec.distribution == "log-uniform":
+        value = math.exp(rng.uniform(*map(math.log, spec.parameters)))
+        return -value if rng.random() < NEGATIVE_CHANCE else value
+    mean, deviation = spec.parameters
+    return rng.gauss(mean, deviation)
+
+
 def rounded(value: float, digits: int) -> float:
-    """Round to significant digits."""
+    """Round to significant digits; 1 for a value that is not finite.
+
+    Example:
+        >>> rounded(0.012345, 2)
+        0.012
+    """
     return float(f"{value:.{digits - 1}e}") if math.isfinite(value) else 1.0

@@ -1,4 +1,4 @@
-"""What can be judged, by whatever it is called: runs, zoo names, formulas, imported programs."""
+"""Turn what users name into functions to compare: runs, zoo names, formulas, programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symact import zoo
 from symact.engine.result import Found, Result, is_pointwise, load
 from symact.errors import SymactError, ZooError
 from symact.evaluation import Function, Trainable
-from symact.expr import Expr, show
+from symact.expr import Expr, show, uses_statistics
 from symact.storage.database import is_run
 from symact.tasks.protocol import ID_LIMIT
 from symact.zoo import Known
@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Entrant:
-    """A function to be judged.
+class Competitor:
+    """A function to be compared.
 
     Attributes:
-        name: What tables call it.
+        name: Its name in tables.
         kind: ``"found"``, ``"zoo"`` or ``"imported"``.
-        function: What is trained.
-        key: A text that is this function and no other; its formula, where it is one.
-        formula: What people read.
+        function: The expression or module to train.
+        key: A text that identifies this function; its formula, where it has one.
+        formula: The text for people.
         note: Where it comes from, "" for nothing to say.
+        statistics: Whether it reads the whole tensor rather than one element.
+        also: The names under which runs found it, where ``name`` is the zoo's.
     """
 
     name: str
@@ -42,19 +44,21 @@ class Entrant:
     key: str
     formula: str
     note: str = ""
+    statistics: bool = False
+    also: str = ""
 
 
-#: What :func:`entrants` takes, one or many.
+#: What :func:`competitors` takes, one or many.
 Item = Result | Known | Expr | str | os.PathLike[str]
 
 
-def entrants(items: Sequence[Item], best: int) -> tuple[list[Entrant], list[Result]]:
-    """Turn what a user named into functions to be judged.
+def competitors(items: Sequence[Item], best: int) -> tuple[list[Competitor], list[Result]]:
+    """Turn what a user named into functions to compare.
 
     Args:
         items: Results or run directories, of which the best functions compete; names of the zoo;
-            formulas in x; programs to be imported. A text is a name of the zoo before it is a path,
-            and a path before it is a formula.
+            formulas in x; programs to import. A text is looked up as a name of the zoo first,
+            then as a path, then as a formula.
         best: How many functions of each run.
 
     Returns:
@@ -66,24 +70,52 @@ def entrants(items: Sequence[Item], best: int) -> tuple[list[Entrant], list[Resu
     """
     resolved = [_resolve(item) for item in items]
     runs = [item for item in resolved if isinstance(item, Result)]
-    found: list[Entrant] = []
+    found: list[Competitor] = []
     for item in resolved:
         if isinstance(item, Result):
             found += _of_run(item, best, len(runs) > 1)
         else:
             found += item
-    names: dict[str, Entrant] = {}
-    for entrant in found:
-        name, number = entrant.name, 1
-        while name in names and names[name].key != entrant.key:
+    return _named_apart(found), runs
+
+
+def _named_apart(found: Iterable[Competitor]) -> list[Competitor]:
+    """Return each function once; different functions of one name are numbered."""
+    names: dict[str, Competitor] = {}
+    for competitor in found:
+        name, number = competitor.name, 1
+        while name in names and names[name].key != competitor.key:
             number += 1
-            name = f"{entrant.name} ({number})"
-        names.setdefault(name, replace(entrant, name=name))
-    return list(names.values()), runs
+            name = f"{competitor.name} ({number})"
+        names.setdefault(name, replace(competitor, name=name))
+    return list(names.values())
+
+
+def merge_known(found: Sequence[Competitor]) -> list[Competitor]:
+    """Return the functions with those that runs found merged into equal ones of the zoo.
+
+    A function that stood in two rows would count twice among the tests that Holm's correction is
+    for. The merged row has the zoo's name and the kind ``"found"``.
+    """
+    known = {one.name for one in found if one.kind == "zoo" and isinstance(one.function, Expr)}
+    rediscovered: dict[str, list[str]] = {}
+    kept = []
+    for one in found:
+        name = known_as(one.function) if one.kind == "found" else ""
+        if name in known:
+            rediscovered.setdefault(name, []).append(one.name)
+        else:
+            kept.append(one)
+    return [
+        replace(one, kind="found", also=", ".join(rediscovered[one.name]))
+        if one.name in rediscovered
+        else one
+        for one in kept
+    ]
 
 
 def best_of(result: Result, count: int) -> list[Found]:
-    """Return the run's best function, then the front's others that keep the ID limit, by OOD."""
+    """Return the run's best function, then others of the front: first those within the ID limit."""
     if not result.front or result.reference is None:
         return []
     limit = ID_LIMIT * result.reference.id_error
@@ -92,14 +124,14 @@ def best_of(result: Result, count: int) -> list[Found]:
     return list({found.id: found for found in ordered}.values())[:count]
 
 
-def of_zoo(known: Known) -> Entrant:
-    """Return a known function as its source uses it: what is learnable there is trained.
+def of_zoo(known: Known) -> Competitor:
+    """Return a known function with its learnable parameters trained, as its source does.
 
     Raises:
         ZooError: Its formula is not known, or it is no function of a pre-activation.
     """
     if known.kind in ("pointwise", "statistics"):
-        return Entrant(known.name, "zoo", known.expr, show(known.expr), show(known.expr))
+        return _of_expr(known.name, "zoo", known.expr)
     if not known.is_activation:
         what = known.definition or "its formula is not known"
         raise ZooError(f"'{known.name}' cannot be judged ({known.kind}): {what}")
@@ -113,22 +145,28 @@ def of_zoo(known: Known) -> Entrant:
     row = json.dumps([known.parametric, known.definition, dict(known.parameters), known.kind])
     digest = hashlib.sha256(row.encode()).hexdigest()[:12]
     notes = [known.kind] + ([f"trains {', '.join(known.learnable)}"] if known.learnable else [])
-    return Entrant(
+    return Competitor(
         known.name,
         "zoo",
         Trainable(known.name, build, inputs, outputs),
         f"zoo:{known.name}:{digest}",
         known.text,
         "; ".join(notes),
+        known.statistics,
     )
 
 
-def of_formula(text: str, expr: Expr) -> Entrant:
+def of_formula(text: str, expr: Expr) -> Competitor:
     """Return a formula under the text the user gave it."""
-    return Entrant(text, "imported", expr, show(expr), show(expr))
+    return _of_expr(text, "imported", expr)
 
 
-def _resolve(item: Item) -> Result | list[Entrant]:
+def _of_expr(name: str, kind: str, expr: Expr, note: str = "") -> Competitor:
+    formula = show(expr)
+    return Competitor(name, kind, expr, formula, formula, note, uses_statistics(expr))
+
+
+def _resolve(item: Item) -> Result | list[Competitor]:
     if isinstance(item, Result):
         return item
     if isinstance(item, Known):
@@ -153,7 +191,7 @@ def _is_empty(folder: str) -> bool:
     return os.path.isdir(folder) and not os.listdir(folder)
 
 
-def _imported(path: Path) -> list[Entrant]:
+def _imported(path: Path) -> list[Competitor]:
     """Return the programs of a file or folder that were understood."""
     from symact.importers import read
 
@@ -164,31 +202,35 @@ def _imported(path: Path) -> list[Entrant]:
     found = []
     for one in understood:
         assert one.expr is not None
-        formula = show(one.expr)
         kind = "found" if one.system == "symact" else "imported"
-        found.append(Entrant(one.name, kind, one.expr, formula, formula, one.provenance))
+        found.append(_of_expr(one.name, kind, one.expr, one.provenance))
     return found
 
 
-def _of_run(result: Result, best: int, many: bool) -> Iterable[Entrant]:
+def _of_run(result: Result, best: int, many: bool) -> Iterable[Competitor]:
     found = best_of(result, best)
     if not found:
         where = f"{result.path}: " if result.path is not None else ""
         raise SymactError(f"{where}the run has no judged candidate yet; give it a larger budget")
-    place = f" of {result.path}" if many and result.path is not None else ""
     for one in found:
-        yield Entrant(
-            f"found #{one.id}{place}",
-            "found",
-            one.expr,
-            show(one.expr),
-            show(one.expr),
-        )
+        yield _of_expr(found_name(result, one, many), "found", one.expr)
 
 
-def known_as(expr: Expr | None) -> str:
-    """Return `` = NAME`` where the zoo has this function, up to scaling and sign, else ``""``."""
+def found_name(result: Result, found: Found, many: bool) -> str:
+    """Return the name in tables of a function that a run found.
+
+    Args:
+        result: The run.
+        found: The function.
+        many: Whether several runs are compared.
+    """
+    place = f" of {result.path}" if many and result.path is not None else ""
+    return f"found #{found.id}{place}"
+
+
+def known_as(function: Function) -> str:
+    """Return the name of the zoo's function that this one is up to scale and sign, or ``""``."""
     from symact.zoo.recognise import recognise
 
-    found = None if expr is None else recognise(expr)
-    return "" if found is None else f" = {found}"
+    found = recognise(function) if isinstance(function, Expr) else None
+    return "" if found is None else str(found)

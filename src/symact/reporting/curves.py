@@ -1,9 +1,9 @@
-"""Best so far over judged candidates: how mutators compare at an equal budget.
+"""Best so far over judged candidates: compare proposers at an equal budget.
 
-The unit is a candidate that came through the screen and was judged; the time a language model takes
-to answer is its own affair. Errors are those of full training on the search draws, which is what a
-mutator was selected by; they say who climbs faster, not who generalises. That says
-:func:`symact.reporting.comparison.compare`.
+The unit of the budget is a trained candidate, so the time that a proposer takes does not count.
+Errors are those of full training on the search draws, which runs select by. They show which
+proposer improves faster. :func:`symact.reporting.comparison.compare` shows which function
+generalises.
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ from pathlib import Path
 
 from symact.engine.result import config_of, merit
 from symact.errors import StoreError, SymactError
+from symact.reporting.table import shortened
+from symact.reporting.text_table import Column, numbers, plain
 from symact.storage.database import open_run
 from symact.tasks import scores as stats
+
+#: Characters of a proposer's command in the table.
+_LONGEST_PROPOSER = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +136,17 @@ def to_text(found: Sequence[BestSoFar]) -> str:
     """Return the best ratio of each run at budgets that all of them reached, and in the end."""
     common = min(one.judged[-1] for one in found)
     budgets = sorted({max(1, common // 8), max(1, common // 4), max(1, common // 2), common})
-    width = max(len(one.run) for one in found)
-    kinds = max(len(one.proposer[:24]) for one in found)
-    head = f"{'run':{width}}  {'proposer':{max(kinds, 8)}}"
-    lines = [head + "".join(f"{f'at {b}':>10}" for b in budgets) + f"{'end':>10}"]
-    for one in found:
-        values = [_at(one, budget) for budget in budgets]
-        lines.append(
-            f"{one.run:{width}}  {one.proposer[:24]:{max(kinds, 8)}}"
-            + "".join(f"{value:>10}" for value in values)
-            + f"{one.ratio[-1]:10.3g} ({one.judged[-1]})"
-        )
-    return "\n".join(lines)
+    columns = [Column("run"), Column("proposer"), *numbers(*(f"at {b}" for b in budgets), "end")]
+    rows = [
+        [
+            one.run,
+            shortened(one.proposer, _LONGEST_PROPOSER, "..."),
+            *(_at(one, budget) for budget in budgets),
+            f"{one.ratio[-1]:.3g} ({one.judged[-1]})",
+        ]
+        for one in found
+    ]
+    return plain(columns, rows)
 
 
 def _at(one: BestSoFar, budget: int) -> str:

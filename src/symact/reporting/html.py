@@ -1,44 +1,35 @@
-"""One page for a run: the table, the figures, and how to read them.
+"""Write the page of a run: the chosen function, the table, the figures, and how to read them.
 
-Self-contained and without scripts; every text from a run is escaped.
+The page is one file without scripts. Its template is ``templates/report.html.j2``; jinja2 escapes
+every text of a run.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import jinja2
 
 from symact import _files
 from symact.reporting.table import (
     Comparison,
     Row,
+    blocks,
+    family_names,
     number_text,
     p_text,
     skill_text,
     what_was_trained,
 )
 
-_STYLE = """
-body { font: 16px/1.5 Georgia, serif; color: #222; max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-table { border-collapse: collapse; font: 13px/1.4 Helvetica, Arial, sans-serif; width: 100%; }
-th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid #ddd;
-  white-space: nowrap; }
-th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
-td:last-child { white-space: normal; overflow-wrap: anywhere; }
-tr.found { background: #eef5fb; font-weight: 600; }
-code { font: 12px/1.4 Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-figure { margin: 1.5rem 0; } figcaption { font-size: .9rem; color: #555; }
-img { max-width: 100%; } dt { font-weight: 600; } dd { margin: 0 0 .3rem 1rem; }
-@media print { body { margin: 0; } tr, figure { break-inside: avoid; } }
-"""
-
 _CAPTIONS = {
-    "front": "OOD error on the test draws against the cost of one evaluation.",
+    "front": "OOD error on the test draws against the cost of one evaluation. Lower left is "
+    "better; the ring marks the chosen function.",
     "functions": "The best found functions and their derivatives; GELU in grey.",
     "critical": "Mean rank over tasks. A bar joins functions of which no pair differs "
     "significantly (Wilcoxon's signed-rank test, Holm's correction over all pairs, 5%).",
@@ -50,13 +41,51 @@ _CAPTIONS = {
 _READING = (
     "Every function was trained in the same networks, on the same data, from the same initial "
     "weights. An error is the mean squared error divided by the variance of the targets it is "
-    "measured on; figures are geometric means, families counted equally. The ratio compares OOD "
+    "measured on. Figures are geometric means; families count equally. The ratio compares OOD "
     "errors with {reference}'s on the same tasks, with its 95% paired bootstrap interval over "
-    "tasks: an interval wholly below 1 means that the function generalises better here. p is of "
-    "Wilcoxon's signed-rank test against {reference} with Holm's correction; rank is the mean rank "
-    "over tasks. Skill compares with a linear model outside the range: 1 is perfect, 0 no better "
-    "than it, below 0 worse. No search saw these draws, and learning rates were not chosen on them."
+    "tasks. An interval wholly below 1 means that the function generalises better here. p is of "
+    "Wilcoxon's signed-rank test against {reference} with Holm's correction over the rows of a "
+    "table; rank is the mean rank over tasks. Skill compares with a linear model outside the "
+    "range: 1 is perfect, 0 equals the linear model, below 0 is worse. No search saw these draws, "
+    "and learning rates were not chosen on them."
 )
+
+#: The columns between the name and the formula, without the families.
+_COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+    ("OOD", lambda row: number_text(row.ood)),
+    ("ratio", lambda row: number_text(row.ratio)),
+    ("95% interval", lambda row: f"{number_text(row.low)} to {number_text(row.high)}"),
+    ("p", lambda row: p_text(row.p)),
+    ("rank", lambda row: number_text(row.rank)),
+    ("skill", lambda row: skill_text(row.skill_linear)),
+    ("ID ratio", lambda row: number_text(row.id_ratio)),
+    ("FLOPs", lambda row: number_text(row.flops)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The function that a run chose.
+
+    Attributes:
+        run: The run's name, "" where only one was compared.
+        name: The function's name in the table.
+        formula: Its text.
+        usage: Python code that makes a torch module of it.
+        row: Its row of the comparison, None if it was not compared.
+    """
+
+    run: str
+    name: str
+    formula: str
+    usage: str
+    row: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    caption: str
+    source: str
 
 
 def write_html(
@@ -64,86 +93,60 @@ def write_html(
     runs: Sequence[Mapping[str, Any]],
     figures: Mapping[str, Path],
     path: Path,
+    chosen: Sequence[Chosen] = (),
 ) -> None:
     """Write the page of a comparison.
 
     Args:
-        comparison: The judged functions.
-        runs: What ran: texts, numbers and tables of them by key.
-        figures: Pictures by name, SVG or PNG; they are embedded.
+        comparison: The compared functions.
+        runs: What ran: texts, numbers and mappings of them by key.
+        figures: Pictures by name, SVG or PNG; the page embeds them.
         path: The file to write.
+        chosen: The function that each run chose.
     """
-    reading = _READING.format(reference=comparison.reference)
-    title = f"Activation functions for {comparison.task}"
-    body = [
-        f"<h1>{escape(title)}</h1>",
-        f"<p>{escape(what_was_trained(comparison))}.</p>",
-        _table(comparison),
-        f"<p>{escape(reading)}</p>",
-        *(_figure(name, file) for name, file in figures.items()),
-    ]
-    if runs:
-        body += ["<h2>What ran</h2>", *(_facts(run) for run in runs)]
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
+    families = family_names(comparison.rows)
+    page = _template().render(
+        title=f"Activation functions for {comparison.task}",
+        trained=what_was_trained(comparison),
+        written=datetime.now(UTC).strftime("%Y-%m-%d at %H:%M UTC"),
+        reference=comparison.reference,
+        chosen=chosen,
+        blocks=list(blocks(comparison)),
+        headings=["function", *(heading for heading, _ in _COLUMNS), *families, "formula"],
+        cells=lambda row: _cells(row, families),
+        reading=_READING.format(reference=comparison.reference),
+        pictures=[_picture(name, file) for name, file in figures.items()],
+        facts=[_facts(run) for run in runs],
     )
     _files.write(path, page)
 
 
-def _table(comparison: Comparison) -> str:
-    families = sorted({name for row in comparison.rows for name in row.families})
-    headings = [
-        "function",
-        "OOD",
-        "ratio",
-        "95% interval",
-        "p",
-        "rank",
-        "skill",
-        "ID ratio",
-        "FLOPs",
-    ]
-    headings += [*families, "formula"]
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    rows = "\n".join(_row(row, families) for row in comparison.rows)
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("symact.reporting"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["number"] = number_text
+    return environment.get_template("report.html.j2")
 
 
-def _row(row: Row, families: list[str]) -> str:
-    name = f"{row.name} (reads the batch)" if row.statistics else row.name
-    cells = [
-        escape(name),
-        number_text(row.ood),
-        number_text(row.ratio),
-        f"{number_text(row.low)} to {number_text(row.high)}",
-        p_text(row.p),
-        number_text(row.rank),
-        skill_text(row.skill_linear),
-        number_text(row.id_ratio),
-        number_text(row.flops),
-        *(number_text(row.families.get(family, float("nan"))) for family in families),
-        f"<code>{escape(row.formula)}</code>"
-        + (f"<br><small>{escape(row.note)}</small>" if row.note else ""),
-    ]
-    kind = "found" if row.kind == "found" else "known"
-    return f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+def _cells(row: Row, families: Sequence[str]) -> list[str]:
+    errors = (row.families.get(family, float("nan")) for family in families)
+    return [*(cell(row) for _, cell in _COLUMNS), *map(number_text, errors)]
 
 
-def _figure(name: str, file: Path) -> str:
+def _picture(name: str, file: Path) -> _Picture:
     kind = "svg+xml" if file.suffix == ".svg" else "png"
     data = base64.b64encode(file.read_bytes()).decode("ascii")
-    caption = escape(_CAPTIONS.get(name, name))
-    return (
-        f'<figure><img alt="{caption}" src="data:image/{kind};base64,{data}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    return _Picture(_CAPTIONS.get(name, name), f"data:image/{kind};base64,{data}")
 
 
-def _facts(run: Mapping[str, Any]) -> str:
-    items = []
+def _facts(run: Mapping[str, Any]) -> dict[str, str]:
+    """Return the facts of a run as texts; lists are left out."""
+    shown = {}
     for key, value in run.items():
         if isinstance(value, Mapping):
             text = ", ".join(f"{name} {_value(own)}" for name, own in value.items())
@@ -151,8 +154,8 @@ def _facts(run: Mapping[str, Any]) -> str:
             continue
         else:
             text = _value(value)
-        items.append(f"<dt>{escape(str(key).replace('_', ' '))}</dt><dd>{escape(text)}</dd>")
-    return f"<dl>{''.join(items)}</dl>"
+        shown[key.replace("_", " ")] = text
+    return shown
 
 
 def _value(value: Any) -> str:

@@ -1,7 +1,11 @@
 """The comparison table as a value, and as JSON, CSV, Markdown and plain text.
 
 Numbers are plain (not log10) throughout. A number that is NaN or infinite is ``null`` in JSON, an
-empty cell in CSV and ``-`` where people read. Only plain text shortens formulas.
+empty cell in CSV and ``-`` in text. Only plain text shortens formulas.
+
+Functions of batch statistics form a block of their own: an element's output depends on the other
+elements, so they are no drop-in replacement. Each block has its own ranks and its own correction of
+p-values.
 """
 
 from __future__ import annotations
@@ -9,14 +13,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from symact.reporting.text_table import Column, one_line, plain
 from symact.tasks.protocol import SHELLS
 
 _TEXT_WIDTH = 120
 _LEAST_FORMULA = 24
+#: The title of the block of functions that read the whole tensor.
+BATCH_TITLE = "Functions of batch statistics (compared separately; no drop-in replacement)"
 _ABSENT = "-"
 
 
@@ -41,12 +48,13 @@ class Row:
         diverged: The share of networks whose error was not finite, in [0, 1].
         statistics: Whether it reads the whole tensor rather than one element.
         p: Of Wilcoxon's signed-rank test against the reference, with Holm's correction over the
-            rows; 1 for the reference itself.
-        rank: Mean rank over the instances among the rows; 1 is best.
+            rows of the same block; 1 for the reference itself.
+        rank: Mean rank over the instances among the rows of the same block; 1 is best.
         skill_mean: OOD skill against predicting the mean of the training targets.
         skill_linear: OOD skill against a linear model; 1 is perfect, below 0 worse than it.
         rates: The learning rate of each size of network.
         note: Where it comes from and what was reported of it there, "" for nothing to say.
+        also: The name under which a run found this function, where the row has the zoo's name.
     """
 
     name: str
@@ -70,6 +78,33 @@ class Row:
     skill_linear: float = math.nan
     rates: tuple[float, ...] = ()
     note: str = ""
+    also: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name in tables: both names where a run found a known function."""
+        return f"{self.also} = {self.name}" if self.also else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of the table that is printed and tested by itself.
+
+    Attributes:
+        title: What it holds, "" for the block of pointwise functions.
+        rows: Its rows.
+    """
+
+    title: str
+    rows: list[Row]
+
+    @property
+    def columns(self) -> list[Column]:
+        return [Column(head, number, wraps=head == "formula") for head, number, _ in _COLUMNS]
+
+    @property
+    def cells(self) -> list[list[str]]:
+        return [[cell(row) for _, _, cell in _COLUMNS] for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +116,14 @@ class Comparison:
         tasks: The names of the instances.
         seeds: The training seeds.
         task: The name of the task they come from.
-        rows: In the order they are shown.
+        rows: In the order they are shown, functions of batch statistics last.
         reference: The name of the function that ratios are to.
         sizes: ``(width, depth)`` of the networks.
-        pairs: Wilcoxon p-values between rows, with Holm's correction over all pairs.
-        cliques: Places of rows of which no pair differs; see :class:`symact.tasks.scores.Ranking`.
-        friedman: p-value of Friedman's test that all rows rank alike, or None.
+        pairs: Wilcoxon p-values between rows of one block, with Holm's correction over the pairs
+            of the block; NaN between blocks.
+        cliques: Positions of pointwise rows of which no pair differs; see
+            :class:`symact.evaluation.statistics.Ranking`.
+        friedman: p-value of Friedman's test that all pointwise rows rank alike, or None.
         baselines: Geometric-mean OOD error of predicting the mean and of a linear model.
     """
 
@@ -104,7 +141,7 @@ class Comparison:
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
-    """Return the comparison as values that any JSON writer takes.
+    """Return the comparison as values that any JSON writer accepts.
 
     Keys are only ever added. NaN and infinity become None.
     """
@@ -115,11 +152,7 @@ def to_json(comparison: Comparison) -> dict[str, object]:
         "rows": [_row_to_json(row) for row in comparison.rows],
         "task": comparison.task,
         "reference": comparison.reference,
-        "sizes": [list(size) for size in comparison.sizes],
-        "pairs": [[_finite(value) for value in line] for line in comparison.pairs],
-        "cliques": [list(clique) for clique in comparison.cliques],
-        "friedman": None if comparison.friedman is None else _finite(comparison.friedman),
-        "baselines": {name: _finite(value) for name, value in comparison.baselines.items()},
+        **_finite_only({name: getattr(comparison, name) for name in _PLAIN}),
     }
 
 
@@ -144,12 +177,27 @@ def from_json(document: Mapping[str, Any]) -> Comparison:
     )
 
 
+def _row_to_json(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = _finite_only(asdict(row))
+    return found
+
+
+def _finite_only(value: Any) -> Any:
+    """Return a value of plain Python types, None for each number that is NaN or infinite."""
+    if isinstance(value, Mapping):
+        return {key: _finite_only(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_only(own) for own in value]
+    is_number = not isinstance(value, bool | str | None)
+    return _finite(value) if is_number else value
+
+
 def _number(value: Any) -> Any:
     return math.nan if value is None else value
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return one line for each function, shells and families as columns of their own."""
+    """Return one line for each function, with a column for each shell and family."""
     families = family_names(comparison.rows)
     fields = [*_FIELDS, *SHELLS, *(f"family {name}" for name in families)]
     out = io.StringIO()
@@ -163,32 +211,54 @@ def to_csv(comparison: Comparison) -> str:
     return out.getvalue()
 
 
+def blocks(comparison: Comparison) -> Iterator[Block]:
+    """Yield the pointwise block and, if there are any, the functions of batch statistics."""
+    pointwise = [row for row in comparison.rows if not row.statistics]
+    reading = [row for row in comparison.rows if row.statistics]
+    if pointwise:
+        yield Block("", pointwise)
+    if reading:
+        yield Block(BATCH_TITLE, reading)
+
+
 def to_markdown(comparison: Comparison) -> str:
-    """Return a GitHub table with whole formulas."""
+    """Return a GitHub table for each block, with whole formulas."""
+    return "\n".join(map(_markdown_block, blocks(comparison)))
+
+
+def _markdown_block(block: Block) -> str:
     headings = [heading for heading, _, _ in _COLUMNS]
     rules = ["---:" if number else ":---" for _, number, _ in _COLUMNS]
     lines = [headings, rules]
-    for row in comparison.rows:
-        cells = [_escaped(cell(row)) for _, _, cell in _COLUMNS[:-1]]
-        lines.append([*cells, _code(row.formula)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    for row, cells in zip(block.rows, block.cells, strict=True):
+        lines.append([*map(_escaped, cells[:-1]), _code(row.formula)])
+    title = f"{block.title}:\n\n" if block.title else ""
+    return title + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def to_text(comparison: Comparison) -> str:
-    """Return aligned columns, at most 120 wide unless names are very long."""
-    lines = [[heading for heading, _, _ in _COLUMNS]]
-    lines += [[_one_line(cell(row)) for _, _, cell in _COLUMNS] for row in comparison.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    taken = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    """Return aligned columns for each block, at most 120 wide unless names are very long."""
+    return "\n".join(map(_text_block, blocks(comparison)))
+
+
+def _text_block(block: Block) -> str:
+    *columns, formula = block.columns
+    cells = block.cells
+    head = plain(columns, [row[:-1] for row in cells])
+    taken = max(map(len, head.splitlines())) + 2
     room = max(_TEXT_WIDTH - taken, _LEAST_FORMULA)
-    out = []
-    for line in lines:
-        cells = [
-            text.rjust(width) if number else text.ljust(width)
-            for text, width, (_, number, _) in zip(line[:-1], widths, _COLUMNS, strict=False)
-        ]
-        out.append("  ".join([*cells, shortened(line[-1], room, "...")]).rstrip() + "\n")
-    return "".join(out)
+    rows = [[*row[:-1], shortened(one_line(row[-1]), room, "...")] for row in cells]
+    title = f"{block.title}:\n" if block.title else ""
+    return title + plain([*columns, formula], rows) + "\n"
+
+
+def explanation(comparison: Comparison) -> str:
+    """Return what was trained and what the columns mean, in one paragraph."""
+    reference = comparison.reference
+    return (
+        f"{what_was_trained(comparison)}; ratio of OOD error to {reference} with its 95% "
+        f"interval, p against {reference}, skill against a linear model:"
+    )
 
 
 def what_was_trained(comparison: Comparison) -> str:
@@ -230,6 +300,10 @@ def shortened(text: str, limit: int, ellipsis: str = "…") -> str:
     return text if len(text) <= limit else text[: limit - len(ellipsis)].rstrip() + ellipsis
 
 
+#: Fields of a comparison that JSON takes as they are.
+_PLAIN = ("sizes", "pairs", "cliques", "friedman", "baselines")
+
+#: The columns of the CSV file before shells and families.
 _FIELDS = (
     "name",
     "kind",
@@ -248,11 +322,12 @@ _FIELDS = (
     "skill_mean",
     "skill_linear",
     "note",
+    "also",
 )
 
-#: The columns people read: heading, whether it is a number, and the cell. The formula is last.
+#: The columns of text and Markdown: heading, whether it is a number, cell. The formula is last.
 _COLUMNS: tuple[tuple[str, bool, Callable[[Row], str]], ...] = (
-    ("name", False, lambda row: row.name),
+    ("name", False, lambda row: row.title),
     ("kind", False, lambda row: row.kind),
     ("ood", True, lambda row: number_text(row.ood)),
     ("ratio", True, lambda row: number_text(row.ratio)),
@@ -266,32 +341,6 @@ _COLUMNS: tuple[tuple[str, bool, Callable[[Row], str]], ...] = (
 )
 
 
-def _row_to_json(row: Row) -> dict[str, object]:
-    return {
-        "name": row.name,
-        "kind": row.kind,
-        "formula": row.formula,
-        "latex": row.latex,
-        "ood": _finite(row.ood),
-        "ratio": _finite(row.ratio),
-        "low": _finite(row.low),
-        "high": _finite(row.high),
-        "id_ratio": _finite(row.id_ratio),
-        "flops": _finite(row.flops),
-        "families": {name: _finite(value) for name, value in row.families.items()},
-        "id_error": _finite(row.id_error),
-        "shells": [_finite(value) for value in row.shells],
-        "statistics": bool(row.statistics),
-        "diverged": _finite(row.diverged),
-        "p": _finite(row.p),
-        "rank": _finite(row.rank),
-        "skill_mean": _finite(row.skill_mean),
-        "skill_linear": _finite(row.skill_linear),
-        "rates": [_finite(rate) for rate in row.rates],
-        "note": row.note,
-    }
-
-
 def _finite(value: float) -> float | int | None:
     """Return a number of Python's own, whole ones as given, or None for NaN and infinity."""
     if not math.isfinite(value):
@@ -299,13 +348,9 @@ def _finite(value: float) -> float | int | None:
     return int(value) if isinstance(value, int) else float(value)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _escaped(text: str) -> str:
     """Return text that Markdown shows as written, in one cell."""
-    out = _one_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    out = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     for symbol in "\\`*_[]|":
         out = out.replace(symbol, f"\\{symbol}")
     return out
@@ -315,4 +360,4 @@ def _code(text: str) -> str:
     """Return a code span that is one cell; a table wants its pipes escaped even there."""
     fence = "``" if "`" in text else "`"
     space = " " if "`" in text else ""
-    return f"{fence}{space}{_one_line(text)}{space}{fence}".replace("|", "\\|")
+    return f"{fence}{space}{one_line(text)}{space}{fence}".replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""A function in a terminal: a small plot, and how it behaves at 0 and far out."""
+"""Plot a function in a terminal, and say how it behaves at 0 and far out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,27 @@ _REACH, _HIGHEST = 5.0, 5.0
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
-def text_plot(expr: Expr) -> str:
-    """Return a plot on [-5, 5] in braille characters, values cut at 5."""
+def text_plot(expr: Expr, encoding: str = "utf-8") -> str:
+    """Return a plot on [-5, 5], values cut at 5.
+
+    Args:
+        expr: A function of x.
+        encoding: Of the output. Where it has no braille characters, the plot is made of stars.
+    """
+    dots, low, high = _dots(expr)
+    rows = 4 * _HEIGHT
+    zero = round(high / (high - low) * (rows - 1)) // 4
+    draw = _character if _has_braille(encoding) else _star
+    labels = {zero: f"{0:8}", 0: f"{high:8.2g}", _HEIGHT - 1: f"{low:8.2g}"}
+    lines = []
+    for line in range(_HEIGHT):
+        cells = (dots[4 * line : 4 * line + 4, 2 * i : 2 * i + 2] for i in range(_WIDTH))
+        lines.append(f"{labels.get(line, ' ' * 8)} |{''.join(map(draw, cells))}")
+    return "\n".join([*lines, f"{'':9}-5{'0':^{_WIDTH - 3}}5"])
+
+
+def _dots(expr: Expr) -> tuple[NDArray[np.bool_], float, float]:
+    """Return the dots that are set, ``[row, column]``, and the lowest and highest value shown."""
     x = np.linspace(-_REACH, _REACH, 2 * _WIDTH * 4)
     y = np.where(np.isfinite(values := evaluate(expr, x)), values, np.nan)
     shown = np.clip(y, -_HIGHEST, _HIGHEST)
@@ -28,22 +47,24 @@ def text_plot(expr: Expr) -> str:
     row = np.rint((high - shown[inside]) / (high - low) * (rows - 1)).astype(int)
     column = np.rint((x[inside] + _REACH) / (2 * _REACH) * (columns - 1)).astype(int)
     dots[row, column] = True
-    zero = round(high / (high - low) * (rows - 1)) // 4
-    lines = []
-    for line in range(_HEIGHT):
-        text = "".join(
-            _character(dots[4 * line : 4 * line + 4, 2 * place : 2 * place + 2])
-            for place in range(_WIDTH)
-        )
-        label = f"{high:8.2g}" if line == 0 else f"{low:8.2g}" if line == _HEIGHT - 1 else " " * 8
-        label = f"{0:8}" if line == zero and line not in (0, _HEIGHT - 1) else label
-        lines.append(f"{label} |{text}")
-    return "\n".join([*lines, f"{'':9}-5{'0':^{_WIDTH - 3}}5"])
+    return dots, low, high
+
+
+def _has_braille(encoding: str) -> bool:
+    try:
+        chr(0x2800).encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _character(dots: NDArray[np.bool_]) -> str:
     bits = sum(_BRAILLE[r][c] for r in range(4) for c in range(2) if dots[r, c])
     return chr(0x2800 + bits) if bits else " "
+
+
+def _star(dots: NDArray[np.bool_]) -> str:
+    return "*" if dots.any() else " "
 
 
 def behaviour(expr: Expr) -> dict[str, str]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -508,7 +510,7 @@ def _open(file: Path) -> Store:
                 raise _damaged(file, "not a readable run: it is no SQLite database")
         is_writable = os.access(folder, os.W_OK) and os.access(file, os.W_OK)
         if not is_writable and _has_log(file):
-            raise StoreError(f"{file}: cannot be written, and has a log to merge; copy {folder}")
+            return _merged_copy(file)
         # Read-only at first: a database of another program stays as it is.
         mode = "ro" if is_writable else "ro&immutable=1"
         uri = f"{file.resolve().as_uri()}?mode={mode}"
@@ -530,6 +532,22 @@ def _open(file: Path) -> Store:
         raise _failure(file, error, "not a readable run") from None
     except _MISUNDERSTOOD as error:
         raise _damaged(file, f"not a readable run: {error}") from None
+
+
+def _merged_copy(file: Path) -> Store:
+    """Return a copy in memory, to read, of a database whose log cannot be merged where it is."""
+    with tempfile.TemporaryDirectory(prefix="symact-") as place:
+        copy = Path(place) / file.name
+        for kind in ("", "-wal", "-journal"):
+            part = file.with_name(f"{file.name}{kind}")
+            if part.exists():
+                shutil.copyfile(part, copy.with_name(f"{copy.name}{kind}"))
+        _check(file, f"{copy.as_uri()}?mode=rw", is_writable=False)
+        memory = sqlite3.connect(":memory:", isolation_level=None)
+        with closing(sqlite3.connect(copy)) as merged:
+            merged.backup(memory)
+    memory.execute("PRAGMA query_only = ON")
+    return Store(memory, file.parent, file.name)
 
 
 def _check(file: Path, uri: str, is_writable: bool) -> None:

@@ -7,7 +7,9 @@ way to the judge, has a version of its own, :data:`LADDER`.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 VERSION = "1.0"
 LADDER = "6"
@@ -76,16 +78,16 @@ ANCHORS = ("GELU", "SiLU", "Mish", "tanh")
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How thoroughly functions are judged.
+class EvaluationProtocol:
+    """The networks, tasks and seeds that functions are evaluated with.
 
     Attributes:
-        name: Of the form.
+        name: Name of the protocol.
         sizes: The networks: ``(width, depth)`` of the hidden layers.
-        rates: Learning rates. Where there are several, each function gets for each size the one
-            with the lowest error held out *in distribution*, on selection draws.
-        tuning: Instances of a family that the rate is chosen on.
-        per_family: Instances of a family that are judged on.
+        rates: Learning rates. If there are several, each function gets for each size the one with
+            the lowest error held out *in distribution*, on selection draws.
+        tuning: Instances of a family for the choice of the learning rate.
+        per_family: Instances of a family for the evaluation.
         seeds: Training seeds of each instance and size.
         steps: Optimiser steps.
     """
@@ -100,17 +102,17 @@ class Form:
 
     @property
     def version(self) -> str:
-        """What its scores carry; those of two forms are never mixed."""
+        """The version that its scores carry; scores of two versions are never mixed."""
         return VERSION if self.name == "full" else f"{VERSION}-{self.name}"
 
     def training(self, size: int, rate: float) -> Training:
-        """Return how networks of a size, given by its place, are trained at a learning rate."""
+        """Return the training of networks of a size, given by its index, at a learning rate."""
         width, depth = self.sizes[size]
         return Training(width, depth, self.steps, TRAIN_POINTS, rate)
 
 
 #: The protocol itself.
-FULL_FORM = Form(
+FULL_FORM = EvaluationProtocol(
     name="full",
     sizes=((32, 2), (64, 2), (32, 3), (64, 3)),
     rates=(3e-3, 1e-2, 3e-2, 1e-1),
@@ -121,7 +123,7 @@ FULL_FORM = Form(
 )
 
 #: What ``symact search`` ends with: one size, one learning rate, half of the tasks.
-QUICK_FORM = Form(
+QUICK_FORM = EvaluationProtocol(
     name="quick",
     sizes=((32, 3),),
     rates=(3e-2,),
@@ -133,7 +135,7 @@ QUICK_FORM = Form(
 
 #: How the finalists of a search are judged, on selection draws: as the protocol does, with half of
 #: the tasks, one seed and fewer rates to choose from.
-SELECTION_FORM = Form(
+SELECTION_FORM = EvaluationProtocol(
     name="selection",
     sizes=FULL_FORM.sizes,
     rates=(3e-2, 1e-1),
@@ -147,6 +149,14 @@ SELECTION_FORM = Form(
 TUNED_FORM = replace(SELECTION_FORM, name="tuned", tuning=FULL_FORM.tuning)
 
 FORMS = {form.name: form for form in (FULL_FORM, QUICK_FORM)}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Form":
+        warnings.warn("Form is now EvaluationProtocol", DeprecationWarning, stacklevel=2)
+        return EvaluationProtocol
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
 
 #: The function every ratio is to.
 REFERENCE = "GELU"

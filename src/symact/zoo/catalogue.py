@@ -1,19 +1,23 @@
-"""The zoo: known activation functions, looked up by name.
+"""The catalogue of known activation functions.
 
-The functions are data, in ``zoo.json`` beside this file; a formula stands there and nowhere else.
-Its parameters are inlined at their default values.
+The functions are data in ``zoo.json`` beside this file. A formula is stored there and nowhere else.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import resources
 
 from symact.errors import ParseError, ZooError, choices
-from symact.expr import Expr, parse
+from symact.expr import Expr, const, parse, show, substitute
+
+#: Limits of a constant that is an exponent, and of one that is a count.
+_MAX_POWER, _MAX_SIZE = 64, 1024
 
 
 @dataclass(frozen=True)
@@ -21,25 +25,27 @@ class Known:
     """A known activation function.
 
     Attributes:
-        name: The name users know it by.
-        aliases: Other names it is found under.
-        formula: Its text in the expression language, parameters inlined; None where it is no
-            function of one variable, or not known.
-        source: Who published it, and where.
-        year: When; None for folklore.
-        seed: Whether the papers this project starts from name it.
-        confidence: How sure formula and parameter values are.
-        learnable: The parameters that are trained where the source uses it.
-        parameters: Every parameter of the source with the value inlined in the formula.
+        name: The name that users know it by.
+        aliases: Other names that find it.
+        formula: The formula in the expression language, with its constants as numbers. None for
+            what is no function of one variable, or not known.
+        source: The publication.
+        year: The year of publication; None for folklore.
+        seed: Whether the papers that this project starts from name it.
+        confidence: How sure formula and constants are.
+        learnable: The parameters that the source trains.
+        parameters: Every constant of the source with its value.
         statistics: Whether it reads the whole tensor rather than one element.
-        note: What else a user should know, "" for nothing.
-        definition: What it does, in words, where there is no formula.
-        parametric: The formula with its parameters as variables, and ``g`` for a gate's input, for
-            functions that are more than constants inlined; None otherwise.
+        note: Other facts that a user should know; "" for none.
+        definition: What it does, in words, for an entry without a formula.
+        parametric: The formula with its constants as variables, and ``g`` for the input of a gate.
+            ``**NAME`` is a power with a whole number as its exponent. None where no such formula
+            exists.
         kind: ``"pointwise"``, ``"learnable"``, ``"statistics"`` (of the whole tensor), ``"gated"``
-            (two inputs), ``"stochastic"``, ``"own gradient"``, ``"features"`` (mixes them),
-            ``"layer"`` (has weights over features), ``"matrix"``, ``"stateful"``, or
-            ``"unknown"``: its formula is in no text that we have, and none is made up.
+            (two inputs), ``"stochastic"``, ``"own gradient"``, ``"features"`` (mixes the features),
+            ``"layer"`` (needs more than its input), ``"matrix"``, ``"stateful"``, or ``"unknown"``:
+            no text at hand states the formula.
+        sizes: Whole numbers that set how many parameters there are, with their defaults.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Known:
     definition: str = ""
     parametric: str | None = None
     kind: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.kind:
@@ -67,7 +74,7 @@ class Known:
         """The formula, parsed.
 
         Raises:
-            ZooError: It has none.
+            ZooError: The entry has no formula.
         """
         if self.formula is None:
             what = self.definition or "its formula is not known"
@@ -76,23 +83,88 @@ class Known:
 
     @property
     def is_activation(self) -> bool:
-        """Whether it can stand between two layers: its formula is known, and it has no weights."""
+        """Whether it can stand between two layers: it needs its input and nothing else."""
         return self.kind not in ("layer", "matrix", "stateful", "unknown")
 
     @property
     def units(self) -> tuple[int, int]:
-        """How many pre-activations a unit takes and how many values it gives."""
+        """How many pre-activations a unit takes, and how many values it gives."""
         return 2 if self.kind == "gated" else 1, 2 if self.name == "CReLU" else 1
 
     @property
     def text(self) -> str:
-        """What people read: the formula, or what it does."""
+        """The formula, or the definition in words."""
         return self.formula or self.definition or "not known"
+
+    def with_constants(self, **constants: float) -> Known:
+        """Return the same function with other constants.
+
+        Args:
+            **constants: Values by the names in :attr:`parameters` and :attr:`sizes`.
+
+        Raises:
+            ZooError: An unknown name, or a value that the constant cannot have.
+
+        >>> find("LeakyReLU").with_constants(a=0.2).formula
+        'where(x > 0, x, 0.2*x)'
+        """
+        if not constants:
+            return self
+        for name, value in constants.items():
+            self._check_constant(name, value)
+        sizes = {name: int(constants.get(name, size)) for name, size in self.sizes.items()}
+        given = {name: value for name, value in constants.items() if name in self.parameters}
+        parameters = {**self.parameters, **given}
+        formula = self.formula
+        if formula is not None and given:
+            formula = self.written_with(parameters)
+        return replace(self, parameters=parameters, sizes=sizes, formula=formula)
+
+    def written_with(self, values: Mapping[str, float]) -> str:
+        """Return the parametric formula with numbers for its constants."""
+        assert self.parametric is not None
+        text = self.parametric
+        for name in set(re.findall(r"\*\*([A-Za-z]\w*)", text)):
+            text = _with_power(text, name, int(values[name]))
+        expr = parse(text, ("x", "g", *values))
+        return show(substitute(expr, {name: const(value) for name, value in values.items()}))
+
+    def _check_constant(self, name: str, value: object) -> None:
+        known = [*self.parameters, *self.sizes]
+        if name not in known:
+            hint = choices(name, known) if known else "it has none"
+            raise ZooError(f"'{self.name}' has no constant '{name}'; {hint}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ZooError(f"constant '{name}' of '{self.name}' must be a number, got {value!r}")
+        if not math.isfinite(value):
+            raise ZooError(f"constant '{name}' of '{self.name}' must be finite, got {value}")
+        is_power = f"**{name}" in (self.parametric or "")
+        limit = _MAX_POWER if is_power else _MAX_SIZE if name in self.sizes else None
+        if limit is not None and not (value == int(value) and 1 <= value <= limit):
+            raise ZooError(
+                f"constant '{name}' of '{self.name}' must be a whole number from 1 to {limit}, "
+                f"got {value}"
+            )
+
+
+def _with_power(text: str, name: str, exponent: int) -> str:
+    """Replace ``CALL(...)**NAME`` by a whole power."""
+    pattern = rf"(\w+\([^()]*\))\*\*{name}\b"
+    return re.sub(pattern, lambda match: _power(match[1], exponent), text)
+
+
+def _power(text: str, exponent: int) -> str:
+    """Write a whole power by squares and products, the powers that the language has."""
+    if exponent == 1:
+        return text
+    half = _power(text, exponent // 2)
+    square = f"({half})**2"
+    return f"({square}*{text})" if exponent % 2 else square
 
 
 @cache
 def catalogue() -> tuple[Known, ...]:
-    """Return every entry, in the order of the file, those without a formula among them."""
+    """Return every entry in the order of the file, entries without a formula included."""
     text = resources.files("symact.zoo").joinpath("zoo.json").read_text(encoding="utf-8")
     return tuple(
         Known(**{**row, "aliases": tuple(row["aliases"]), "learnable": tuple(row["learnable"])})
@@ -107,7 +179,7 @@ def known() -> tuple[Known, ...]:
 
 
 def names() -> tuple[str, ...]:
-    """Return the name of every known function, without aliases."""
+    """Return the name of every known function of one variable, without aliases."""
     return tuple(entry.name for entry in known())
 
 
@@ -119,11 +191,14 @@ def find(name: str) -> Known:
 
     Raises:
         ZooError: No function has that name.
+
+    >>> find("swish").name
+    'SiLU'
     """
     entry = _by_folded_name().get(_folded(name))
     if entry is None:
         spelled = [text for item in catalogue() for text in (item.name, *item.aliases)]
-        raise ZooError(f"the zoo has no function '{name}'; {choices(name, spelled)}")
+        raise ZooError(f"the zoo has no function '{name}'; {choices(name, spelled, 'symact zoo')}")
     return entry
 
 
@@ -132,7 +207,7 @@ def has(name: str) -> bool:
     return _folded(name) in _by_folded_name()
 
 
-#: Marks that names and paths have beside letters and digits.
+#: Characters of names and paths beside letters and digits.
 _NAMING = str.maketrans("", "", " -_./\\")
 
 
@@ -142,7 +217,7 @@ def _by_folded_name() -> dict[str, Known]:
 
 
 def function(text: str) -> tuple[str, Expr]:
-    """Read a name of the zoo or a formula; return what to call it and the expression.
+    """Read a name of the zoo or a formula; return its name and the expression.
 
     Raises:
         ZooError: A word that is neither.
@@ -151,14 +226,25 @@ def function(text: str) -> tuple[str, Expr]:
     try:
         entry = find(text)
     except ZooError as unknown:
-        try:
-            return text, parse(text)
-        except ParseError as error:
-            # A word is meant as a name; anything with structure as a formula.
-            if text.translate(_NAMING).isalnum():
-                raise unknown from None
-            raise ParseError(f"{error} ({unknown})") from None
+        return text, formula(text, unknown)
     return entry.name, entry.expr
+
+
+def formula(text: str, unknown: ZooError) -> Expr:
+    """Parse a text that is no name of the zoo; ``unknown`` is the error of that look-up.
+
+    Raises:
+        ZooError: ``unknown``, for a single word.
+        ParseError: A formula that does not parse.
+    """
+    try:
+        return parse(text)
+    except ParseError as error:
+        # A word is meant as a name; anything with structure as a formula.
+        if text.translate(_NAMING).isalnum():
+            raise unknown from None
+        is_near = "did you mean" in str(unknown) and "did you mean" not in str(error)
+        raise ParseError(f"{error} ({unknown})" if is_near else str(error)) from None
 
 
 def _folded(name: str) -> str:

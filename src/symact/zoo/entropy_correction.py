@@ -47,8 +47,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symact.backends import derivative, evaluate, evaluate_with_slopes, log_slope
-from symact.backends.simplify import TimeUp, has_alarm, simplify, time_limit
+from symact.backends import collected, derivative, evaluate, evaluate_with_slopes, log_slope
+from symact.backends.simplify import TimeUp, simplify, time_limit
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, parse, show, uses_statistics, var
 
@@ -197,17 +197,16 @@ def _symbolic(expr: Expr, form: str, sign: float) -> Expr:
 
 def _ratio(expr: Expr) -> Expr:
     """Return f''/f', 0 where f' is; in its short form if sympy finds that in time."""
-    if has_alarm():
-        with suppress(TimeUp), time_limit(_SECONDS):
-            return log_slope(expr)
+    with suppress(TimeUp), time_limit(_SECONDS):
+        return log_slope(expr)
     slope = derivative(expr)
     ratio = call("div", derivative(slope), slope)
     return call("where", call("gt", call("abs", slope), const(0)), ratio, const(0))
 
 
 def _held(expr: Expr) -> Expr:
-    slope = derivative(expr)
-    curved = call("add", call("mul", var(), slope), derivative(slope))
+    slope = collected(derivative(expr))
+    curved = collected(call("add", call("mul", var(), slope), derivative(slope)))
     cube = _integral(lambda x: _density(x) * _slope_at(expr, x) ** 2, _WHOLE, _turns(expr)) ** 1.5
     scaled = call("mul", const(float(f"{1 / cube:.6g}")), call("square", slope))
     return call("mul", scaled, curved)
@@ -389,8 +388,8 @@ def to_json(correction: Correction, name: str) -> dict[str, Any]:
 
 #: What the forms are called for people.
 _FORM_NAMES = {
-    "inverse": "variation of the inverse function (Sun et al. 2024)",
-    "held": "the same with stationary points held",
+    "inverse": "(x + f''/f')*exp(-x**2/2): variation of the inverse function (Sun et al. 2024)",
+    "held": "c*f'**2*(x*f' + f'')*exp(-x**2/2): keeps the stationary points",
 }
 
 

@@ -1,11 +1,17 @@
-"""Is a function already known? Looked up by its values, up to scaling and sign of input and output.
+"""Recognise known functions by their values.
 
-The layers around an activation absorb both: a network with ``a f(b x)`` can do what one with ``f``
-can. So a search result that is a known function in that sense is called by its name.
+:func:`recognise` finds a known function up to scaling and sign of input and output, because the
+layers around an activation absorb both: a network with ``a f(b x)`` can do what one with ``f`` can.
+It also fits the trained parameters of learnable functions.
+
+:func:`symmetry_key` is a fast key that mirror images share. It serves a search, which need not
+train a function whose mirror image it has trained.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,79 +20,234 @@ from numpy.typing import NDArray
 
 from symact import zoo
 from symact.backends import evaluate
-from symact.backends.sampling import OCTAVE, RECOGNITION_SIDE
-from symact.expr import Expr, show, uses_statistics
+from symact.backends.sampling import OCTAVE, RECOGNITION_SIDE, SCREEN
+from symact.expr import Expr, const, parse, show, substitute, uses_statistics, variables
 from symact.zoo import Known
 
 Floats = NDArray[np.float64]
 
-#: Input scales are looked for within these, as b in f(x) = a g(b x).
+#: Limits of the input scale b in f(x) = a g(b x).
 LEAST, MOST = 1 / 16, 16.0
 
-#: Where values are compared: outwards from 0 on a logarithmic grid, 32 points an octave.
+#: Values are compared outwards from 0 on a logarithmic grid, 32 points an octave.
 _OCTAVE = OCTAVE
 _SIDE = RECOGNITION_SIDE.line
 _GRID = np.concatenate([-_SIDE[::-1], [0.0], _SIDE])
-#: Coarse shifts, in points, and how many of the best are looked at closely.
+#: Coarse shifts in points, and how many of the best are fitted.
 _SHIFTS = range(-4 * _OCTAVE, 4 * _OCTAVE + 1, 2)
-#: What is looked at to find a scale: beyond 8 an oscillation is too fast to be met by chance.
+#: Points that a scale is found from. Beyond 8 an oscillation is too fast for the grid.
 _NEAR = 11 * _OCTAVE
 _LOOKED_AT = 16
 #: Agreement of values relative to the size near by, and to the size of the whole.
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-12
+#: Families with more trained parameters can imitate functions that they are not.
+_MOST_PARAMETERS = 3
+#: A quantum of a key, relative to the size near by; no dyadic number is half-way between two.
+_QUANTUM = 1.0743e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What a function is: f(x) = output * g(input * x).
+    """A known function with scales: f(x) = output * g(input * x).
 
     Attributes:
-        known: g.
+        known: The entry of g.
         output: Factor of the values.
         input: Factor of the argument; 1 where any would do.
+        parameters: Values of trained parameters that differ from the entry's, by name.
     """
 
     known: Known
     output: float
     input: float
+    parameters: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def expr(self) -> Expr:
+        """The formula of g at the parameters that were found."""
+        return self.known.with_constants(**dict(self.parameters)).expr
 
     def __str__(self) -> str:
         factor = "" if self.output == 1 else "-" if self.output == -1 else f"{self.output:.4g}*"
         inner = "x" if self.input == 1 else "-x" if self.input == -1 else f"{self.input:.4g}*x"
         bare = self.output == 1 and self.input == 1
-        return self.known.name if bare else f"{factor}{self.known.name}({inner})"
+        name = self.known.name if bare else f"{factor}{self.known.name}({inner})"
+        own = ", ".join(f"{key} = {value:.6g}" for key, value in self.parameters)
+        return f"{name} with {own}" if own else name
 
 
 def recognise(expr: Expr) -> Recognised | None:
     """Return the known function that an expression is up to scaling and sign, or None.
 
     Values are compared from 1/256 to 64 on both sides, to seven digits, with input factors from
-    1/16 to 16. Functions of batch statistics and straight lines are not looked up.
+    1/16 to 16. Trained parameters are fitted for entries with at most three, without scaling.
+    Functions of batch statistics or of several inputs and straight lines are not looked up.
 
     Args:
         expr: A function of x.
+
+    >>> str(recognise(parse("x - gelu(x)")))
+    '-GELU(-x)'
+    >>> str(recognise(parse("relu(x) + 0.05*x*exp(-0.5*x**2)")))
+    'CRReLU with eps = 0.05'
     """
-    if uses_statistics(expr):
+    if uses_statistics(expr) or set(variables(expr)) - {"x"}:
         return None
     with np.errstate(all="ignore"):
         values = evaluate(expr, _GRID)
         if not np.isfinite(values[np.abs(_GRID) <= 1]).all() or _is_line(values):
             return None
-        zoo_ = _catalogue()
-        plain = [
-            Recognised(known, _snap(output), factor)
-            for factor, table in ((1.0, zoo_.values), (-1.0, zoo_.values[:, ::-1]))
-            for known, own in zip(zoo_.known, table, strict=True)
-            if (output := _output(values, own)) is not None
-        ]
-        if plain:
-            return min(plain, key=lambda one: (one.input != 1, one.output != 1))
-        fitted = (
-            _fitted(expr, values, zoo_.known[place], factor)
-            for place, factor in sorted(_likely(values, zoo_))
-        )
-        # Several names may be one function at several scales: the plainest, then the best known.
-        return min(filter(None, fitted), key=_oddness, default=None)
+        return _unscaled(values) or _scaled(expr, values) or _parametrised(values)
+
+
+def _unscaled(values: Floats) -> Recognised | None:
+    """Return the function whose values these are, up to a factor and a mirror image."""
+    zoo_ = _catalogue()
+    plain = [
+        Recognised(known, _snap(output), factor)
+        for factor, table in ((1.0, zoo_.values), (-1.0, zoo_.values[:, ::-1]))
+        for known, own in zip(zoo_.known, table, strict=True)
+        if (output := _output(values, own)) is not None
+    ]
+    return min(plain, key=lambda one: (one.input != 1, one.output != 1), default=None)
+
+
+def _scaled(expr: Expr, values: Floats) -> Recognised | None:
+    """Return the function whose values these are at another scale of the input."""
+    zoo_ = _catalogue()
+    fitted = (
+        _fitted(expr, values, zoo_.known[place], factor)
+        for place, factor in sorted(_likely(values, zoo_))
+    )
+    # Several names may be one function at several scales: the plainest, then the best known.
+    return min(filter(None, fitted), key=_oddness, default=None)
+
+
+# Trained parameters.
+
+
+@cache
+def _families() -> tuple[Known, ...]:
+    """Return entries with few trained parameters, simple formulas first."""
+    few = [
+        known
+        for known in zoo.known()
+        if known.kind == "learnable" and 1 <= len(known.learnable) <= _MOST_PARAMETERS
+    ]
+    return tuple(sorted(few, key=lambda known: len(known.parametric or "")))
+
+
+def _parametrised(values: Floats) -> Recognised | None:
+    """Return the learnable function whose values these are at other parameters."""
+    for known in _families():
+        for sign, own in ((1.0, values), (-1.0, -values[::-1])):
+            found = _with_parameters(own, known)
+            if found is not None:
+                return Recognised(known, sign, sign, found)
+    return None
+
+
+def _with_parameters(values: Floats, known: Known) -> tuple[tuple[str, float], ...] | None:
+    """Fit the trained parameters of an entry; return them where all values agree."""
+    from scipy.optimize import least_squares
+
+    names = known.learnable
+    at = np.flatnonzero(np.abs(_GRID) <= 8)[::13]
+    wanted = values[at]
+    if not np.isfinite(wanted).all():
+        return None
+    size = 1e-3 + np.abs(wanted)
+
+    def values_at(parameters: Floats, x: Floats) -> Floats:
+        given = dict(zip(names, parameters.tolist(), strict=True))
+        return evaluate(_bound(known, given), x)
+
+    def misfit(parameters: Floats) -> Floats:
+        gap = (values_at(parameters, _GRID[at]) - wanted) / size
+        return np.nan_to_num(gap, nan=1e3, posinf=1e3, neginf=-1e3).clip(-1e3, 1e3)
+
+    default = np.array([known.parameters[name] for name in names])
+    for start in (default, 0.5 * default + 0.2):
+        fit = least_squares(misfit, start, max_nfev=14)
+        if fit.cost > _WORTH_A_LOOK * len(at):
+            continue
+        fit = least_squares(misfit, fit.x, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60)
+        for digits in (2, 3, 4, 6, 17):
+            rounded = np.array([float(f"{value:.{digits}g}") for value in fit.x])
+            if _agree(values, values_at(rounded, _GRID)):
+                return tuple(zip(names, rounded.tolist(), strict=True))
+    return None
+
+
+#: Mean squared relative error, halved, above which a fit is at no solution.
+_WORTH_A_LOOK = 1e-5
+
+
+def _bound(known: Known, given: Mapping[str, float]) -> Expr:
+    expr = _parametric(known.name)
+    values = {**known.parameters, **given}
+    return substitute(expr, {name: const(value) for name, value in values.items()})
+
+
+@cache
+def _parametric(name: str) -> Expr:
+    known = zoo.find(name)
+    return parse(known.parametric or "x", ("x", *known.parameters))
+
+
+# Keys.
+
+
+def symmetry_key(values: Floats, *, scaled: bool = False) -> str:
+    """Return one key for the values of f(x), -f(x), f(-x) and -f(-x).
+
+    Networks with these functions are trained alike, because initial weights are symmetric. Equal
+    values give equal keys up to rounding, relative to the size of both images.
+
+    Args:
+        values: Values of f on :data:`symact.backends.sampling.SCREEN`'s line, finite.
+        scaled: Whether a f(x) has the same key for every factor a that is not 0.
+
+    >>> key = lambda text: symmetry_key(evaluate(parse(text), SCREEN.line))
+    >>> key("x - gelu(x)") == key("gelu(x)") == key("-gelu(x)") != key("silu(x)")
+    True
+    """
+    turned = values[_MIRRORED]
+    size = np.maximum(np.abs(values), np.abs(turned))
+    core = float(size[:_CORE].max())
+    if scaled and core > 0:
+        values, turned, size, core = values / core, turned / core, size / core, 1.0
+    quantum = _QUANTUM * (size + 1e-3 * core)
+    quantum[quantum == 0] = 1.0
+    images = [np.rint(image / quantum) + 0.0 for image in (values, turned)]
+    # The largest of the four, element by element from the left, is the same for all four.
+    chosen = max(image.tolist() for own in images for image in (own, -own))
+    digest = np.array(chosen) + 0.0
+    if not scaled:
+        digest = np.append(digest, float(f"{core:.6e}"))
+    return hashlib.sha256(digest.tobytes()).hexdigest()[:24]
+
+
+#: Indices of the mirror images of the grid's points, and how many points lie within [-8, 8].
+_MIRRORED = np.array([int(np.flatnonzero(-x == SCREEN.line)[0]) for x in SCREEN.line])
+_CORE = int((np.abs(SCREEN.line) <= 8).sum())
+
+
+def known_image(values: Floats) -> Known | None:
+    """Return the known function that values are a mirror image or a multiple of, or None.
+
+    Args:
+        values: Values on :data:`symact.backends.sampling.SCREEN`'s line, finite.
+    """
+    return _by_key().get(symmetry_key(values, scaled=True))
+
+
+@cache
+def _by_key() -> Mapping[str, Known]:
+    with np.errstate(all="ignore"):
+        table = {k: evaluate(k.expr, SCREEN.line) for k in zoo.known() if not k.statistics}
+    keyed = {symmetry_key(v, scaled=True): k for k, v in reversed(table.items())}
+    return {key: k for key, k in keyed.items() if np.isfinite(table[k]).all()}
 
 
 def _oddness(found: Recognised) -> tuple[bool, int]:
@@ -94,7 +255,7 @@ def _oddness(found: Recognised) -> tuple[bool, int]:
 
 
 def called(expr: Expr) -> str:
-    """Return the name under which a function is known, scaled where it is, or its formula."""
+    """Return the name of a known function with its scales, or the formula of another."""
     found = recognise(expr)
     return show(expr) if found is None else str(found)
 
@@ -169,7 +330,7 @@ def _fitted(expr: Expr, values: Floats, known: Known, factor: float) -> Recognis
         return float((weights * np.square(w - scale * v)).sum())
 
     start, reach = float(np.log2(abs(factor))), 5 / _OCTAVE
-    # Kinks leave little to see between two points of the coarse grid: look closely, then closer.
+    # A kink shows only near the right factor, so a fine grid comes before the minimiser.
     tried = np.linspace(start - reach, start + reach, 41)
     middle = float(tried[int(np.argmin([misfit(at) for at in tried]))])
     best = minimize_scalar(

@@ -197,3 +197,22 @@ def _typed_for_each(
 #: ``ins`` the rows of the arguments, and with tangents also theirs. No row of ``outs`` may be among
 #: ``ins``.
 for_each: Any = intrinsic(prefer_literal=True)(_typed_for_each)
+
+
+def _typed_horner(typingctx: Any, coefficients: Any, x: Any) -> Any:
+    """Type and lower :data:`horner`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first, *others = _unpacked(builder, args[0], len(coefficients))
+        total = first
+        for coefficient in others:
+            product = builder.fmul(total, args[1], flags=("contract",))
+            total = builder.fadd(product, coefficient, flags=("contract",))
+        return total
+
+    return x(coefficients, x), codegen
+
+
+#: ``horner(coefficients, x)`` is the polynomial in x with these coefficients, a tuple of x's type
+#: from the highest power down. It is written out, so that no loop stands in a kernel.
+horner: Any = intrinsic(_typed_horner)

@@ -1,360 +1,409 @@
-"""Scalar rules of the numba lowering: for each primitive its value and partial derivatives.
+"""The rules of the primitives for numba, and their branches in the interpreter.
 
-The elementary functions are those of :mod:`symact.backends.numba.single` and
-:mod:`symact.backends.numba.double`, chosen by dtype when numba compiles. Rules have no branches,
-so that every loop over one vectorises.
+Written by ``tools/generate_kernels.py`` from the rules of the primitives; do not edit.
+
+A rule returns the value and the partial derivatives of one point.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload
+from numba import njit
 
-from symact.backends.numba import double, single
+from symact.backends.numba.elementary import atan, bell, cos, erf, erfc, exp, log, log1p, sin, tanh
 from symact.backends.numba.intrinsics import like, select
+from symact.backends.numba.loops import one, two, where
 from symact.backends.numba.single import compiled
 
 
-def _by_dtype(name: str) -> Callable[[Any], Any]:
-    """Make one function that is the float32 kernel or the float64 one, by its argument."""
-    in_single, in_double = getattr(single, name), getattr(double, name)
-
-    def stub(x):
-        raise RuntimeError("compiled code only")
-
-    def choose(x):
-        if x == types.float32:
-            return lambda x: in_single(x)
-        return lambda x: in_double(x)
-
-    stub.__name__ = name
-    overload(stub)(choose)
-    return stub
-
-
-exp = _by_dtype("exp")
-log = _by_dtype("log")
-log1p = _by_dtype("log1p")
-sincos = _by_dtype("sincos")
-tanh = _by_dtype("tanh")
-atan = _by_dtype("atan")
-erf_bell = _by_dtype("erf_bell")
-
-
-# Rules of one argument: (value, derivative).
+@compiled
+def add_rule(a, b):
+    value = a + b
+    da = like(a, 1.0)
+    db = like(a, 1.0)
+    return value, da, db
 
 
 @compiled
-def neg(a):
-    return -a, like(a, -1.0)
+def sub_rule(a, b):
+    value = a - b
+    da = like(a, 1.0)
+    db = like(a, -1.0)
+    return value, da, db
 
 
 @compiled
-def absolute(a):
-    slope = select(a > like(a, 0.0), like(a, 1.0), like(a, 0.0))
-    slope = select(a < like(a, 0.0), like(a, -1.0), slope)
-    return abs(a), slope
+def mul_rule(a, b):
+    value = a * b
+    da = b
+    db = a
+    return value, da, db
 
 
 @compiled
-def square(a):
-    return a * a, a + a
+def div_rule(a, b):
+    value = a / b
+    da = like(a, 1.0) / b
+    db = -value * da
+    return value, da, db
 
 
 @compiled
-def cube(a):
+def neg_rule(a):
+    value = -a
+    da = like(a, -1.0)
+    return value, da
+
+
+@compiled
+def abs_rule(a):
+    value = abs(a)
+    da = select(a < like(a, 0.0), like(a, -1.0), select(a > like(a, 0.0), like(a, 1.0), like(a, 0.0)))
+    return value, da
+
+
+@compiled
+def square_rule(a):
+    value = a * a
+    da = a + a
+    return value, da
+
+
+@compiled
+def cube_rule(a):
     s = a * a
-    return s * a, like(a, 3.0) * s
+    value = s * a
+    da = like(a, 3.0) * s
+    return value, da
 
 
 @compiled
-def sqrt(a):
-    root = np.sqrt(a)
-    return root, like(a, 0.5) / root
+def sqrt_rule(a):
+    value = np.sqrt(a)
+    da = like(a, 0.5) / value
+    return value, da
 
 
 @compiled
-def exponential(a):
+def exp_rule(a):
     value = exp(a)
-    return value, value
+    da = value
+    return value, da
 
 
 @compiled
-def logarithm(a):
-    return log(a), like(a, 1.0) / a
+def log_rule(a):
+    value = log(a)
+    da = like(a, 1.0) / a
+    return value, da
 
 
 @compiled
-def logarithm1p(a):
-    return log1p(a), like(a, 1.0) / (a + like(a, 1.0))
+def log1p_rule(a):
+    value = log1p(a)
+    da = like(a, 1.0) / (a + like(a, 1.0))
+    return value, da
 
 
 @compiled
-def sine(a):
-    s, c = sincos(a)
-    return s, c
+def sin_rule(a):
+    value = sin(a)
+    da = cos(a)
+    return value, da
 
 
 @compiled
-def cosine(a):
-    s, c = sincos(a)
-    return c, -s
+def cos_rule(a):
+    value = cos(a)
+    da = -sin(a)
+    return value, da
 
 
 @compiled
-def sinc(a):
-    """sin(pi a)/(pi a); a series near 0, where the quotient's derivative cancels."""
-    pi = like(a, math.pi)
-    z = pi * a
+def sinc_rule(a):
+    z = like(a, 3.141592653589793) * a
     u = z * z
     near = abs(z) < like(a, 0.3)
-    s, c = sincos(z)
+    far = abs(z) == like(a, np.inf)
     safe = select(near, like(a, 1.0), z)
-    quotient = s / safe
-    slope = (c - quotient) * pi * (like(a, 1.0) / safe)
-    sixth = like(a, 1.0 / 6)
-    series = like(a, 1.0) - u * (
-        sixth - u * (like(a, 1.0 / 120) - u * (like(a, 1.0 / 5040) - u * like(a, 1.0 / 362880)))
-    )
-    series = series - u * u * u * u * u * like(a, 1.0 / 39916800)
-    series_slope = (
-        -pi
-        * z
-        * (
-            like(a, 1.0 / 3)
-            - u * (like(a, 1.0 / 30) - u * (like(a, 1.0 / 840) - u * like(a, 1.0 / 45360)))
-        )
-    )
-    series_slope = series_slope - pi * z * u * u * u * u * like(a, 1.0 / 3991680)
-    is_infinite = abs(z) == like(a, np.inf)  # from a third of the largest number on
-    value = select(near, series, quotient)
-    slope = select(near, series_slope, slope)
-    return (
-        select(is_infinite, like(a, 0.0), value),
-        select(is_infinite, like(a, 0.0), slope),
-    )
+    quotient = sin(z) / safe
+    slope = (cos(z) - quotient) * like(a, 3.141592653589793) * (like(a, 1.0) / safe)
+    high = u * u * u * u
+    low = like(a, 1.0) - u * (like(a, 0.16666666666666666) - u * (like(a, 0.008333333333333333) - u * (like(a, 0.0001984126984126984) - u * like(a, 2.7557319223985893e-06))))
+    series = low - high * u * like(a, 2.505210838544172e-08)
+    low_slope = like(a, 0.3333333333333333) - u * (like(a, 0.03333333333333333) - u * (like(a, 0.0011904761904761906) - u * like(a, 2.2045855379188714e-05)))
+    series_slope = like(a, -3.141592653589793) * z * low_slope - like(a, 3.141592653589793) * z * high * like(a, 2.505210838544172e-07)
+    value = select(far, like(a, 0.0), select(near, series, quotient))
+    da = select(far, like(a, 0.0), select(near, series_slope, slope))
+    return value, da
 
 
 @compiled
-def hyperbolic_tangent(a):
-    t = tanh(a)
-    return t, (like(a, 1.0) - t) * (like(a, 1.0) + t)
+def tanh_rule(a):
+    value = tanh(a)
+    da = (like(a, 1.0) - value) * (like(a, 1.0) + value)
+    return value, da
 
 
 @compiled
-def arctangent(a):
-    return atan(a), like(a, 1.0) / (like(a, 1.0) + a * a)
+def atan_rule(a):
+    value = atan(a)
+    da = like(a, 1.0) / (like(a, 1.0) + a * a)
+    return value, da
 
 
 @compiled
-def asinh(a):
+def asinh_rule(a):
     m = abs(a)
-    one = like(a, 1.0)
-    huge = m > like(a, 1e9)
-    safe = select(huge, one, m)
-    root = np.sqrt(safe * safe + one)
-    value = log1p(safe + safe * safe / (one + root))
-    value = select(huge, log(m) + like(a, math.log(2.0)), value)
-    value = select(a < like(a, 0.0), -value, value)
-    return value, select(huge, one / m, one / root)
+    huge = m > like(a, 1000000000.0)
+    safe = select(huge, like(a, 1.0), m)
+    root = np.sqrt(safe * safe + like(a, 1.0))
+    moderate = log1p(safe + safe * safe / (like(a, 1.0) + root))
+    size = select(huge, log(m) + like(a, 0.6931471805599453), moderate)
+    value = select(a < like(a, 0.0), -size, size)
+    da = like(a, 1.0) / select(huge, m, root)
+    return value, da
 
 
 @compiled
-def error_function(a):
-    value, bell, _ = erf_bell(a)
-    return value, like(a, 2 / math.sqrt(math.pi)) * bell
+def erf_rule(a):
+    value = erf(a)
+    da = like(a, 1.1283791670955126) * bell(a)
+    return value, da
 
 
 @compiled
-def _logistic(a):
-    """The logistic function without overflow: always from exp(-|a|)."""
-    one = like(a, 1.0)
+def sigmoid_rule(a):
     e = exp(-abs(a))
-    q = one / (one + e)
-    return select(a >= like(a, 0.0), q, e * q)
+    q = like(a, 1.0) / (like(a, 1.0) + e)
+    logistic = select(a >= like(a, 0.0), q, e * q)
+    value = select(a == a, logistic, a)
+    da = e * q * q
+    return value, da
 
 
 @compiled
-def sigmoid(a):
-    one = like(a, 1.0)
+def softplus_rule(a):
     e = exp(-abs(a))
-    q = one / (one + e)
-    value = select(a >= like(a, 0.0), q, e * q)
-    value = select(a == a, value, a)
-    return value, e * q * q
+    q = like(a, 1.0) / (like(a, 1.0) + e)
+    value = select(a == a, select(a > like(a, 0.0), a, like(a, 0.0)) + log1p(e), a)
+    da = select(a >= like(a, 0.0), q, e * q)
+    return value, da
 
 
 @compiled
-def softplus(a):
-    value = max(a, like(a, 0.0)) + log1p(exp(-abs(a)))
-    return select(a == a, value, a), _logistic(a)
+def softsign_rule(a):
+    q = like(a, 1.0) / (like(a, 1.0) + abs(a))
+    limit = select(a > like(a, 0.0), like(a, 1.0), like(a, -1.0))
+    value = select(abs(a) == like(a, np.inf), limit, a * q)
+    da = q * q
+    return value, da
 
 
 @compiled
-def softsign(a):
-    one = like(a, 1.0)
-    q = one / (one + abs(a))
-    value = a * q
-    sign = select(a > like(a, 0.0), one, -one)
-    return select(abs(a) == like(a, np.inf), sign, value), q * q
+def relu_rule(a):
+    value = select(a == a, select(a > like(a, 0.0), a, like(a, 0.0)), a)
+    da = select(a > like(a, 0.0), like(a, 1.0), like(a, 0.0))
+    return value, da
 
 
 @compiled
-def relu(a):
-    zero = like(a, 0.0)
-    value = select(a > zero, a, zero)
-    value = select(a == a, value, a)
-    return value, select(a > zero, like(a, 1.0), zero)
-
-
-@compiled
-def gelu(a):
-    """Compute a Phi(a); the left tail comes from erfc, so it keeps its relative accuracy."""
-    half = like(a, 0.5)
-    _, bell, tail = erf_bell(a * like(a, math.sqrt(0.5)))
-    lower = half * tail
-    phi = select(a < like(a, 0.0), lower, like(a, 1.0) - lower)
+def gelu_rule(a):
+    u = a * like(a, -0.7071067811865476)
+    phi = like(a, 0.5) * erfc(u)
+    density = like(a, 0.3989422804014327) * bell(u)
     infinite = abs(a) == like(a, np.inf)
-    left = select(a < like(a, 0.0), like(a, 0.0), a)
-    value = select(infinite, left, a * phi)
-    density = like(a, 1 / math.sqrt(2 * math.pi)) * bell
-    slope = select(infinite, phi, phi + a * density)
-    return value, slope
+    limit = select(a < like(a, 0.0), like(a, 0.0), a)
+    value = select(infinite, limit, a * phi)
+    da = select(infinite, phi, phi + a * density)
+    return value, da
 
 
 @compiled
-def silu(a):
-    one = like(a, 1.0)
+def silu_rule(a):
     e = exp(-abs(a))
-    q = one / (one + e)
-    s = select(a >= like(a, 0.0), q, e * q)
+    q = like(a, 1.0) / (like(a, 1.0) + e)
+    gate = select(a >= like(a, 0.0), q, e * q)
     infinite = abs(a) == like(a, np.inf)
-    left = select(a < like(a, 0.0), like(a, 0.0), a)
-    value = select(infinite, left, a * s)
-    slope = select(infinite, s, s + a * (e * q * q))
-    return value, slope
+    limit = select(a < like(a, 0.0), like(a, 0.0), a)
+    value = select(infinite, limit, a * gate)
+    da = select(infinite, gate, gate + a * (e * q * q))
+    return value, da
 
 
 @compiled
-def gaussian(a):
-    value = exp(-a * a)
-    infinite = abs(a) == like(a, np.inf)
-    return value, select(infinite, like(a, 0.0), like(a, -2.0) * (a * value))
+def gaussian_rule(a):
+    value = bell(a)
+    da = select(abs(a) == like(a, np.inf), like(a, 0.0), like(a, -2.0) * (a * value))
+    return value, da
 
 
 @compiled
-def sign(a):
-    zero = like(a, 0.0)
-    value = select(a > zero, like(a, 1.0), zero)
-    value = select(a < zero, like(a, -1.0), value)
-    return select(a == a, value, a), zero
-
-
-# Rules of two arguments: (value, derivative by a, derivative by b).
+def sign_rule(a):
+    signum = select(a < like(a, 0.0), like(a, -1.0), select(a > like(a, 0.0), like(a, 1.0), like(a, 0.0)))
+    value = select(a == a, signum, a)
+    da = like(a, 0.0)
+    return value, da
 
 
 @compiled
-def add(a, b):
-    return a + b, like(a, 1.0), like(a, 1.0)
+def min_rule(a, b):
+    chosen = select(a < b, a, b)
+    value = select(a != a, a, chosen)
+    da = select(a == b, like(a, 0.5), select(a < b, like(a, 1.0), like(a, 0.0)))
+    db = like(a, 1.0) - da
+    return value, da, db
 
 
 @compiled
-def sub(a, b):
-    return a - b, like(a, 1.0), like(a, -1.0)
+def max_rule(a, b):
+    chosen = select(a > b, a, b)
+    value = select(a != a, a, chosen)
+    da = select(a == b, like(a, 0.5), select(a > b, like(a, 1.0), like(a, 0.0)))
+    db = like(a, 1.0) - da
+    return value, da, db
 
 
 @compiled
-def mul(a, b):
-    return a * b, b, a
+def lt_rule(a, b):
+    value = select(a < b, like(a, 1.0), like(a, 0.0))
+    da = like(a, 0.0)
+    db = like(a, 0.0)
+    return value, da, db
 
 
 @compiled
-def div(a, b):
-    q = a / b
-    r = like(a, 1.0) / b
-    return q, r, -q * r
+def le_rule(a, b):
+    value = select(a <= b, like(a, 1.0), like(a, 0.0))
+    da = like(a, 0.0)
+    db = like(a, 0.0)
+    return value, da, db
 
 
 @compiled
-def minimum(a, b):
-    """NaN if either is; a tie shares the derivative, as in torch."""
-    one, half, zero = like(a, 1.0), like(a, 0.5), like(a, 0.0)
-    value = select(a < b, a, b)
-    value = select(a != a, a, value)
-    left = select(a < b, one, zero)
-    left = select(a == b, half, left)
-    return value, left, one - left
+def gt_rule(a, b):
+    value = select(a > b, like(a, 1.0), like(a, 0.0))
+    da = like(a, 0.0)
+    db = like(a, 0.0)
+    return value, da, db
 
 
 @compiled
-def maximum(a, b):
-    """NaN if either is; a tie shares the derivative, as in torch."""
-    one, half, zero = like(a, 1.0), like(a, 0.5), like(a, 0.0)
-    value = select(a > b, a, b)
-    value = select(a != a, a, value)
-    left = select(a > b, one, zero)
-    left = select(a == b, half, left)
-    return value, left, one - left
+def ge_rule(a, b):
+    value = select(a >= b, like(a, 1.0), like(a, 0.0))
+    da = like(a, 0.0)
+    db = like(a, 0.0)
+    return value, da, db
 
 
-@compiled
-def less(a, b):
-    return (select(a < b, like(a, 1.0), like(a, 0.0))), like(a, 0.0), like(a, 0.0)
-
-
-@compiled
-def less_equal(a, b):
-    return (select(a <= b, like(a, 1.0), like(a, 0.0))), like(a, 0.0), like(a, 0.0)
-
-
-@compiled
-def greater(a, b):
-    return (select(a > b, like(a, 1.0), like(a, 0.0))), like(a, 0.0), like(a, 0.0)
-
-
-@compiled
-def greater_equal(a, b):
-    return (select(a >= b, like(a, 1.0), like(a, 0.0))), like(a, 0.0), like(a, 0.0)
-
-
-#: The rule of each primitive of single elements; ``where`` is a select and has none.
+#: The rule of each primitive of single elements; ``where`` has a loop instead.
 RULES: dict[str, Any] = {
-    "add": add,
-    "sub": sub,
-    "mul": mul,
-    "div": div,
-    "neg": neg,
-    "abs": absolute,
-    "square": square,
-    "cube": cube,
-    "sqrt": sqrt,
-    "exp": exponential,
-    "log": logarithm,
-    "log1p": logarithm1p,
-    "sin": sine,
-    "cos": cosine,
-    "sinc": sinc,
-    "tanh": hyperbolic_tangent,
-    "atan": arctangent,
-    "asinh": asinh,
-    "erf": error_function,
-    "sigmoid": sigmoid,
-    "softplus": softplus,
-    "softsign": softsign,
-    "relu": relu,
-    "gelu": gelu,
-    "silu": silu,
-    "gaussian": gaussian,
-    "sign": sign,
-    "min": minimum,
-    "max": maximum,
-    "lt": less,
-    "le": less_equal,
-    "gt": greater,
-    "ge": greater_equal,
+    "add": add_rule,
+    "sub": sub_rule,
+    "mul": mul_rule,
+    "div": div_rule,
+    "neg": neg_rule,
+    "abs": abs_rule,
+    "square": square_rule,
+    "cube": cube_rule,
+    "sqrt": sqrt_rule,
+    "exp": exp_rule,
+    "log": log_rule,
+    "log1p": log1p_rule,
+    "sin": sin_rule,
+    "cos": cos_rule,
+    "sinc": sinc_rule,
+    "tanh": tanh_rule,
+    "atan": atan_rule,
+    "asinh": asinh_rule,
+    "erf": erf_rule,
+    "sigmoid": sigmoid_rule,
+    "softplus": softplus_rule,
+    "softsign": softsign_rule,
+    "relu": relu_rule,
+    "gelu": gelu_rule,
+    "silu": silu_rule,
+    "gaussian": gaussian_rule,
+    "sign": sign_rule,
+    "min": min_rule,
+    "max": max_rule,
+    "lt": lt_rule,
+    "le": le_rule,
+    "gt": gt_rule,
+    "ge": ge_rule,
 }
+
+
+@njit(error_model="numpy", forceinline=True)
+def instruction(op, w, v, t, blocks, d, a, b, c):
+    """Run one instruction on some blocks; see :mod:`symact.backends.numba.loops`."""
+    if op == 0:
+        two(add_rule, w, v, t, blocks, d, a, b)
+    elif op == 1:
+        two(sub_rule, w, v, t, blocks, d, a, b)
+    elif op == 2:
+        two(mul_rule, w, v, t, blocks, d, a, b)
+    elif op == 3:
+        two(div_rule, w, v, t, blocks, d, a, b)
+    elif op == 4:
+        one(neg_rule, w, v, t, blocks, d, a)
+    elif op == 5:
+        one(abs_rule, w, v, t, blocks, d, a)
+    elif op == 6:
+        one(square_rule, w, v, t, blocks, d, a)
+    elif op == 7:
+        one(cube_rule, w, v, t, blocks, d, a)
+    elif op == 8:
+        one(sqrt_rule, w, v, t, blocks, d, a)
+    elif op == 9:
+        one(exp_rule, w, v, t, blocks, d, a)
+    elif op == 10:
+        one(log_rule, w, v, t, blocks, d, a)
+    elif op == 11:
+        one(log1p_rule, w, v, t, blocks, d, a)
+    elif op == 12:
+        one(sin_rule, w, v, t, blocks, d, a)
+    elif op == 13:
+        one(cos_rule, w, v, t, blocks, d, a)
+    elif op == 14:
+        one(sinc_rule, w, v, t, blocks, d, a)
+    elif op == 15:
+        one(tanh_rule, w, v, t, blocks, d, a)
+    elif op == 16:
+        one(atan_rule, w, v, t, blocks, d, a)
+    elif op == 17:
+        one(asinh_rule, w, v, t, blocks, d, a)
+    elif op == 18:
+        one(erf_rule, w, v, t, blocks, d, a)
+    elif op == 19:
+        one(sigmoid_rule, w, v, t, blocks, d, a)
+    elif op == 20:
+        one(softplus_rule, w, v, t, blocks, d, a)
+    elif op == 21:
+        one(softsign_rule, w, v, t, blocks, d, a)
+    elif op == 22:
+        one(relu_rule, w, v, t, blocks, d, a)
+    elif op == 23:
+        one(gelu_rule, w, v, t, blocks, d, a)
+    elif op == 24:
+        one(silu_rule, w, v, t, blocks, d, a)
+    elif op == 25:
+        one(gaussian_rule, w, v, t, blocks, d, a)
+    elif op == 26:
+        one(sign_rule, w, v, t, blocks, d, a)
+    elif op == 27:
+        two(min_rule, w, v, t, blocks, d, a, b)
+    elif op == 28:
+        two(max_rule, w, v, t, blocks, d, a, b)
+    elif op == 29:
+        where(w, v, t, blocks, d, a, b, c)
+    elif op == 30:
+        two(lt_rule, w, v, t, blocks, d, a, b)
+    elif op == 31:
+        two(le_rule, w, v, t, blocks, d, a, b)
+    elif op == 32:
+        two(gt_rule, w, v, t, blocks, d, a, b)
+    elif op == 33:
+        two(ge_rule, w, v, t, blocks, d, a, b)

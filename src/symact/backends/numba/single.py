@@ -1,8 +1,11 @@
-"""Elementary functions in float32: branch-free polynomials that LLVM turns into SIMD.
+"""Elementary functions in float32: polynomials without branches, which LLVM vectorises.
 
-numba no longer vectorises calls into libm. ``tools/fit_kernels.py`` fits the coefficients; the
-accuracy is stated in :data:`FLOAT32_ACCURACY` and tested. Everything keeps its IEEE meaning at NaN,
-infinities and zeros; a result below the normal range becomes 0.
+numba does not vectorise calls into libm. ``tools/fit_kernels.py`` fits the coefficients.
+:data:`FLOAT32_ACCURACY` states the accuracy, which tests check. NaN, infinities and zeros keep
+their IEEE 754 meaning. A result below the normal range becomes 0.
+
+``tools/generate_kernels.py`` translates these functions into those of the Triton backend. It knows
+the operations that occur here and refuses others.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ import math
 import numpy as np
 from numba import njit
 
-from symact.backends.numba.intrinsics import bits_float, float_bits, select
+from symact.backends.coefficients import SINGLE
+from symact.backends.numba.intrinsics import bits_float, float_bits, horner, select
 
 #: Largest error of each kernel: relative or absolute, over the stated range of the argument.
 #: Outside it the value stays bounded or right in the limit; log1p saturates until infinity.
@@ -29,8 +33,8 @@ FLOAT32_ACCURACY: dict[str, tuple[str, float, float, float]] = {
 
 f32, i32 = np.float32, np.int32
 
-#: Products and sums may fuse, which no test of NaN or infinity notices. A call would stop
-#: vectorisation, so every rule is inlined whatever its size.
+#: Products and sums may fuse, which does not affect tests of NaN or infinity. A call would prevent
+#: vectorisation, so every rule is inlined.
 compiled = njit(error_model="numpy", forceinline=True, fastmath={"contract"})
 
 #: Adding it leaves a float's nearest integer in its lowest bits.
@@ -49,6 +53,22 @@ _ONE_OVER_PI = f32(1 / math.pi)
 _SQRT_HALF_BITS = i32(0x3F3504F3)
 
 
+def _coefficients(name: str) -> tuple[np.float32, ...]:
+    return tuple(map(f32, SINGLE[name]))
+
+
+_EXP = _coefficients("exp")
+_LOG = _coefficients("log")
+_SIN = _coefficients("sin")
+_COS = _coefficients("cos")
+_TANH_OVER = _coefficients("tanh_over")
+_TANH_UNDER = _coefficients("tanh_under")
+_ATAN = _coefficients("atan")
+_ERF_OVER = _coefficients("erf_over")
+_ERF_UNDER = _coefficients("erf_under")
+_ERFC = _coefficients("erfc")
+
+
 @compiled
 def _clip(x, low, high):
     """Clip to [low, high]; NaN stays. Written so that it takes two instructions."""
@@ -63,11 +83,7 @@ def exp(x):
     t = a * _LOG2E + _MAGIC
     n = t - _MAGIC
     r = (a - n * _LN2_HIGH) - n * _LN2_LOW
-    p = f32(1.381314439e-03)
-    p = p * r + f32(8.369418847e-03)
-    p = p * r + f32(4.166845679e-02)
-    p = p * r + f32(1.666651479e-01)
-    p = p * r + f32(4.999999305e-01)
+    p = horner(_EXP, r)
     q = r + r * r * p
     # Half of 2**n, since 2**128 is no float.
     half = bits_float(i32((float_bits(t) + i32(126)) << i32(23)))
@@ -77,15 +93,8 @@ def exp(x):
 @compiled
 def _log_polynomial(f):
     """log(1 + f) - f, for 1 + f in [sqrt(1/2), sqrt(2)]."""
-    p = f32(8.700430572e-02)
-    p = p * f + f32(-1.426748622e-01)
-    p = p * f + f32(1.491476922e-01)
-    p = p * f + f32(-1.657758477e-01)
-    p = p * f + f32(1.996306370e-01)
-    p = p * f + f32(-2.500133704e-01)
-    p = p * f + f32(3.333391074e-01)
-    p = p * f + f32(-0.5)
-    return f * f * p
+    p = horner(_LOG, f)
+    return f * f * (p * f - f32(0.5))
 
 
 @compiled
@@ -117,22 +126,16 @@ def log1p(x):
 
 
 @compiled
-def sincos(x):
+def _sincos(x):
     """Return (sin x, cos x); beyond 2**20 only bounded, NaN at infinities."""
     t = x * _ONE_OVER_PI + _MAGIC
     n = t - _MAGIC
     r = _clip(((x - n * _PI_1) - n * _PI_2) - n * _PI_3, f32(-1.6), f32(1.6))
     sign = i32(float_bits(t) << i32(31))
     u = r * r
-    s = f32(2.606059767e-06)
-    s = s * u + f32(-1.980991031e-04)
-    s = s * u + f32(8.333073294e-03)
-    s = s * u + f32(-1.666665995e-01)
+    s = horner(_SIN, u)
     sine = r + r * u * s
-    c = f32(-2.616707893e-07)
-    c = c * u + f32(2.476801523e-05)
-    c = c * u + f32(-1.388854974e-03)
-    c = c * u + f32(4.166665488e-02)
+    c = horner(_COS, u)
     cosine = f32(1.0) + u * (u * c - f32(0.5))
     return (
         bits_float(i32(float_bits(sine) ^ sign)),
@@ -141,19 +144,23 @@ def sincos(x):
 
 
 @compiled
+def sin(x):
+    sine, _ = _sincos(x)
+    return sine
+
+
+@compiled
+def cos(x):
+    _, cosine = _sincos(x)
+    return cosine
+
+
+@compiled
 def tanh(x):
     a = _clip(x, f32(-9.02), f32(9.02))
     u = a * a
-    p = f32(1.331906735e-08)
-    p = p * u + f32(2.058347737e-05)
-    p = p * u + f32(3.494034298e-03)
-    p = p * u + f32(1.337971772e-01)
-    p = p * u + f32(9.999999790e-01)
-    q = f32(7.762017396e-07)
-    q = q * u + f32(3.283092428e-04)
-    q = q * u + f32(2.587107218e-02)
-    q = q * u + f32(4.671303296e-01)
-    q = q * u + f32(1.0)
+    p = horner(_TANH_OVER, u)
+    q = horner(_TANH_UNDER, u)
     return _clip(a * p / q, f32(-1.0), f32(1.0))
 
 
@@ -163,53 +170,32 @@ def atan(x):
     large = a > f32(1.0)
     v = select(large, f32(1.0) / a, a)
     u = v * v
-    p = f32(2.974586552e-03)
-    p = p * u + f32(-1.658116882e-02)
-    p = p * u + f32(4.355351507e-02)
-    p = p * u + f32(-7.580576116e-02)
-    p = p * u + f32(1.067893936e-01)
-    p = p * u + f32(-1.421420891e-01)
-    p = p * u + f32(1.999413718e-01)
-    p = p * u + f32(-3.333316696e-01)
+    p = horner(_ATAN, u)
     value = v + v * u * p
     value = select(large, f32(math.pi / 2) - value, value)
     return select(x < f32(0.0), -value, value)
 
 
 @compiled
-def _erf(x):
+def erf(x):
     a = _clip(x, f32(-3.95), f32(3.95))
     u = a * a
     # A little high, so that the tails round to 1.
-    p = f32(2.025912889e-06)
-    p = p * u + f32(2.846879673e-04)
-    p = p * u + f32(3.808158213e-03)
-    p = p * u + f32(5.287543754e-02)
-    p = p * u + f32(1.915501963e-01)
-    p = p * u + f32(1.128379189e00)
-    q = f32(3.783186284e-05)
-    q = q * u + f32(1.170725506e-03)
-    q = q * u + f32(1.505508206e-02)
-    q = q * u + f32(1.145595780e-01)
-    q = q * u + f32(5.030896103e-01)
-    q = q * u + f32(1.0)
+    p = horner(_ERF_OVER, u)
+    q = horner(_ERF_UNDER, u)
     return _clip(a * p / q, f32(-1.0), f32(1.0))
 
 
 @compiled
-def erf_bell(x):
-    """Return (erf x, exp(-x**2), erfc |x|); what the caller drops costs nothing."""
+def bell(x):
+    """Return exp(-x**2)."""
+    return exp(-x * x)
+
+
+@compiled
+def erfc(x):
     a = abs(x)
-    bell = exp(-a * a)
     t = f32(1.0) / (f32(1.0) + f32(0.4) * a)
-    p = f32(-2.310129566e-02)
-    p = p * t + f32(1.634053527e-01)
-    p = p * t + f32(-4.191481428e-01)
-    p = p * t + f32(4.437479242e-01)
-    p = p * t + f32(-2.004884198e-01)
-    p = p * t + f32(2.284476039e-01)
-    p = p * t + f32(1.442232123e-01)
-    p = p * t + f32(2.119279688e-01)
-    p = p * t + f32(2.252956925e-01)
-    p = p * t + f32(2.256901220e-01)
-    return _erf(x), bell, t * p * bell
+    p = horner(_ERFC, t)
+    tail = t * p * bell(x)
+    return select(x < f32(0.0), f32(2.0) - tail, tail)

@@ -1,12 +1,13 @@
-"""The numba lowering: an expression as a flat 3-address program, and one interpreter for all.
+"""Evaluation of programs by the compiled interpreter.
 
-Compiling every candidate would cost 60 to 90 ms; a program is data, and the interpreter is compiled
-once. It works block by block, one register a row of :data:`BLOCK` points, so that its state stays
-in the L1 cache and each instruction is one SIMD loop. With slopes it carries dual numbers: value
-and tangent, seeded with dx = 1.
+Compiling a candidate takes 60 to 90 ms. A program (:mod:`symact.backends.numba.program`) is data
+instead, and one interpreter (:mod:`symact.backends.numba.interpreter`) runs all programs. It works
+block by block. A register is a row of :data:`BLOCK` points, so the state stays in the L1 cache and
+each instruction is one SIMD loop. With slopes it computes dual numbers: values and tangents, where
+the tangent of one input is 1 and those of the others are 0.
 
-For programs with batch statistics the block is the whole tensor, and the tangent is the
-Jacobian-vector product with a vector of ones (not the gradient that training needs; see
+A program with batch statistics takes the whole tensor as one block. Its tangent is the
+Jacobian-vector product with a vector of ones, not the gradient that training needs (see
 :mod:`symact.evaluation.training.stack`).
 """
 
@@ -19,330 +20,39 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
-from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba import njit
 from numpy.typing import NDArray
 
-from symact.backends.numba import kernels as k
-from symact.backends.numba.caching import cached, cached_callback
-from symact.backends.numba.intrinsics import call_address, for_each, select
-from symact.expr import Expr, distinct, variables
-from symact.expr.primitives import CONST, PRIMITIVES, VAR
+from symact.backends.numba.caching import cached
+from symact.backends.numba.interpreter import interpreter, run, run_whole
+from symact.backends.numba.loops import BLOCK
+from symact.backends.numba.program import Program, to_tape
+from symact.expr import Expr
+
+__all__ = [
+    "BLOCK",
+    "CHUNK",
+    "Batch",
+    "Program",
+    "Spans",
+    "apply_into",
+    "apply_rows",
+    "evaluate",
+    "interpreter",
+    "lay_out",
+    "pool",
+    "rows_needed",
+    "run",
+    "to_batch",
+    "to_tape",
+    "workspace",
+]
 
 compiled = njit(error_model="numpy")
-#: Blocks that an instruction takes at a time.
+
+#: The number of blocks that an instruction computes at a time.
 CHUNK = 2
-
-inlined = njit(error_model="numpy", forceinline=True)
-
-#: Points of a block: a row is 1 KB in float32, so that some ten of them, two blocks long and with
-#: slopes where they are wanted, stay near an L1 cache of 32 KB.
-BLOCK = 256
-
-OPCODES: dict[str, int] = {name: row.opcode for name, row in PRIMITIVES.items()}
-
-_CODE = {name.upper(): code for name, code in OPCODES.items()}
-ADD, SUB, MUL, DIV = _CODE["ADD"], _CODE["SUB"], _CODE["MUL"], _CODE["DIV"]
-NEG, ABS, SQUARE, CUBE = _CODE["NEG"], _CODE["ABS"], _CODE["SQUARE"], _CODE["CUBE"]
-SQRT, EXP, LOG, LOG1P = _CODE["SQRT"], _CODE["EXP"], _CODE["LOG"], _CODE["LOG1P"]
-SIN, COS, SINC, TANH = _CODE["SIN"], _CODE["COS"], _CODE["SINC"], _CODE["TANH"]
-ATAN, ASINH, ERF, SIGMOID = _CODE["ATAN"], _CODE["ASINH"], _CODE["ERF"], _CODE["SIGMOID"]
-SOFTPLUS, SOFTSIGN, RELU = _CODE["SOFTPLUS"], _CODE["SOFTSIGN"], _CODE["RELU"]
-GELU, SILU, GAUSSIAN, SIGN = _CODE["GELU"], _CODE["SILU"], _CODE["GAUSSIAN"], _CODE["SIGN"]
-MIN, MAX, WHERE = _CODE["MIN"], _CODE["MAX"], _CODE["WHERE"]
-LT, LE, GT, GE = _CODE["LT"], _CODE["LE"], _CODE["GT"], _CODE["GE"]
-MEAN, STD = _CODE["MEAN"], _CODE["STD"]
-_PADDING = {arity: (0,) * (3 - arity) for arity in (1, 2, 3)}
-
-
-@dataclass(frozen=True, eq=False)
-class Program:
-    """One expression, lowered.
-
-    Attributes:
-        code: int32 [instruction, 5]: opcode, destination and three operand registers.
-        constants: float64 [constant], held in the registers behind those of the inputs.
-        inputs: The names of the inputs, held in registers 0 and up.
-        registers: How many registers the program uses.
-        result: The register of the result.
-        statistics: Whether it must see the whole tensor at once.
-    """
-
-    code: NDArray[np.int32]
-    constants: NDArray[np.float64]
-    inputs: tuple[str, ...]
-    registers: int
-    result: int
-    statistics: bool
-
-
-@lru_cache(maxsize=4096)
-def to_tape(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Program:
-    """Lower an expression; common subexpressions are computed once.
-
-    Args:
-        expr: An expression of the variables ``inputs``.
-        inputs: The names of the inputs in the order of their registers, at least one.
-
-    Raises:
-        ValueError: The names are not distinct, or the expression has another variable.
-    """
-    _check_inputs(expr, inputs)
-    nodes = distinct(expr)
-    place = {node: position for position, node in enumerate(nodes)}
-    operands = [[place[arg] for arg in node.args] for node in nodes]
-    last_use = [0] * len(nodes)
-    for position, own in enumerate(operands):
-        for operand in own:
-            last_use[operand] = position
-    last_use[-1] = len(nodes)
-    constants: list[float] = []
-    register = [0] * len(nodes)
-    for position, node in enumerate(nodes):
-        if node.op == VAR:
-            register[position] = inputs.index(str(node.value))
-        elif node.op == CONST:
-            register[position] = len(inputs) + len(constants)
-            constants.append(node.number)
-    count = len(inputs) + len(constants)
-    free: list[int] = []
-    code: list[int] = []
-    for position, (node, own) in enumerate(zip(nodes, operands, strict=True)):
-        if not own:
-            continue
-        # The destination is taken before operands are released: no instruction works in place,
-        # which for_each relies on.
-        if free:
-            target = free.pop()
-        else:
-            target, count = count, count + 1
-        register[position] = target
-        code += (OPCODES[node.op], target, *[register[o] for o in own], *_PADDING[len(own)])
-        free += sorted({register[o] for o in own if last_use[o] == position and operands[o]})
-    return Program(
-        np.array(code, dtype=np.int32).reshape(-1, 5),
-        np.array(constants, dtype=np.float64),
-        inputs,
-        count,
-        register[-1],
-        any(op in (MEAN, STD) for op in code[::5]),
-    )
-
-
-def _check_inputs(expr: Expr, inputs: tuple[str, ...]) -> None:
-    if not inputs or len(set(inputs)) < len(inputs):
-        raise ValueError(f"inputs must be one or more distinct names, got {inputs}")
-    missing = [name for name in variables(expr) if name not in inputs]
-    if missing:
-        raise ValueError(
-            f"the expression has the variable '{missing[0]}'; its inputs are {', '.join(inputs)}"
-        )
-
-
-@compiled
-def _one(rule, w, v, t, blocks, d, a):
-    if t.size == 0:
-        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a],))
-    else:
-        for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], t[a]))
-
-
-@compiled
-def _two(rule, w, v, t, blocks, d, a, b):
-    if t.size == 0:
-        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a], v[b]))
-    else:
-        for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], v[b], t[a], t[b]))
-
-
-@compiled
-def _where(w, v, t, blocks, d, a, b, c):
-    size = blocks * BLOCK
-    value, test = w[v[d] * BLOCK :][:size], w[v[a] * BLOCK :][:size]
-    x, y = w[v[b] * BLOCK :][:size], w[v[c] * BLOCK :][:size]
-    for i in range(size):
-        value[i] = select(test[i] != 0, x[i], y[i])
-    if t.size:
-        tangent = w[t[d] * BLOCK :][:size]
-        dx, dy = w[t[b] * BLOCK :][:size], w[t[c] * BLOCK :][:size]
-        for i in range(size):
-            tangent[i] = select(test[i] != 0, dx[i], dy[i])
-
-
-@compiled
-def _mean(w, v, t, d, a, n):
-    x, value = w[v[a] * BLOCK :], w[v[d] * BLOCK :]
-    dx, tangent = w[t[a] * BLOCK :], w[t[d] * BLOCK :]
-    total, slope = 0.0, 0.0
-    for i in range(n):
-        total += x[i]
-        slope += dx[i]
-    for i in range(n):
-        value[i] = total / n
-        tangent[i] = slope / n
-
-
-@compiled
-def _std(w, v, t, d, a, n):
-    x, value = w[v[a] * BLOCK :], w[v[d] * BLOCK :]
-    dx, tangent = w[t[a] * BLOCK :], w[t[d] * BLOCK :]
-    total, slope = 0.0, 0.0
-    for i in range(n):
-        total += x[i]
-        slope += dx[i]
-    mean, slope_of_mean = total / n, slope / n
-    squares, products = 0.0, 0.0
-    for i in range(n):
-        centred = x[i] - mean
-        squares += centred * centred
-        products += centred * (dx[i] - slope_of_mean)
-    deviation = np.sqrt(squares / n)
-    for i in range(n):
-        value[i] = deviation
-        tangent[i] = products / n / deviation
-
-
-@inlined
-def _instruction(op, w, v, t, blocks, d, a, b, c):
-    """Run one instruction on some blocks; ``v`` and ``t`` say in which row a register stands."""
-    if op == ADD:
-        _two(k.add, w, v, t, blocks, d, a, b)
-    elif op == SUB:
-        _two(k.sub, w, v, t, blocks, d, a, b)
-    elif op == MUL:
-        _two(k.mul, w, v, t, blocks, d, a, b)
-    elif op == DIV:
-        _two(k.div, w, v, t, blocks, d, a, b)
-    elif op == NEG:
-        _one(k.neg, w, v, t, blocks, d, a)
-    elif op == ABS:
-        _one(k.absolute, w, v, t, blocks, d, a)
-    elif op == SQUARE:
-        _one(k.square, w, v, t, blocks, d, a)
-    elif op == CUBE:
-        _one(k.cube, w, v, t, blocks, d, a)
-    elif op == SQRT:
-        _one(k.sqrt, w, v, t, blocks, d, a)
-    elif op == EXP:
-        _one(k.exponential, w, v, t, blocks, d, a)
-    elif op == LOG:
-        _one(k.logarithm, w, v, t, blocks, d, a)
-    elif op == LOG1P:
-        _one(k.logarithm1p, w, v, t, blocks, d, a)
-    elif op == SIN:
-        _one(k.sine, w, v, t, blocks, d, a)
-    elif op == COS:
-        _one(k.cosine, w, v, t, blocks, d, a)
-    elif op == SINC:
-        _one(k.sinc, w, v, t, blocks, d, a)
-    elif op == TANH:
-        _one(k.hyperbolic_tangent, w, v, t, blocks, d, a)
-    elif op == ATAN:
-        _one(k.arctangent, w, v, t, blocks, d, a)
-    elif op == ASINH:
-        _one(k.asinh, w, v, t, blocks, d, a)
-    elif op == ERF:
-        _one(k.error_function, w, v, t, blocks, d, a)
-    elif op == SIGMOID:
-        _one(k.sigmoid, w, v, t, blocks, d, a)
-    elif op == SOFTPLUS:
-        _one(k.softplus, w, v, t, blocks, d, a)
-    elif op == SOFTSIGN:
-        _one(k.softsign, w, v, t, blocks, d, a)
-    elif op == RELU:
-        _one(k.relu, w, v, t, blocks, d, a)
-    elif op == GELU:
-        _one(k.gelu, w, v, t, blocks, d, a)
-    elif op == SILU:
-        _one(k.silu, w, v, t, blocks, d, a)
-    elif op == GAUSSIAN:
-        _one(k.gaussian, w, v, t, blocks, d, a)
-    elif op == SIGN:
-        _one(k.sign, w, v, t, blocks, d, a)
-    elif op == MIN:
-        _two(k.minimum, w, v, t, blocks, d, a, b)
-    elif op == MAX:
-        _two(k.maximum, w, v, t, blocks, d, a, b)
-    elif op == WHERE:
-        _where(w, v, t, blocks, d, a, b, c)
-    elif op == LT:
-        _two(k.less, w, v, t, blocks, d, a, b)
-    elif op == LE:
-        _two(k.less_equal, w, v, t, blocks, d, a, b)
-    elif op == GT:
-        _two(k.greater, w, v, t, blocks, d, a, b)
-    elif op == GE:
-        _two(k.greater_equal, w, v, t, blocks, d, a, b)
-
-
-@compiled
-def _run(code, w, v, t, blocks):
-    """Run a program; see :func:`run`."""
-    for step in range(code.shape[0]):
-        op, d, a = code[step, 0], np.uint32(code[step, 1]), np.uint32(code[step, 2])
-        b, c = np.uint32(code[step, 3]), np.uint32(code[step, 4])
-        _instruction(op, w, v, t, blocks, d, a, b, c)
-
-
-def _run_pointers(code, count, w, size, v, t, registers, tangents, blocks):
-    _run(
-        carray(code, (count, 5)),
-        carray(w, (size,)),
-        carray(v, (registers,)),
-        carray(t, (tangents,)),
-        blocks,
-    )
-
-
-#: Compiled interpreters, kept because their addresses are in use.
-_INTERPRETERS: list[Any] = []
-
-
-@lru_cache(maxsize=2)
-def interpreter(dtype: np.dtype[Any]) -> int:
-    """Return the address of the interpreter for float32 or float64.
-
-    It is compiled once for each dtype (some seconds; cached on disk), and everything else calls it
-    through its address: linked into every caller, it would be compiled again in each.
-    """
-    real, whole, rows = (
-        types.CPointer(numba.from_dtype(dtype)),
-        types.intp,
-        types.CPointer(types.intp),
-    )
-    code = types.CPointer(types.int32)
-    signature = types.void(code, whole, real, whole, rows, rows, whole, whole, whole)
-    found = cached_callback(signature, _run_pointers)
-    _INTERPRETERS.append(found)
-    return int(found.address)
-
-
-@compiled
-def run(address, code, w, v, t, blocks):
-    """Run a program without statistics on some blocks, by the interpreter at ``address``.
-
-    Args:
-        address: From :func:`interpreter`, for the dtype of ``w``.
-        code: int32 [instruction, 5].
-        w: The workspace, flat; row r is its ``BLOCK`` numbers from ``r * BLOCK`` on.
-        v: intp [register]: the row in which a register's values begin; as many rows as blocks.
-        t: The same for tangents, or empty.
-        blocks: How many; two share what it costs to read an instruction and still fit the cache.
-    """
-    whole = np.intp
-    numbers = (
-        whole(code.ctypes.data),
-        whole(code.shape[0]),
-        whole(w.ctypes.data),
-        whole(w.size),
-        whole(v.ctypes.data),
-        whole(t.ctypes.data),
-        whole(v.size),
-        whole(t.size),
-        whole(blocks),
-    )
-    call_address(whole(address), numbers)
 
 
 def rows_needed(program: Program, blocks: int = CHUNK) -> int:
@@ -351,7 +61,7 @@ def rows_needed(program: Program, blocks: int = CHUNK) -> int:
 
 
 def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return a flat workspace of zeros; rows start at cache lines, or loads would straddle two."""
+    """Return a flat workspace of zeros. Rows are aligned to cache lines, which loads need."""
     line = 64
     room = np.zeros(rows * BLOCK * dtype.itemsize + line, dtype=np.uint8)
     start = -room.ctypes.data % line
@@ -405,10 +115,10 @@ def _copy(target, source):
 
 @compiled
 def apply_rows(address, code, result, w, v, t, x, value, tangent, blocks):
-    """Evaluate a program of one input on ``blocks`` rows of the workspace from row ``x`` on.
+    """Evaluate a program of one input on ``blocks`` rows of the workspace, from row ``x`` on.
 
-    Values go to the rows from ``value`` on and, where ``t`` is not empty, tangents to those from
-    ``tangent`` on. The program has no statistics; registers were laid out for ``CHUNK`` blocks.
+    Values go to the rows from ``value`` on. Tangents go to those from ``tangent`` on, unless ``t``
+    is empty. The program has no statistics; registers were laid out for ``CHUNK`` blocks.
     """
     own_value, own_tangent = v[result], t[result] if t.size else 0
     for block in range(0, blocks, CHUNK):
@@ -434,24 +144,11 @@ def _copy_rows(w, target, source, rows):
     _copy(w[target * BLOCK :][:size], w[source * BLOCK :][:size])
 
 
-@compiled
-def _run_whole(address, code, w, v, t, blocks, n):
-    """Run a program with statistics on ``n`` points; every register has ``blocks`` rows."""
-    for step in range(code.shape[0]):
-        op, d, a = code[step, 0], code[step, 1], code[step, 2]
-        if op == MEAN:
-            _mean(w, v, t, d, a, n)
-        elif op == STD:
-            _std(w, v, t, d, a, n)
-        else:
-            run(address, code[step : step + 1], w, v, t, blocks)
-
-
 @cached
 def _apply(address, code, constants, registers, result, x, seed, value, tangent, w, statistics):
-    """Evaluate one program on the points of ``x`` [input, point], with statistics all at once.
+    """Evaluate one program on the points of ``x`` [input, point].
 
-    ``tangent`` is empty where it is not wanted.
+    An empty ``tangent`` asks for values only.
     """
     inputs, points = x.shape
     blocks = max(1, -(-points // BLOCK)) if statistics else CHUNK
@@ -466,7 +163,7 @@ def _apply(address, code, constants, registers, result, x, seed, value, tangent,
             source = v[own] * BLOCK
             _copy(w[source : source + n], x[own, start : start + n])
         if statistics:
-            _run_whole(address, code, w, v, t, blocks, n)
+            run_whole(address, code, w, v, t, blocks, n)
         else:
             run(address, code, w, v, t, -(-n // BLOCK))
         at = v[result] * BLOCK
@@ -530,12 +227,12 @@ def _apply_spans(address, code, spans, v, t, w, x, value, tangent):
 
 
 class Spans:
-    """Programs without statistics, each applied to its own rows of one workspace again and again.
+    """Programs without statistics, each applied repeatedly to its own rows of one workspace.
 
     Args:
         spans: For each program its expression of x and its rows from and to, counted from the
             first row of a tensor.
-        rows: Rows of workspace for tensors, which :meth:`tensor` hands out.
+        rows: Rows of the workspace for tensors, which :meth:`tensor` reserves.
         dtype: float32 or float64.
     """
 
@@ -582,7 +279,7 @@ class Spans:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Many programs laid end to end, to be evaluated on the same points in one call.
+    """Programs laid end to end, which one call evaluates on the same points.
 
     Attributes:
         code: int32 [instruction, 5] of all programs.
@@ -613,9 +310,9 @@ class Batch:
                 broadcast against each other and flattened.
             slopes: Whether to compute derivatives too.
             wrt: The input by which to differentiate; None for the first.
-            threads: How many share the work; None for the number of cores. The result does not
+            threads: The number of threads; None for the number of cores. The result does not
                 depend on it.
-            out: What an earlier call for as many points returned, to be overwritten.
+            out: The result of an earlier call for as many points, which is overwritten.
 
         Returns:
             Values [program, point] of the arrays' dtype, and the derivatives or None.
@@ -633,7 +330,7 @@ class Batch:
         workers = max(1, min(threads or os.cpu_count() or 1, count))
         bounds = np.linspace(0, count, workers + 1).astype(int)
         address, constants = interpreter(x.dtype), self.constants.astype(x.dtype)
-        # Single values alone leave room in the cache for twice as many.
+        # Without tangents, twice as many float32 blocks fit into the cache.
         chunk = CHUNK if slopes or x.dtype == np.float64 else 2 * CHUNK
         rows = len(x) * -(-points // BLOCK) + self.rows * chunk
 
@@ -662,12 +359,12 @@ class Batch:
 
 @lru_cache
 def pool(threads: int) -> ThreadPoolExecutor:
-    """Return the threads that evaluate; starting new ones would take as long as a small batch."""
+    """Return the pool of threads. It is kept: starting threads takes as long as a small batch."""
     return ThreadPoolExecutor(threads, thread_name_prefix="symact")
 
 
 if hasattr(os, "register_at_fork"):
-    # A forked process has the pool but none of its threads: it would wait for them for ever.
+    # A forked process inherits the pool without its threads and would wait for them for ever.
     os.register_at_fork(after_in_child=pool.cache_clear)
 
 
@@ -739,7 +436,7 @@ def apply_into(
         expr: An expression of the variable x.
         x: float32 or float64; batch statistics are over all of it.
         value: Takes f(x).
-        slope: Takes the tangents, None if they are not wanted.
+        slope: Takes the derivatives; None for values only.
     """
     points, _ = _points_of((x,), ("x",))
     _apply_to(to_tape(expr), points, 0, value, slope)

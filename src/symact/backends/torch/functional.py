@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from symact.backends.torch.rules import by_rule
 from symact.errors import DtypeError
 from symact.expr import Expr, fold
-from symact.expr.primitives import CONST, VAR
+from symact.expr.primitives import CONST, PRIMITIVES, VAR
 
 #: Beyond this argument silu, gelu and gaussian equal their limits in float32 and float64.
 _FAR = 1e3
@@ -78,7 +79,7 @@ def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where(condition, a, b)
 
 
-#: One row for each primitive of single elements.
+#: The function of each primitive of single elements. Without a row here it is that of the rule.
 TORCH: dict[str, Callable[..., Tensor]] = {
     "add": torch.add,
     "sub": torch.sub,
@@ -114,6 +115,11 @@ TORCH: dict[str, Callable[..., Tensor]] = {
     "le": torch.le,
     "gt": torch.gt,
     "ge": torch.ge,
+}
+TORCH |= {
+    name: by_rule(row)
+    for name, row in PRIMITIVES.items()
+    if name not in TORCH and not row.statistic
 }
 
 Axes = tuple[int, ...] | None

@@ -1,13 +1,14 @@
-"""Training on a Ray cluster: workers may join and die, candidates are trained again elsewhere.
+"""Do jobs on a Ray cluster, whose machines may join and leave.
 
-Needs the extra ``symact[cluster]``. What travels is the search draws, once, as the bytes of an
-``.npz`` file, and then formulas one way and errors the other, both as texts.
+Needs the extra ``symact[cluster]``. The draws travel once, as the bytes of an ``.npz`` file; then
+formulas go one way and errors the other, both as text.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import logging
 import math
@@ -15,143 +16,228 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import ray
 
 from symact.errors import SymactError
-from symact.evaluation.executors.workers import TRIES, answer_from, answer_of, trained, tuned
-from symact.evaluation.jobs import Failed, Finish, limit_on
-from symact.evaluation.rungs import ON_GPU, Draws, Rungs
+from symact.evaluation.draws import Draws
+from symact.evaluation.evaluator import Evaluator
+from symact.evaluation.executors.base import Executor, refuse_second_search
+from symact.evaluation.executors.messages import (
+    answer_of,
+    answer_request,
+    job_of,
+    request_of,
+    result_of,
+)
+from symact.evaluation.executors.processes import ATTEMPTS, START_TIMEOUT
+from symact.evaluation.futures import settle
+from symact.evaluation.jobs import TUNING, Failed, Job, JobResult
 from symact.evaluation.training.networks import GPU_NETWORKS
-from symact.expr import Expr, parse, show
 
-#: A task lasts at least so long, where candidates are faster: what it costs to send one is less
-#: than a hundredth of it.
+#: Sending a task costs less than a hundredth of this.
 LEAST_SECONDS = 0.25
 
-
-class RayWorkers:
-    """Tasks of one core each; full training takes a GPU where that is asked for.
-
-    Args:
-        draws: What is trained on.
-        device: For full training; None for ``cuda`` where the cluster has a GPU.
-        count: Of logical cores, where a cluster is started on this machine.
-        address: Of a running cluster; ``""`` or ``"auto"`` for the one that runs here or else a
-            new one on this machine, which ends with the search.
-
-    Raises:
-        SymactError: No cluster there, or none with a GPU though one is asked for.
-    """
-
-    def __init__(self, draws: Draws, device: str | None, count: int, address: str) -> None:
-        self._is_own = _connect(address, count)
-        # Ray leaves it without types.
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
-        has_gpu = resources.get("GPU", 0) > 0
-        device = device or ("cuda" if has_gpu else "cpu")
-        if device == "cuda" and not has_gpu:
-            if self._is_own:
-                ray.shutdown()
-            raise SymactError("device 'cuda': the Ray cluster has no GPU; use cpu")
-        content = draws.dump()
-        self._draws = ray.put(content)
-        self._key = hashlib.sha256(content).hexdigest()
-        self.device = device
-        #: Candidates that fill a GPU.
-        self._together = max(1, GPU_NETWORKS // len(draws.families("full")))
-        #: Seconds a candidate took lately on each rung.
-        self._seconds: dict[str, float] = {}
-        #: Tasks that nobody has received.
-        self._sent: set[Any] = set()
-
-    def start(self, rung: str, exprs: Sequence[Expr], draw: int) -> Finish:
-        formulas = [show(expr) for expr in exprs]
-        size = self._batch(rung)
-        batches = [formulas[first : first + size] for first in range(0, len(formulas), size)]
-        waiting = [(batch, self._send(rung, batch, draw)) for batch in batches]
-
-        def finish() -> list[Any]:
-            answers = [
-                answer
-                for batch, reference in waiting
-                for answer in self._receive(rung, batch, draw, reference)
-            ]
-            return [trained(answer) for answer in answers]
-
-        return finish
-
-    def tune(self, expr: Expr) -> Callable[[], Expr | Failed | None]:
-        formula = show(expr)
-        reference = self._send("tuning", [formula], 0)
-        return lambda: tuned(self._receive("tuning", [formula], 0, reference)[0])
-
-    def close(self) -> None:
-        for reference in list(self._sent):  # threads that still wait take theirs out
-            ray.cancel(reference)
-        self._sent.clear()
-        if self._is_own:
-            ray.shutdown()
-
-    def _takes_gpu(self, rung: str) -> bool:
-        return rung in ON_GPU and self.device == "cuda"
-
-    def _batch(self, rung: str) -> int:
-        """Return how many candidates make a task that is worth sending."""
-        if self._takes_gpu(rung):
-            return self._together
-        seconds = self._seconds.get(rung, LEAST_SECONDS)
-        return max(1, math.ceil(LEAST_SECONDS / max(seconds, 1e-6)))
-
-    def _send(self, rung: str, formulas: list[str], draw: int) -> Any:
-        needs = {"num_cpus": 1, "num_gpus": 1} if self._takes_gpu(rung) else {"num_cpus": 1}
-        # A worker that dies is replaced by Ray, which repeats the task.
-        task = _task().options(**needs, max_retries=TRIES - 1)
-        reference = task.remote(self._draws, self._key, self.device, rung, formulas, draw)
-        self._sent.add(reference)
-        return reference
-
-    def _receive(
-        self, rung: str, formulas: list[str], draw: int, reference: Any
-    ) -> list[dict[str, Any]]:
-        try:
-            seconds, text = ray.get(reference)
-            self._sent.discard(reference)
-        except ray.exceptions.RayTaskError as error:
-            # A candidate's errors are answers; this is one of the worker's surroundings.
-            said = " ".join(str(error.cause).split())[:200]
-            raise SymactError(
-                f"a Ray worker cannot work: {type(error.cause).__name__}: {said}; it needs what "
-                "this process has installed"
-            ) from None
-        except _LOST as error:
-            self._sent.discard(reference)
-            if len(formulas) == 1:
-                why = type(error).__name__
-                return [{"failed": f"ended its worker {TRIES} times ({why})"}]
-            # One of them may have done it; alone it ends nobody but itself.
-            sent = [(formula, self._send(rung, [formula], draw)) for formula in formulas]
-            return [
-                answer
-                for formula, own in sent
-                for answer in self._receive(rung, [formula], draw, own)
-            ]
-        self._seconds[rung] = seconds / len(formulas)
-        answers: list[dict[str, Any]] = json.loads(text)
-        return answers
-
-
-#: What a candidate may have done to a worker, or to the machine that it worked on.
+#: The losses of a worker, or of its machine, that a candidate may have caused.
 _LOST = (
     ray.exceptions.WorkerCrashedError,
     ray.exceptions.OutOfMemoryError,
     ray.exceptions.NodeDiedError,
 )
 
+#: ``(draws, key, device, requests)`` to the seconds it took and the answers as JSON.
+Task = Callable[[bytes, str, str, list[dict[str, Any]]], tuple[float, str]]
 
-def _connect(address: str, count: int) -> bool:
-    """Connect to a cluster; return whether it is one that was started for this search."""
+
+class _Batch:
+    """Jobs at one fidelity and draw that travel together, and their futures."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = list(jobs)
+        self.futures: list[Future[JobResult]] = [Future() for _ in jobs]
+
+    @property
+    def fidelity(self) -> str:
+        return self.jobs[0].fidelity
+
+    def alone(self) -> list[_Batch]:
+        """Return a batch for each job, with the same futures."""
+        batches = []
+        for job, future in zip(self.jobs, self.futures, strict=True):
+            batches.append(_Batch([job]))
+            batches[-1].futures = [future]
+        return batches
+
+
+class RayExecutor(Executor):
+    """Ray tasks of one core each; fidelities that use a GPU take one if it is asked for.
+
+    Args:
+        workers: Number of logical cores if a cluster is started on this machine; None for the
+            number of cores.
+        address: Address of a running cluster. ``""`` and ``"auto"`` mean the one that runs on this
+            machine, or else a new one, which ends with the search.
+        task: The function that the cluster runs; None for :func:`run_batch`.
+        least_seconds: A task of fast candidates takes as many as need about so long.
+
+    Raises:
+        SymactError: On :meth:`open`, if there is no such cluster, or a GPU is asked for and the
+            cluster has none.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        address: str = "",
+        task: Task | None = None,
+        least_seconds: float = LEAST_SECONDS,
+    ) -> None:
+        self.workers = workers or os.cpu_count() or 1
+        self._address, self._task = address, task or run_batch
+        self._least_seconds = least_seconds
+        self._draws: Draws | None = None
+        self._is_own = False
+        #: Seconds that a candidate took lately at each fidelity.
+        self._seconds: dict[str, float] = {}
+        self._sent: dict[_Batch, Any] = {}
+        self._lock = threading.Lock()
+
+    def open(self, draws: Draws, device: str | None = None) -> None:
+        refuse_second_search(self._draws is not None)
+        self._is_own = connect(self._address, self.workers)
+        # Ray leaves it without types.
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
+        has_gpu = resources.get("GPU", 0) > 0
+        self.device = device or ("cuda" if has_gpu else "cpu")
+        if self.device == "cuda" and not has_gpu:
+            if self._is_own:
+                ray.shutdown()
+            raise SymactError("device 'cuda': the Ray cluster has no GPU; use cpu")
+        content = draws.dump()
+        self._draws, self._stored = draws, ray.put(content)
+        self._key = hashlib.sha256(content).hexdigest()
+        self._remote = ray.remote(self._task)
+        # Results are received in a thread of ours: Ray's own may not send tasks.
+        self._receiver = ThreadPoolExecutor(1)
+
+    def submit(self, job: Job) -> Future[JobResult]:
+        return self.submit_all([job])[0]
+
+    def submit_all(self, jobs: Sequence[Job]) -> list[Future[JobResult]]:
+        futures = []
+        for (fidelity, _), group in itertools.groupby(jobs, lambda job: (job.fidelity, job.draw)):
+            own, size = list(group), self.batch_size(fidelity)
+            for first in range(0, len(own), size):
+                batch = _Batch(own[first : first + size])
+                futures += batch.futures
+                self._send(batch)
+        return futures
+
+    def close(self) -> None:
+        if self._draws is None:
+            return
+        with self._lock:
+            sent, self._sent = self._sent, {}
+        for batch, reference in sent.items():
+            ray.cancel(reference)
+            _cancel(batch)
+        self._receiver.shutdown(wait=False, cancel_futures=True)
+        if self._is_own:
+            ray.shutdown()
+        self._draws = None
+
+    def batch_size(self, fidelity: str) -> int:
+        """Return how many candidates make a task that is worth sending."""
+        if self._uses_gpu(fidelity):
+            assert self._draws is not None
+            return max(1, GPU_NETWORKS // len(self._draws.families(fidelity)))
+        seconds = self._seconds.get(fidelity, self._least_seconds)
+        return max(1, math.ceil(self._least_seconds / max(seconds, 1e-6)))
+
+    def _uses_gpu(self, fidelity: str) -> bool:
+        if fidelity == TUNING or self.device != "cuda" or self._draws is None:
+            return False
+        return self._draws.fidelity(fidelity).uses_gpu
+
+    def _send(self, batch: _Batch) -> None:
+        gpus = {"num_gpus": 1} if self._uses_gpu(batch.fidelity) else {}
+        # Ray replaces a worker that dies and repeats the task.
+        task = self._remote.options(num_cpus=1, max_retries=ATTEMPTS - 1, **gpus)
+        requests = [request_of(job) for job in batch.jobs]
+        reference = task.remote(self._stored, self._key, self.device, requests)
+        with self._lock:
+            self._sent[batch] = reference
+        reference.future().add_done_callback(lambda _: self._receive_later(batch, reference))
+
+    def _receive_later(self, batch: _Batch, reference: Any) -> None:
+        try:
+            self._receiver.submit(self._receive, batch, reference)
+        except RuntimeError:  # the executor was closed, which cancelled the batch
+            return
+
+    def _receive(self, batch: _Batch, reference: Any) -> None:
+        """Complete the futures of a batch, or send its jobs again."""
+        with self._lock:
+            if self._sent.pop(batch, None) is None:
+                return
+        try:
+            seconds, text = ray.get(reference)
+        except _LOST as error:
+            self._retry(batch, error)
+        except ray.exceptions.TaskCancelledError:
+            _cancel(batch)
+        except BaseException as error:
+            _fail(batch, error)
+        else:
+            self._seconds[batch.fidelity] = seconds / len(batch.jobs)
+            for future, answer in zip(batch.futures, json.loads(text), strict=True):
+                settle(future, functools.partial(result_of, answer))
+
+    def _retry(self, batch: _Batch, error: Exception) -> None:
+        """Send each job alone: one of them may have ended the worker."""
+        if len(batch.jobs) > 1:
+            for own in batch.alone():
+                self._send(own)
+            return
+        reason = f"ended its worker {ATTEMPTS} times ({type(error).__name__})"
+        settle(batch.futures[0], lambda: Failed(reason))
+
+
+def _cancel(batch: _Batch) -> None:
+    for future in batch.futures:
+        future.cancel()
+        future.set_running_or_notify_cancel()
+
+
+def _fail(batch: _Batch, error: BaseException) -> None:
+    """Let the futures of a batch raise. A candidate's errors are results; this is the worker's."""
+    if isinstance(error, ray.exceptions.RayTaskError):
+        message = " ".join(str(error.cause).split())[:200]
+        error = SymactError(
+            f"a Ray worker cannot work: {type(error.cause).__name__}: {message}; it needs what "
+            "this process has installed"
+        )
+
+    def fail() -> JobResult:
+        raise error
+
+    for future in batch.futures:
+        settle(future, fail)
+
+
+def connect(address: str, count: int) -> bool:
+    """Connect to a cluster; return whether this call did so or started one.
+
+    Args:
+        address: Its address; ``""`` and ``"auto"`` mean the one on this machine, or a new one.
+        count: Logical cores of a new cluster.
+
+    Raises:
+        SymactError: There is no cluster at the address.
+    """
     if ray.is_initialized():
         return False
     quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
@@ -162,49 +248,52 @@ def _connect(address: str, count: int) -> bool:
         try:
             ray.init("auto", logging_level=logging.WARNING, log_to_driver=False)
         except ConnectionError:
-            # Where memory runs out Ray would try again for ever.
-            own = {**quiet, "_system_config": {"task_oom_retries": TRIES - 1}}
+            # If memory runs out Ray would try again for ever.
+            own = {**quiet, "_system_config": {"task_oom_retries": ATTEMPTS - 1}}
             ray.init("local", num_cpus=count, logging_level=logging.WARNING, **own)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise SymactError(f"no Ray cluster at '{address or 'auto'}': {said}") from None
+        message = " ".join(str(error).split())[:200]
+        raise SymactError(f"no Ray cluster at '{address or 'auto'}': {message}") from None
     return True
 
 
-@functools.cache
-def _task() -> Any:
-    return ray.remote(_work)
+#: In a worker: the evaluator of the search it works for.
+_evaluators: dict[tuple[str, str], Evaluator] = {}
 
 
-#: In a worker: the trainers of the search it works for.
-_made: dict[tuple[str, str], Rungs] = {}
-
-
-def _work(
-    draws: bytes, key: str, device: str, rung: str, formulas: list[str], draw: int
+def run_batch(
+    draws: bytes, key: str, device: str, requests: list[dict[str, Any]]
 ) -> tuple[float, str]:
-    """Train candidates in a worker; returns seconds and answers as JSON."""
-    if (key, device) not in _made:
-        _made.clear()
-        _made[key, device] = Rungs(Draws.load(draws), device)
-    rungs = _made[key, device]
+    """Do jobs in a worker.
+
+    Args:
+        draws: The draws, as dumped.
+        key: Identifies them.
+        device: Where fidelities train that use a GPU.
+        requests: Jobs at one fidelity and draw.
+
+    Returns:
+        Seconds of work, and the answers as JSON.
+    """
+    if (key, device) not in _evaluators:
+        _evaluators.clear()
+        _evaluators[key, device] = Evaluator(Draws.load(draws), device)
+    evaluator = _evaluators[key, device]
     began = time.monotonic()
-    # Training stops by itself when it takes too long; what does not is ended with its worker.
-    alarm = threading.Timer(2 * limit_on(rung) * len(formulas), os._exit, (1,))
+    # Training stops by itself when it takes too long. What does not stop ends with its worker.
+    timeout = evaluator.draws.timeout(requests[0]["fidelity"])
+    alarm = threading.Timer(2 * timeout * len(requests) + START_TIMEOUT, os._exit, (1,))
     alarm.daemon = True
     alarm.start()
     try:
-        answers = _answers(rungs, device, rung, formulas, draw)
+        answers = _answers(evaluator, requests)
     finally:
         alarm.cancel()
     return time.monotonic() - began, json.dumps(answers)
 
 
-def _answers(
-    rungs: Rungs, device: str, rung: str, formulas: list[str], draw: int
-) -> list[dict[str, Any]]:
-    if rung in ON_GPU and device == "cuda":  # one stack of networks
-        found = rungs.train(rung, [parse(formula) for formula in formulas], draw)
-        return [answer_from(own) for own in found]
-    asked = ({"rung": rung, "formula": formula, "draw": draw} for formula in formulas)
-    return [answer_of(rungs, request) for request in asked]
+def _answers(evaluator: Evaluator, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if evaluator.uses_gpu(requests[0]["fidelity"]):  # one stack of networks
+        results = evaluator.run([job_of(request) for request in requests])
+        return [answer_of(result) for result in results]
+    return [answer_request(evaluator, request) for request in requests]

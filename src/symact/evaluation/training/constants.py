@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from symact.backends.torch import lower
 from symact.evaluation.function import Trainable
 from symact.evaluation.training.networks import Data, learning_rates
-from symact.evaluation.training.torch_mlp import FullTrainer
+from symact.evaluation.training.torch_mlp import TorchMLPTrainer, single_torch_thread
 from symact.expr import Expr, fold, literals, show, uses_statistics, var, with_literals
 from symact.expr.primitives import CONST
 from symact.tasks.protocol import Training
@@ -38,7 +38,7 @@ class _Shared(nn.Module):
         return start * (1 + STEP * self.change)
 
     def forward(self, x: Tensor) -> Tensor:
-        bound = {f"{_PREFIX}{place}": value for place, value in enumerate(self.literals)}
+        bound = {f"{_PREFIX}{index}": value for index, value in enumerate(self.literals)}
         return lower(self._expr, x, bound=bound)
 
 
@@ -53,7 +53,7 @@ class Tuner:
 
     def __init__(self, data: Data, training: Training, entropy: int) -> None:
         self._rates = learning_rates(training)
-        self._trainer = FullTrainer(data, training, [0], entropy, "cpu")
+        self._trainer = TorchMLPTrainer(data, training, [0], entropy, "cpu")
         self._networks = np.arange(len(data.families))
 
     def tune(self, expr: Expr, is_stopped: Callable[[], bool] = lambda: False) -> Expr | None:
@@ -69,13 +69,13 @@ class Tuner:
         start = literals(expr)
         if not start or uses_statistics(expr):
             return None
-        torch.set_num_threads(1)
         shared = _Shared(_with_names(expr), start)
         function = Trainable(show(expr), lambda networks, layer: shared)
         self._trainer._draw((1, 1))
-        self._trainer._train_stack(
-            [function], self._networks, len(self._networks), self._rates, is_stopped
-        )
+        with single_torch_thread():
+            self._trainer._train_stack(
+                [function], self._networks, len(self._networks), self._rates, is_stopped
+            )
         found = shared.literals.detach().flatten().tolist()
         if not np.isfinite(found).all():
             return None
@@ -83,11 +83,11 @@ class Tuner:
 
 
 def _with_names(expr: Expr) -> Expr:
-    places = {value: place for place, value in enumerate(literals(expr))}
+    indices = {value: index for index, value in enumerate(literals(expr))}
 
     def visit(node: Expr, args: Sequence[Expr]) -> Expr:
         if node.op == CONST:
-            return var(f"{_PREFIX}{places[node.number]}")
+            return var(f"{_PREFIX}{indices[node.number]}")
         return Expr(node.op, tuple(args), node.value)
 
     return fold(expr, visit)

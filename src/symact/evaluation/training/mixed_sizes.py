@@ -1,15 +1,17 @@
-"""One rung: the instances of each family take networks of several sizes in turn."""
+"""Train on instances that take networks of several sizes in turn."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from symact.evaluation.jobs import Failed, Finish, Trained
+from symact.evaluation.futures import gather, then
+from symact.evaluation.jobs import Errors, Failed, Trained
 from symact.evaluation.training.networks import Data, pack
 from symact.expr import Expr
 from symact.tasks import Instance
@@ -18,95 +20,108 @@ from symact.tasks.protocol import RATE_DOUBT, Training
 
 
 class Trainer(Protocol):
-    """What trains networks of one size."""
+    """Trains networks of one size."""
 
-    def start(self, pool: Executor, exprs: Sequence[Expr]) -> Finish:
-        """Put candidates into a pool."""
+    def start(self, pool: Executor, exprs: Sequence[Expr], /) -> list[Future[Trained]]:
+        """Start to train candidates in a pool of threads."""
 
 
-class Part(NamedTuple):
-    """The instances that share a size of network, that size, and the learning rates to try."""
+class TrainingSet(NamedTuple):
+    """The instances that share a network size, with that size and the learning rates to try."""
 
     data: Data
     training: Training
     rates: tuple[float, ...]
 
 
-def dealt(
+def assign_network_sizes(
     families: Sequence[Sequence[Instance]],
     trainings: Sequence[Training],
     rates: tuple[float, ...] = (),
-) -> tuple[Part, ...]:
-    """Deal instances: number ``i`` of a family is learned by networks ``i mod len(trainings)``.
+) -> tuple[TrainingSet, ...]:
+    """Let instance ``i`` of a family be learned by networks ``i mod len(trainings)``.
 
     Args:
         families: The instances of each family.
         trainings: The sizes of networks.
-        rates: Learning rates to try; none for the one of the training.
+        rates: Learning rates to try; empty for the one of each training.
+
+    Returns:
+        A set for each size that has an instance.
     """
-    parts = []
-    for place, training in enumerate(trainings):
-        own = [i for family in families for i in family[place :: len(trainings)]]
+    sets = []
+    for index, training in enumerate(trainings):
+        own = [i for family in families for i in family[index :: len(trainings)]]
         if own:
             data = pack(own, training.points)
-            parts.append(Part(data, training, rates or (training.learning_rate,)))
-    return tuple(parts)
+            sets.append(TrainingSet(data, training, rates or (training.learning_rate,)))
+    return tuple(sets)
 
 
-class Mixed:
-    """Judges on instances that are dealt to several trainers.
+class MixedSizeTrainer:
+    """Trains on several sets of instances, each with its own network size.
 
     Args:
-        parts: What :func:`dealt` made.
+        sets: Sets made by :func:`assign_network_sizes`.
         make: Makes the trainer of the instances that share a size.
 
     Attributes:
         families: The family of each instance, in the order of the errors.
     """
 
-    def __init__(self, parts: Sequence[Part], make: Callable[[Data, Training], Trainer]) -> None:
+    def __init__(
+        self, sets: Sequence[TrainingSet], make: Callable[[Data, Training], Trainer]
+    ) -> None:
         self._trainers = [
-            [make(part.data, replace(part.training, learning_rate=rate)) for rate in part.rates]
-            for part in parts
+            [make(own.data, replace(own.training, learning_rate=rate)) for rate in own.rates]
+            for own in sets
         ]
-        self._parts = parts
-        self.families = tuple(family for part in parts for family in part.data.families)
+        self._sets = sets
+        self.families = tuple(family for own in sets for family in own.data.families)
 
-    def start(self, pool: Executor, exprs: Sequence[Expr]) -> Finish:
-        """Put candidates into a pool; the result waits for their errors.
+    def start(self, pool: Executor, exprs: Sequence[Expr]) -> list[Future[Trained]]:
+        """Start to train candidates; each future has errors [instance, seed, 4].
 
-        One that networks of one size fail to train has failed.
+        A candidate that networks of one size cannot learn has failed.
         """
-        waiting = [[trainer.start(pool, exprs) for trainer in rates] for rates in self._trainers]
+        if not exprs:
+            return []
+        by_set = [
+            self._start_set(own.data.families, trainers, pool, exprs)
+            for own, trainers in zip(self._sets, self._trainers, strict=True)
+        ]
+        return [then(gather(own), _concatenated) for own in zip(*by_set, strict=True)]
 
-        def finish() -> list[Trained]:
-            parts = [
-                [expected(own, part.data.families) for own in zip(*tried, strict=True)]
-                for part, tried in zip(
-                    self._parts, [[wait() for wait in rates] for rates in waiting], strict=True
-                )
-            ]
-            return [_joined(own) for own in zip(*parts, strict=True)]
+    def _start_set(
+        self,
+        families: Sequence[str],
+        trainers: Sequence[Trainer],
+        pool: Executor,
+        exprs: Sequence[Expr],
+    ) -> list[Future[Trained]]:
+        by_rate = [trainer.start(pool, exprs) for trainer in trainers]
+        combine = functools.partial(expected_errors, families=families)
+        return [then(gather(own), combine) for own in zip(*by_rate, strict=True)]
 
-        return finish
 
-
-def expected(tried: Sequence[Trained], families: Sequence[str]) -> Trained:
-    """Return the errors to be expected of the learning rate that a judge would choose.
+def expected_errors(tried: Sequence[Trained], families: Sequence[str]) -> Trained:
+    """Return the errors to expect of the learning rate that a judge would choose.
 
     A judge takes the rate with the lowest error in distribution on other instances. So each rate
-    counts by a share that falls with its error here: ``exp(-error/RATE_DOUBT)``, errors in log10.
+    has a weight that falls with its error here: ``exp(-error/RATE_DOUBT)``, errors in log10.
 
     Args:
-        tried: The errors [instance, seed, 4] with each rate; or why it failed.
+        tried: The errors [instance, seed, 4] with each rate, or failures.
         families: The family of each instance.
 
     Returns:
-        Geometric means over rates, [instance, seed, 4]; or the first failure.
+        Weighted geometric means over rates, [instance, seed, 4], or the first failure.
     """
-    known = [own for own in tried if not isinstance(own, Failed)]
-    if len(known) < len(tried):
-        return next(own for own in tried if isinstance(own, Failed))
+    known: list[Errors] = []
+    for own in tried:
+        if isinstance(own, Failed):
+            return own
+        known.append(own)
     if len(known) == 1:
         return known[0]
     inside = np.array([stats.score(own, families).id_error for own in known])
@@ -115,8 +130,9 @@ def expected(tried: Sequence[Trained], families: Sequence[str]) -> Trained:
     return np.asarray(10.0**logs)
 
 
-def _joined(parts: Sequence[Trained]) -> Trained:
-    errors = []
+def _concatenated(parts: Sequence[Trained]) -> Trained:
+    """Return the errors of all sets, or the first failure."""
+    errors: list[Errors] = []
     for part in parts:
         if isinstance(part, Failed):
             return part

@@ -1,4 +1,4 @@
-"""The third rung: a whole training loop of small networks inside one numba function.
+"""Train multilayer perceptrons in one numba function that holds the whole training loop.
 
 Networks have equal hidden layers; arrays are ``[unit, point]``, so that every inner loop runs over
 contiguous points. Nothing is allocated inside a step. Networks are independent and each is trained
@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 from numba import njit
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from symact.backends.numba import tape
 from symact.backends.numba.caching import cached
-from symact.evaluation.jobs import Errors, Finish, Job, Trained, whole
+from symact.evaluation.jobs import TIMEOUT, Errors, Trained, raise_on_failure
 from symact.evaluation.training.networks import Data, initial_weights, learning_rates
+from symact.evaluation.training.parts import Stop, run_parts
 from symact.expr import Expr, show
 from symact.tasks.protocol import Training
 
@@ -375,8 +376,18 @@ def _train_some(
                 )
 
 
-class MiniTrainer:
-    """Judges pointwise candidates by training a small network on every instance and seed."""
+class NumbaMLPTrainer:
+    """Trains one network for every instance and seed with compiled loops on the CPU.
+
+    It takes pointwise functions only. :class:`TorchMLPTrainer` is the same computation for all
+    functions and devices.
+
+    Args:
+        data: Instances of one draw.
+        training: Size of the networks and length of the training.
+        seeds: Training seeds.
+        entropy: Separates the initial weights of one fidelity and split from another's.
+    """
 
     def __init__(self, data: Data, training: Training, seeds: Sequence[int], entropy: int) -> None:
         self.data = data
@@ -390,9 +401,9 @@ class MiniTrainer:
         return self.judge_all([expr], 1)[0]
 
     def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[Errors]:
-        """Judge several candidates on some threads, in their order.
+        """Return the errors of several candidates, trained by some threads.
 
-        Threads share candidates, and where those are few the networks of each.
+        Threads share candidates. If those are few, they share the networks of each.
 
         Raises:
             SymactError: One cannot be trained.
@@ -400,48 +411,38 @@ class MiniTrainer:
         parts = 1 if len(exprs) >= 4 * threads else threads
         pool = ThreadPoolExecutor(threads)
         try:
-            return whole(self.start(pool, exprs, parts)(), [show(expr) for expr in exprs])
+            futures = self.start(pool, exprs, parts)
+            names = [show(expr) for expr in exprs]
+            return raise_on_failure([future.result() for future in futures], names)
         finally:
             # After an interrupt the candidates that wait are not started.
             pool.shutdown(cancel_futures=True)
 
     def start(
-        self, pool: Executor, exprs: Sequence[Expr], parts: int = 1, limit: float | None = None
-    ) -> Finish:
-        """Put candidates, each in some parts, into a pool; the result waits for their errors.
+        self, pool: Executor, exprs: Sequence[Expr], parts: int = 1, timeout: float = TIMEOUT
+    ) -> list[Future[Trained]]:
+        """Start to train candidates; each future has errors [instance, seed, 4].
 
         Args:
-            pool: Of threads.
+            pool: A pool of threads.
             exprs: The candidates.
-            parts: Into which each is cut.
-            limit: Seconds for each; None for :data:`symact.evaluation.jobs.LIMIT`.
+            parts: Into how many pieces of work each is cut.
+            timeout: Seconds for each.
         """
+        return [self._start(pool, expr, parts, timeout) for expr in exprs]
+
+    def _start(self, pool: Executor, expr: Expr, parts: int, timeout: float) -> Future[Trained]:
         instances, seeds = self.parameters.shape[:2]
         networks = instances * seeds
         cuts = np.linspace(0, networks, min(parts, networks) + 1).astype(int)
-        errors = np.full((len(exprs), instances, seeds, 4), np.nan)
-        jobs = [
-            Job(
-                pool,
-                [
-                    functools.partial(self._train, expr, own, first, last)
-                    for first, last in itertools.pairwise(cuts)
-                ],
-                limit,
-            )
-            for expr, own in zip(exprs, errors, strict=True)
+        errors = np.full((instances, seeds, 4), np.nan)
+        work = [
+            functools.partial(self._train, expr, errors, first, last)
+            for first, last in itertools.pairwise(cuts)
         ]
+        return run_parts(pool, work, timeout, lambda: errors / self.data.variance[:, None, :])
 
-        def finish() -> list[Trained]:
-            waited = [job.wait() for job in jobs]
-            own = errors / self.data.variance[:, None, :]
-            return [failed or one for failed, one in zip(waited, own, strict=True)]
-
-        return finish
-
-    def _train(
-        self, expr: Expr, errors: Errors, first: int, last: int, stop: NDArray[np.int8]
-    ) -> None:
+    def _train(self, expr: Expr, errors: Errors, first: int, last: int, stop: Stop) -> None:
         program, data = tape.to_tape(expr), self.data
         width, depth = self.training.width, self.training.depth
         rows = tape.rows_needed(program)

@@ -1,4 +1,4 @@
-"""The last rung: full training of many candidates, stack by stack.
+"""Train multilayer perceptrons with torch, many candidates in one stack.
 
 On the CPU each core trains stacks of its own; on a GPU larger stacks pay. See
 :mod:`symact.evaluation.training.stack` for what a stack does.
@@ -10,8 +10,8 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +21,10 @@ from torch import Tensor
 
 from symact.backends.numba import tape
 from symact.evaluation.function import Function, Trainable
-from symact.evaluation.jobs import Errors, Finish, Job, Trained, failure
+from symact.evaluation.futures import split
+from symact.evaluation.jobs import TIMEOUT, Trained, failure
 from symact.evaluation.training.networks import GPU_NETWORKS, Data, initial_weights, learning_rates
+from symact.evaluation.training.parts import Stop, run_parts
 from symact.evaluation.training.stack import Span, Stack
 from symact.tasks.protocol import Training
 
@@ -43,8 +45,36 @@ def gpu_name() -> str | None:
     return torch.cuda.get_device_name() if has_cuda() else None
 
 
-class FullTrainer:
-    """Judges candidates by training one network for every instance and seed.
+#: How many blocks of :func:`single_torch_thread` are open, and torch's thread count before them.
+_single_lock = threading.Lock()
+_single_count = 0
+_threads_before = 1
+
+
+@contextlib.contextmanager
+def single_torch_thread() -> Iterator[None]:
+    """Let torch use one thread in the block, and as many as before after it.
+
+    torch keeps a count for each thread and a default for new threads. Several blocks at a time
+    restore what was there before the first.
+    """
+    global _single_count, _threads_before
+    with _single_lock:
+        if not _single_count:
+            _threads_before = torch.get_num_threads()
+        _single_count += 1
+        before = _threads_before
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _single_lock:
+            _single_count -= 1
+        torch.set_num_threads(before)
+
+
+class TorchMLPTrainer:
+    """Trains one network for every instance and seed with torch, on the CPU or a GPU.
 
     Args:
         data: Instances of one draw.
@@ -86,41 +116,39 @@ class FullTrainer:
         each = count * seeds
         is_cpu = self.device.type == "cpu"
         limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
-        threads = torch.get_num_threads()
         # Not torch's own number: another thread may have set it to one for its own stack.
         workers = (os.cpu_count() or 1) if is_cpu else 1
         if is_cpu:  # no core shall wait where there are few networks; results do not depend on it
             limit = min(limit, max(LEAST_NETWORKS, -(-len(exprs) * each // workers)))
         errors = np.full((len(exprs) * each, 4), np.nan)
-        # Functions of batch statistics are stacked apart: they cannot take the fused kernels. A
+        # Functions of batch statistics have their own stacks: they cannot take the fused kernels. A
         # module has a stack of its own.
         kinds = [
-            place if isinstance(expr, Trainable) else -1 - tape.to_tape(expr).statistics
-            for place, expr in enumerate(exprs)
+            index if isinstance(expr, Trainable) else -1 - tape.to_tape(expr).statistics
+            for index, expr in enumerate(exprs)
         ]
-        apart = np.repeat(kinds, each)
+        kind_of_network = np.repeat(kinds, each)
         for shape in {_shape(expr) for expr in exprs}:
             self._draw(shape)
         cuts = [
             cut
             for kind in sorted(set(kinds))
-            for group in (np.flatnonzero(apart == kind),)
+            for group in (np.flatnonzero(kind_of_network == kind),)
             for cut in np.split(group, np.arange(limit, len(group), limit))
             if len(cut)
         ]
         stop = threading.Event()
-        torch.set_num_threads(1 if is_cpu else threads)
-        pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-        try:
-            trained = pool.map(
-                lambda cut: self._train_stack(exprs, cut, each, rates, stop.is_set), cuts
-            )
-            for cut, found in zip(cuts, trained, strict=True):
-                errors[cut] = found
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
+        with single_torch_thread() if is_cpu else contextlib.nullcontext():
+            pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+            try:
+                trained = pool.map(
+                    lambda cut: self._train_stack(exprs, cut, each, rates, stop.is_set), cuts
+                )
+                for cut, found in zip(cuts, trained, strict=True):
+                    errors[cut] = found
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
         shaped: NDArray[np.float64] = errors.reshape(len(exprs), count, seeds, 4)
         return shaped / self.data.variance[None, :, None, :]
 
@@ -128,53 +156,49 @@ class FullTrainer:
         self,
         pool: Executor,
         exprs: Sequence[Function],
-        limit: float | None = None,
+        timeout: float = TIMEOUT,
         *,
         learning_rate: float | None = None,
-    ) -> Finish:
-        """Put candidates into a pool; the result waits for their errors [instance, seed, 4].
+    ) -> list[Future[Trained]]:
+        """Start to train candidates; each future has errors [instance, seed, 4].
 
-        On the CPU a candidate has stacks of its own, so that its errors depend neither on its
-        neighbours nor on the number of threads. On a GPU all are one job, and after a failure,
-        such as too little memory, each is one of its own.
+        On the CPU a candidate has stacks of its own, so its errors depend neither on its
+        neighbours nor on the number of threads. On a GPU all candidates are one piece of work.
+        After a failure there, such as too little memory, each is trained alone.
 
         Args:
-            pool: Of threads.
+            pool: A pool of threads.
             exprs: The candidates.
-            limit: Seconds for each on the CPU; None for :data:`symact.evaluation.jobs.LIMIT`.
+            timeout: Seconds for each on the CPU.
             learning_rate: As in :meth:`judge`.
         """
         if self.device.type != "cpu":
-            job = pool.submit(self._one_by_one, exprs, learning_rate)
-            return lambda: job.result()
-        count, seeds = len(self.data.families), len(self.seeds)
-        rates = self._rates(learning_rate)
-        cuts = np.array_split(np.arange(count * seeds), -(-count * seeds // CPU_NETWORKS))
+            together = pool.submit(self._one_by_one, exprs, learning_rate)
+            return split(together, len(exprs))
         for shape in {_shape(expr) for expr in exprs}:
             self._draw(shape)
-        errors = np.full((len(exprs), count * seeds, 4), np.nan)
+        rates = self._rates(learning_rate)
+        return [self._start(pool, expr, rates, timeout) for expr in exprs]
 
-        def train(
-            expr: Function, own: Errors, cut: NDArray[np.int64], stop: NDArray[np.int8]
-        ) -> None:
-            torch.set_num_threads(1)  # of this thread; others train other candidates
-            own[cut] = self._train_stack([expr], cut, count * seeds, rates, lambda: bool(stop[0]))
+    def _start(
+        self, pool: Executor, expr: Function, rates: NDArray[np.float64], timeout: float
+    ) -> Future[Trained]:
+        """Start to train a candidate on the CPU."""
+        count, seeds = len(self.data.families), len(self.seeds)
+        networks = count * seeds
+        cuts = np.array_split(np.arange(networks), -(-networks // CPU_NETWORKS))
+        errors = np.full((networks, 4), np.nan)
 
-        jobs = [
-            Job(pool, [functools.partial(train, expr, own, cut) for cut in cuts], limit)
-            for expr, own in zip(exprs, errors, strict=True)
-        ]
+        def train(cut: NDArray[np.int64], stop: Stop) -> None:
+            with single_torch_thread():  # other threads train other candidates
+                errors[cut] = self._train_stack([expr], cut, networks, rates, lambda: bool(stop[0]))
 
-        def finish() -> list[Trained]:
-            try:
-                waited = [job.wait() for job in jobs]
-            finally:
-                for job in jobs:  # after an interrupt nobody wants the rest
-                    job.cancel()
-            shaped = errors.reshape(len(exprs), count, seeds, 4) / self.data.variance[:, None, :]
-            return [failed or one for failed, one in zip(waited, shaped, strict=True)]
-
-        return finish
+        return run_parts(
+            pool,
+            [functools.partial(train, cut) for cut in cuts],
+            timeout,
+            lambda: errors.reshape(count, seeds, 4) / self.data.variance[:, None, :],
+        )
 
     def _one_by_one(self, exprs: Sequence[Function], learning_rate: float | None) -> list[Trained]:
         """Judge all together, or where that fails each alone."""

@@ -1,10 +1,13 @@
 """Figures for reports and papers.
 
-The only home of matplotlib. Figures are drawn on ``Figure`` objects with the Agg canvas, so no
-window system and no pyplot state is touched. The suffix of the path, ``.svg`` or ``.png``, decides
-the format; equal data gives equal files. Values that are not finite are not drawn.
+This is the only package that imports matplotlib. Figures are ``Figure`` objects with the Agg
+canvas, so they use neither a window system nor the state of pyplot. The suffix of the path,
+``.svg`` or ``.png``, is the format. Equal data gives equal files. Values that are not finite are
+left out.
 """
 
+# First, because it imports matplotlib.
+from symact.reporting.figures import canvas  # noqa: F401
 from symact.reporting.figures.critical import critical
 from symact.reporting.figures.curves import curves
 from symact.reporting.figures.distance import distance

@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks, and which functions cannot be told apart."""
+"""The critical-difference diagram: mean ranks, and functions that do not differ."""
 
 from __future__ import annotations
 
@@ -95,6 +95,6 @@ def critical(
 
 
 def _arm(axes: Axes, x: float, top: float, y: float, left: bool, colour: str) -> None:
-    """Lead from a rank on the line down and out to its label."""
+    """Draw the line from a rank to its label."""
     end = 0.21 if left else 0.79
     axes.plot([x, x, end], [top, y, y], color=colour if colour != INK else GREY, linewidth=0.6)

@@ -22,7 +22,7 @@ from symact.reporting.figures.style import (
 
 
 class Progress(Protocol):
-    """What a line is drawn of: :class:`symact.reporting.curves.BestSoFar`."""
+    """The data of a line, as :class:`symact.reporting.curves.BestSoFar` holds them."""
 
     @property
     def run(self) -> str: ...

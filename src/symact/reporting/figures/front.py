@@ -1,4 +1,4 @@
-"""The front: error against cost, with labels that keep out of each other's way."""
+"""The front: error against cost, with labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
+from symact.evaluation.pareto import non_dominated
 from symact.reporting.figures.style import (
     COLOURS,
     ERROR_LABEL,
@@ -28,8 +29,8 @@ from symact.reporting.figures.style import (
     styled,
 )
 
-# Errors this many times the smallest are drawn at the upper edge: what diverged must not press
-# everything else into one line.
+# Errors this many times the smallest are drawn at the upper edge, so that diverged functions do not
+# squeeze the others into one line.
 _HIGHEST_OVER_LOWEST = 1e4
 # Costs beyond this are spread logarithmically.
 _LINEAR_FLOPS = 120.0
@@ -43,24 +44,27 @@ _COLLISION = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A function by what it costs and how well it does.
+    """The cost and the error of a function.
 
     Attributes:
         label: Its name or formula; a found one may have ``""`` to go unlabelled.
         flops: Cost of one evaluation.
         error: Geometric-mean normalised OOD error.
+        is_chosen: Whether a run chose it; it is ringed and always labelled.
     """
 
     label: str
     flops: float
     error: float
+    is_chosen: bool = False
 
 
 def front(points: Sequence[Point], known: Sequence[Point], path: Path) -> None:
     """Draw found candidates with their Pareto front, and known functions beside them.
 
     Args:
-        points: Found candidates; those on the front are labelled as far as there is room.
+        points: Found candidates. Chosen ones are labelled, and those on the front where there is
+            room.
         known: Known functions, all labelled.
         path: Where to write, ``.svg`` or ``.png``.
     """
@@ -74,14 +78,36 @@ def front(points: Sequence[Point], known: Sequence[Point], path: Path) -> None:
         _dots(axes, rest, top, "#9ec9e2", 12.0, "o")
         _dots(axes, others, top, INK, 22.0, "D")
         _dots(axes, best, top, COLOURS[0], 26.0, "o")
+        chosen = [point for point in found if point.is_chosen]
+        _rings(axes, chosen, top)
         trail = _step_line(axes, best, top)
-        labels = _Labels(axes, [_at(p, top) for p in (*best, *others)], trail)
+        labels = _Labels(axes, [_at(p, top) for p in (*best, *chosen, *others)], trail)
+        for number, point in enumerate(chosen):
+            text = f"chosen: {short(point.label)}"
+            name = f"chosen-{number}"
+            labels.place(_at(point, top), text, COLOURS[1], needed=True, name=name)
         for point in others:
             labels.place(_at(point, top), short(point.label), INK, needed=True)
         for point in best:
-            labels.place(_at(point, top), short(point.label), COLOURS[0], needed=False)
+            if not point.is_chosen:
+                labels.place(_at(point, top), short(point.label), COLOURS[0], needed=False)
         _front_key(axes, bool(found), bool(others))
         save(figure, path)
+
+
+def _rings(axes: Axes, points: Sequence[Point], top: float) -> None:
+    """Draw a ring around each chosen point."""
+    where = [_at(point, top) for point in points]
+    axes.scatter(
+        [x for x, _ in where],
+        [y for _, y in where],
+        s=80.0,
+        facecolors="none",
+        edgecolors=COLOURS[1],
+        linewidths=1.4,
+        zorder=4,
+        clip_on=False,
+    )
 
 
 def _drawable(points: Sequence[Point]) -> list[Point]:
@@ -96,12 +122,12 @@ def _drawable(points: Sequence[Point]) -> list[Point]:
 
 
 def _pareto(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no cheaper or equally cheap one beats, by rising cost."""
-    kept: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.flops, p.error)):
-        if not kept or point.error < kept[-1].error:
-            kept.append(point)
-    return kept
+    """Return the Pareto front of cost and error by rising cost, one point of equal ones."""
+    keep = non_dominated([(point.flops, point.error) for point in points])
+    front: dict[tuple[float, float], Point] = {}
+    for point in (p for p, kept in zip(points, keep, strict=True) if kept):
+        front.setdefault((point.flops, point.error), point)
+    return [front[objectives] for objectives in sorted(front)]
 
 
 def _front_axes(
@@ -113,7 +139,7 @@ def _front_axes(
     reach = lowest * _HIGHEST_OVER_LOWEST
     shown = [p.error for p in (*best, *known) if p.error <= reach]
     highest = max(shown, default=lowest)
-    # Room for dots a little worse than the known functions, not for all that ever failed.
+    # Room for dots slightly worse than the known functions, not for every failure.
     highest = max([highest, *(p.error for p in found if p.error <= 3.0 * highest)])
     spread = max(math.log10(highest / lowest), 0.3)
     top = highest * 10 ** (0.10 * spread)
@@ -184,7 +210,7 @@ def _step_line(axes: Axes, best: Sequence[Point], top: float) -> list[tuple[floa
 
 
 def _front_key(axes: Axes, has_found: bool, has_known: bool) -> None:
-    """Say in the upper right corner what the marks are; draw nothing where there is one kind."""
+    """Draw the legend; none where there is one kind of mark."""
     if not (has_found and has_known):
         if not has_found and not has_known:
             nothing(axes)
@@ -210,7 +236,7 @@ def _front_key(axes: Axes, has_found: bool, has_known: bool) -> None:
 
 
 class _Labels:
-    """Places labels one after another, each where it collides least with what stands already."""
+    """Places labels one after another, each where it overlaps least with earlier marks."""
 
     def __init__(
         self,
@@ -229,11 +255,28 @@ class _Labels:
             return np.empty((0, 2))
         return np.asarray(self.axes.transData.transform(np.asarray(points, dtype=np.float64)))
 
-    def place(self, at: tuple[float, float], text: str, colour: str, *, needed: bool) -> None:
-        """Write a label near a point; one not needed is left out if it would collide."""
+    def place(
+        self,
+        at: tuple[float, float],
+        text: str,
+        colour: str,
+        *,
+        needed: bool,
+        name: str | None = None,
+    ) -> None:
+        """Write a label near a point; one not needed is left out if it would collide.
+
+        Args:
+            at: The point, in data coordinates.
+            text: The label; nothing is drawn for an empty one.
+            colour: Of the text.
+            needed: Whether it is drawn even where it collides.
+            name: The id of the label in an SVG file.
+        """
         if not text:
             return
         note = _note(self.axes, at, text, colour)
+        note.set_gid(name)
         extent = note.get_window_extent()
         anchor = self._pixels([at])[0]
         options = [

@@ -1,4 +1,4 @@
-"""What all figures share: colours, fonts, sizes, axes, and the way to a file."""
+"""The common style of the figures: colours, fonts, sizes, axes, files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def save(figure: Figure, path: Path) -> None:
             figure.savefig(draft, format="png", dpi=_PNG_DPI, metadata={"Software": "symact"})
 
 
-#: How a remark at the start of a line is set.
+#: The style of a remark at the start of a line.
 NOTE: dict[str, Any] = {
     "textcoords": "offset points",
     "ha": "left",

@@ -1,0 +1,72 @@
+"""Earlier names of public modules, each with one warning.
+
+Importing an earlier name gives a module that forwards to the present one. Nothing is loaded before
+that.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+#: Earlier names in ``symact`` to the present ones.
+MOVED = {
+    "behaviour": "evaluation.behaviour",
+    "comparison": "reporting.comparison",
+    "enumeration": "grammar.enumeration",
+    "lower": "backends",
+    "modules": "zoo.modules",
+    "propose": "proposers",
+    "score": "evaluation",
+}
+#: Members that are in another module than the rest of their earlier one.
+MOVED_MEMBERS = {"symact.comparison.write_report": "symact.reporting.report"}
+
+
+class _Forward(Loader):
+    """Fills a module with a ``__getattr__`` that asks the present one."""
+
+    def __init__(self, present: str) -> None:
+        self._present = present
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave the making of the module to Python."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        present = import_module(self._present)
+        warnings.warn(f"{module.__name__} is now {self._present}", DeprecationWarning, stacklevel=2)
+
+        def forward(name: str) -> Any:
+            home = MOVED_MEMBERS.get(f"{module.__name__}.{name}", self._present)
+            return getattr(import_module(home), name)
+
+        module.__doc__ = present.__doc__
+        vars(module)["__getattr__"] = forward
+        moved = [key.rpartition(".")[2] for key in MOVED_MEMBERS if key.startswith(module.__name__)]
+        vars(module)["__dir__"] = lambda: sorted([*dir(present), *moved])
+
+
+class _Finder(MetaPathFinder):
+    """Finds the earlier names; anything else is left to the other finders."""
+
+    def __init__(self, package: str) -> None:
+        self._specs = {
+            f"{package}.{earlier}": f"{package}.{present}" for earlier, present in MOVED.items()
+        }
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        present = self._specs.get(fullname)
+        return None if present is None else ModuleSpec(fullname, _Forward(present))
+
+
+def install(package: str) -> None:
+    """Make the earlier names of a package importable."""
+    sys.meta_path.append(_Finder(package))

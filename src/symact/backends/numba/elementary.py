@@ -1,0 +1,44 @@
+"""The elementary functions of the rules, for the dtype of the argument.
+
+They are those of :mod:`symact.backends.numba.single` for float32 and those of
+:mod:`symact.backends.numba.double` for float64, chosen when numba compiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+from numba.extending import overload
+
+from symact.backends.numba import double, single
+
+
+def _by_dtype(name: str) -> Callable[[Any], Any]:
+    """Make one function that is the float32 kernel or the float64 one, by its argument."""
+    in_single, in_double = getattr(single, name), getattr(double, name)
+
+    def stub(x):
+        raise RuntimeError("compiled code only")
+
+    def choose(x):
+        if x == types.float32:
+            return lambda x: in_single(x)
+        return lambda x: in_double(x)
+
+    stub.__name__ = name
+    overload(stub)(choose)
+    return stub
+
+
+exp = _by_dtype("exp")
+log = _by_dtype("log")
+log1p = _by_dtype("log1p")
+sin = _by_dtype("sin")
+cos = _by_dtype("cos")
+tanh = _by_dtype("tanh")
+atan = _by_dtype("atan")
+erf = _by_dtype("erf")
+erfc = _by_dtype("erfc")
+bell = _by_dtype("bell")

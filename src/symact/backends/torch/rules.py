@@ -1,0 +1,63 @@
+"""Primitives as torch functions by their rules, for those that torch has no function for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symact.expr.primitives import Primitive
+from symact.expr.rules import ARGUMENTS, FUNCTIONS, Rule, interpret
+
+#: What the rules of primitives call, for torch.
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    **{name: getattr(torch, name) for name in FUNCTIONS if hasattr(torch, name)},
+    "bell": lambda u: torch.exp(-u * u),
+    "select": torch.where,
+}
+
+
+def _compute(rule: Rule, args: tuple[Tensor, ...], output: str) -> Tensor:
+    values = dict(zip(ARGUMENTS, args, strict=False))
+    found = torch.as_tensor(interpret(rule, _FUNCTIONS, values, output), device=args[0].device)
+    return found.to(args[0].dtype)
+
+
+class _ByRule(torch.autograd.Function):
+    """The value of a rule, with the partial derivatives of the rule as its gradient.
+
+    Autograd would differentiate the steps of the value, which is wrong at kinks of these steps:
+    sigmoid is smooth, but its rule reads ``abs(a)``.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rule: Rule, *args: Tensor) -> Tensor:
+        return _compute(rule, args, "value")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.rule = inputs[0]
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        args, partials = ctx.saved_tensors, ctx.rule.partials
+        return None, *(gradient * _compute(ctx.rule, args, partial) for partial in partials)
+
+
+def by_rule(primitive: Primitive) -> Callable[..., Tensor]:
+    """Return a primitive of single elements as a function of tensors of one dtype.
+
+    The gradient is that of the rule, as in the other backends. It can be differentiated again.
+    """
+
+    def apply(*args: Tensor) -> Tensor:
+        own = torch.broadcast_tensors(*args)  # type: ignore[no-untyped-call]
+        value: Tensor = _ByRule.apply(primitive.rule, *own)  # type: ignore[no-untyped-call]
+        return value
+
+    return apply

@@ -1,0 +1,186 @@
+"""The library of the benchmark scripts: alternating rounds, a table, goals, one JSON object.
+
+A script is a file in ``benchmarks/`` that defines ``measure(bench)``. ``symact bench NAME`` runs
+it. Scripts report ratios of times that were measured alternately in one process, because absolute
+times depend on the machine and the day.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import runpy
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from symact.errors import SymactError, choices
+from symact.reporting.text_table import Column, numbers, plain
+
+#: Significant digits of numbers in tables.
+DIGITS = 4
+
+#: Seconds before each measurement: threads of some libraries keep spinning after their work.
+SETTLE = 0.02
+
+
+class Bench:
+    """Takes times, rows and ratios of one script.
+
+    Attributes:
+        quick: Whether to be done within 45 s: fewer rounds and candidates, the same code.
+        rows: What was measured, in order.
+        ratios: For each name its value, its goal, whether that is a lower or an upper bound
+            (``"bound"``), and whether it is met.
+    """
+
+    def __init__(self, quick: bool, say: Callable[[str], None] = lambda line: None) -> None:
+        self.quick = quick
+        self.say = say
+        self.rows: list[dict[str, Any]] = []
+        self.ratios: dict[str, dict[str, Any]] = {}
+
+    def times(
+        self, works: Mapping[str, Callable[[], object]], *, rounds: int, quick_rounds: int = 3
+    ) -> dict[str, float]:
+        """Return the median seconds of each piece of work, measured in turn.
+
+        A measurement repeats short work until it takes some 10 ms.
+        """
+        repeats: dict[str, int] = {}
+        for name, work in works.items():
+            work()
+            start = time.perf_counter()
+            work()
+            repeats[name] = max(1, round(0.01 / (time.perf_counter() - start)))
+        taken: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(quick_rounds if self.quick else rounds):
+            for name, work in works.items():
+                time.sleep(SETTLE)
+                start = time.perf_counter()
+                for _ in range(repeats[name]):
+                    work()
+                taken[name].append((time.perf_counter() - start) / repeats[name])
+        return {name: statistics.median(own) for name, own in taken.items()}
+
+    def row(self, name: str, **columns: float | str | None) -> None:
+        """Add a row to the table."""
+        self.rows.append({"name": name, **columns})
+        self.say(name)
+
+    def ratio(
+        self,
+        name: str,
+        value: float | None,
+        *,
+        least: float | None = None,
+        most: float | None = None,
+    ) -> None:
+        """Add a ratio and its goal; a value of None was not measured here, and meets nothing."""
+        goal, bound = (least, "least") if most is None else (most, "most")
+        assert goal is not None
+        met = value is not None and (value >= goal if bound == "least" else value <= goal)
+        self.ratios[name] = {"value": value, "goal": goal, "bound": bound, "met": met}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as one object."""
+        return {"machine": machine(), "rows": self.rows, "ratios": self.ratios}
+
+    def to_text(self) -> str:
+        """Return the machine and a table for each kind of row, then the ratios with their goals."""
+        facts = ", ".join(f"{key} {value}" for key, value in machine().items())
+        # Rows of one kind have the same columns.
+        kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for row in self.rows:
+            kinds.setdefault(tuple(row), []).append(row)
+        tables = [
+            _table(names, [[row[name] for name in names] for row in rows])
+            for names, rows in kinds.items()
+        ]
+        ratios = [[name, *_result(own)] for name, own in self.ratios.items()]
+        tables.append(_table(("ratio", "value", "goal", "met"), ratios))
+        return "\n\n".join([facts, *tables]) + "\n"
+
+
+def _result(ratio: Mapping[str, Any]) -> tuple[Any, str, str]:
+    """Return the value of a ratio, its goal as text, and whether it is met."""
+    met = "not measured" if ratio["value"] is None else "yes" if ratio["met"] else "no"
+    return ratio["value"], f"at {ratio['bound']} {_text(ratio['goal'])}", met
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    first, *others = names
+    return plain([Column(first), *numbers(*others)], [list(map(_text, row)) for row in rows])
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:.{DIGITS}g}" if isinstance(cell, float) else str(cell)
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: processor, versions, GPU; not the name of the host."""
+    from symact.evaluation.training.torch_mlp import gpu_name
+
+    versions = {}
+    for package in ("numpy", "numba", "torch", "deap", "pyoperon", "triton"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": gpu_name(),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def scripts() -> dict[str, Path]:
+    """Return the benchmark scripts by name: those of the wheel, or of the checkout."""
+    here = Path(__file__).resolve()
+    for folder in (here.parents[1] / "_benchmarks", here.parents[3] / "benchmarks" / "speed"):
+        found = {f.stem: f for f in sorted(folder.glob("*.py")) if not f.stem.startswith("_")}
+        if found:
+            return found
+    return {}
+
+
+def run(name: str, *, quick: bool = False, say: Callable[[str], None] = lambda line: None) -> Bench:
+    """Run a benchmark script.
+
+    Args:
+        name: The stem of its file.
+        quick: Whether to end within 45 s.
+        say: Takes a line as each row is done.
+
+    Raises:
+        SymactError: There is no such script.
+    """
+    known = scripts()
+    if name not in known:
+        raise SymactError(f"unknown benchmark '{name}'; {choices(name, known)}")
+    bench = Bench(quick, say)
+    runpy.run_path(str(known[name]))["measure"](bench)
+    return bench
+
+
+def dump(bench: Bench) -> str:
+    """Return the report as JSON text."""
+    return json.dumps(bench.to_json(), indent=1, allow_nan=False)

@@ -1,0 +1,120 @@
+"""``symact show``: what a run found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from symact.cli.console import note, print_json, print_table, quoted
+from symact.cli.options import Json
+from symact.errors import StoreError
+from symact.reporting.text_table import Column, numbers, one_line
+
+if TYPE_CHECKING:
+    from symact.engine.result import Found, Result
+
+#: Failed candidates that are listed one by one.
+_LISTED_FAILURES = 5
+
+
+def show(
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="A run directory. Default: the newest in runs/."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a run found."""
+    from symact.engine.result import load
+
+    result = load(run or _newest())
+    if as_json:
+        print_json(result.to_json())
+        return
+    print_run(result)
+
+
+def _newest() -> Path:
+    """Return the run below ``runs`` whose database changed last.
+
+    Raises:
+        StoreError: There is none.
+    """
+    databases = sorted(Path("runs").glob("*/run.db"), key=lambda path: path.stat().st_mtime)
+    if not databases:
+        raise StoreError("no run directory given, and none in runs/; such as: symact show RUN")
+    note(f"newest run: {databases[-1].parent}")
+    return databases[-1].parent
+
+
+def print_run(result: Result) -> None:
+    """Print counts, costs, the Pareto front and the chosen function."""
+    _print_counts(result)
+    _print_failures(result)
+    _print_costs(result)
+    if not result.finished:
+        print(f"not finished; continue with: symact resume {quoted(result.path)}")
+    if result.front:
+        _print_front(result)
+        _print_best(result)
+
+
+def _print_counts(result: Result) -> None:
+    counts = result.counts
+    print(
+        f"\n{counts['seen']} candidates seen, {counts['seen'] - counts['screened']} screened out, "
+        f"{counts['mini']} mini-trained, {counts['full']} fully trained"
+    )
+    agreement = ", ".join(
+        f"{rungs} {'-' if value is None else f'{value:.2f}'}"
+        for rungs, value in result.rung_spearman.items()
+    )
+    print(f"Spearman correlation between rungs: {agreement}")
+
+
+def _print_failures(result: Result) -> None:
+    for failed in result.quarantined[:_LISTED_FAILURES]:
+        reason = one_line(failed["reason"])
+        print(f"#{failed['id']} failed and counts as diverged ({failed['rung']}): {reason}")
+    rest = len(result.quarantined) - _LISTED_FAILURES
+    if rest > 0:
+        print(f"and {rest} more; 'symact show --json' lists all")
+
+
+def _print_costs(result: Result) -> None:
+    total = sum(cost["seconds"] for cost in result.costs.values())
+    if total:
+        shares = [_share(part, cost, total) for part, cost in result.costs.items()]
+        print(f"Time: {', '.join(shares)}")
+
+
+def _share(part: str, cost: dict[str, float], total: float) -> str:
+    text = f"{part} {cost['seconds'] / total:.0%}"
+    if not cost["candidates"]:
+        return text
+    return f"{text} ({cost['seconds'] / cost['candidates'] * 1e3:.3g} ms each)"
+
+
+def _print_front(result: Result) -> None:
+    columns = [*numbers("id", "OOD", "ID", "FLOPs"), Column("formula", wraps=True)]
+    rows = [_cells(str(found.id), found) for found in result.front]
+    if result.reference is not None:
+        rows.append(_cells("", result.reference))
+    print("\nPareto front, errors on the selection draws; last row: GELU")
+    print_table(columns, rows)
+
+
+def _cells(number: str, found: Found) -> list[str]:
+    errors = (f"{found.ood:.3g}", f"{found.id_error:.2e}")
+    return [number, *errors, str(found.flops), found.formula]
+
+
+def _print_best(result: Result) -> None:
+    best, first = result.best, result.front[0]
+    print(f"best: #{best.id}  {best.formula}")
+    if best.id != first.id:
+        print(f"(#{first.id} is not chosen: its ID error is too high or it reads the batch)")
+    if result.path is not None:
+        print(f"use it: symact.load({str(result.path)!r}).best.to_torch()")

@@ -1,0 +1,159 @@
+"""Train and tune candidates with the trainers of one search."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from symact.evaluation.draws import TUNING_TRAINING, Draws
+from symact.evaluation.fidelity import Fidelity
+from symact.evaluation.finals import ProtocolTrainer
+from symact.evaluation.jobs import TIMEOUT, TUNING, Job, JobResult, Trained, Tuned
+from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, Trainer
+from symact.evaluation.training.networks import Data
+from symact.evaluation.training.parts import Stop, run_parts
+from symact.expr import Expr, uses_statistics
+from symact.tasks.protocol import Training
+
+if TYPE_CHECKING:
+    from symact.evaluation.training.constants import Tuner
+    from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
+    from symact.evaluation.training.torch_mlp import TorchMLPTrainer
+
+
+class Evaluator:
+    """The trainers of all fidelities of a search, and the tuner of constants.
+
+    Args:
+        draws: The tasks to train on.
+        device: Where the fidelities train that use a GPU: ``"cpu"`` or ``"cuda"``.
+        tuning_timeout: Seconds that tuning may take.
+    """
+
+    def __init__(self, draws: Draws, device: str, tuning_timeout: float = TIMEOUT) -> None:
+        self.draws, self._device = draws, device
+        self._tuning_timeout = tuning_timeout
+        self._trainers = {own.name: self._make(own) for own in draws.fidelities}
+        self._tuner: Tuner | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def submit_all(self, pool: Executor, jobs: Sequence[Job]) -> list[Future[JobResult]]:
+        """Start jobs in a pool of threads.
+
+        On a GPU neighbours at the same fidelity and draw are trained as one stack.
+        """
+        futures: list[Future[Any]] = []
+        for (fidelity, draw), group in itertools.groupby(
+            jobs, lambda job: (job.fidelity, job.draw)
+        ):
+            exprs = [job.expr for job in group]
+            if fidelity == TUNING:
+                futures += [self._start_tuning(pool, expr) for expr in exprs]
+            else:
+                futures += self._start(pool, fidelity, exprs, draw)
+        return futures
+
+    def run(self, jobs: Sequence[Job]) -> list[JobResult]:
+        """Do jobs one after another, each within its limit of time, and return their results."""
+        self._pool = self._pool or ThreadPoolExecutor(1)
+        futures = self.submit_all(self._pool, jobs)
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:  # after an interrupt they still train
+                future.cancel()
+
+    def uses_gpu(self, fidelity: str) -> bool:
+        """Return whether jobs at a fidelity train on a GPU."""
+        is_tuning = fidelity == TUNING
+        return not is_tuning and self.draws.fidelity(fidelity).uses_gpu and self._device == "cuda"
+
+    def _start(
+        self, pool: Executor, fidelity: str, exprs: Sequence[Expr], draw: int
+    ) -> list[Future[Trained]]:
+        trainers = self._trainers[self.draws.fidelity(fidelity).name]
+        return trainers[draw % len(trainers)].start(pool, exprs)
+
+    def _start_tuning(self, pool: Executor, expr: Expr) -> Future[Tuned]:
+        found: list[Expr | None] = []
+
+        def tune(stop: Stop) -> None:
+            found.append(self._tune(expr, stop))
+
+        return run_parts(pool, [tune], self._tuning_timeout, lambda: found[0])
+
+    def _tune(self, expr: Expr, stop: Stop) -> Expr | None:
+        from symact.evaluation.training.constants import Tuner
+
+        if self._tuner is None:
+            self._tuner = Tuner(self.draws.data[TUNING], TUNING_TRAINING, self.draws.entropy)
+        return self._tuner.tune(expr, lambda: bool(stop[0]))
+
+    def _make(self, fidelity: Fidelity) -> Sequence[Trainer]:
+        """Return the trainer of each draw of a fidelity."""
+        device = self._device if fidelity.uses_gpu else "cpu"
+        if fidelity.protocol is not None:
+            evaluation = self.draws.data[f"{fidelity.name}/evaluation"]
+            tuning = self.draws.data.get(f"{fidelity.name}/tuning")
+            timeout = min(TIMEOUT, fidelity.timeout)
+            return [ProtocolTrainer(evaluation, tuning, fidelity.protocol, device, timeout)]
+        return [
+            MixedSizeTrainer(
+                self.draws.sets(fidelity.name, draw),
+                functools.partial(
+                    _MLPTrainer,
+                    entropy=self.draws.entropy + fidelity.entropy + draw,
+                    device=device,
+                    parts=fidelity.parts,
+                    timeout=fidelity.timeout,
+                ),
+            )
+            for draw in range(fidelity.draws)
+        ]
+
+
+class _MLPTrainer:
+    """Trains pointwise functions with numba on the CPU, and all others with torch.
+
+    Both are the same computation. Compiled loops release the global interpreter lock. torch is
+    imported only when it is needed, because the import takes seconds.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        training: Training,
+        *,
+        entropy: int,
+        device: str,
+        parts: int,
+        timeout: float,
+    ) -> None:
+        self._arguments = (data, training, [0], entropy)
+        self._device, self._parts, self._timeout = device, parts, timeout
+
+    @functools.cached_property
+    def _numba(self) -> NumbaMLPTrainer:
+        from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
+
+        return NumbaMLPTrainer(*self._arguments)
+
+    @functools.cached_property
+    def _torch(self) -> TorchMLPTrainer:
+        from symact.evaluation.training.torch_mlp import TorchMLPTrainer
+
+        return TorchMLPTrainer(*self._arguments, self._device)
+
+    def start(self, pool: Executor, exprs: Sequence[Expr]) -> list[Future[Trained]]:
+        """Start to train candidates; each future has errors [instance, seed, 4]."""
+        if self._device != "cpu":
+            return self._torch.start(pool, exprs, self._timeout)
+        return [future for expr in exprs for future in self._start(pool, expr)]
+
+    def _start(self, pool: Executor, expr: Expr) -> list[Future[Trained]]:
+        if uses_statistics(expr):
+            return self._torch.start(pool, [expr], self._timeout)
+        return self._numba.start(pool, [expr], self._parts, self._timeout)

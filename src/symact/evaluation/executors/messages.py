@@ -1,0 +1,53 @@
+"""Jobs and results as JSON values, for workers in other processes.
+
+Formulas and errors travel as text, so that nothing a worker says can run code here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symact.evaluation.evaluator import Evaluator
+from symact.evaluation.jobs import Failed, Job, JobResult, failure
+from symact.expr import Expr, parse, show
+from symact.storage.codec import from_text, to_text
+
+
+def request_of(job: Job) -> dict[str, Any]:
+    """Return a job as a request to a worker."""
+    return {"fidelity": job.fidelity, "formula": show(job.expr), "draw": job.draw}
+
+
+def job_of(request: dict[str, Any]) -> Job:
+    """Return the job of a request."""
+    return Job(request["fidelity"], parse(request["formula"]), request["draw"])
+
+
+def answer_of(result: JobResult) -> dict[str, Any]:
+    """Return a result as the answer of a worker; errors have nine significant digits."""
+    if isinstance(result, Failed):
+        return {"failed": result.reason}
+    if result is None or isinstance(result, Expr):
+        return {"tuned": None if result is None else show(result)}
+    return {"errors": to_text(result)}
+
+
+def result_of(answer: dict[str, Any]) -> JobResult:
+    """Return the result of an answer."""
+    if "failed" in answer:
+        return Failed(answer["failed"])
+    if "errors" in answer:
+        return from_text(answer["errors"])
+    return None if answer["tuned"] is None else parse(answer["tuned"])
+
+
+def answer_request(evaluator: Evaluator, request: dict[str, Any]) -> dict[str, Any]:
+    """Do the job of a request and return the answer.
+
+    Any exception is an answer too: a candidate may not end a worker.
+    """
+    try:
+        (result,) = evaluator.run([job_of(request)])
+    except Exception as error:
+        result = failure(error)
+    return answer_of(result)

@@ -1,0 +1,58 @@
+"""Executors by name, for the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from symact.errors import SymactError, choices
+from symact.evaluation.executors.base import Executor
+from symact.evaluation.executors.processes import ProcessExecutor
+from symact.evaluation.executors.threads import ThreadExecutor
+
+#: The executors that have names. Results are the same.
+EXECUTORS = {
+    "threads": "threads of this process",
+    "processes": "separate processes: a crash loses only one candidate",
+    "ray": "a Ray cluster: 'ray' for one on this machine, 'ray:ADDRESS' for another",
+}
+
+
+def check_executor(executor: str | Executor, workers: int | None = None) -> None:
+    """Refuse an executor that is unknown or not installed.
+
+    Args:
+        executor: Its name, or an executor.
+        workers: The number of workers asked for.
+
+    Raises:
+        SymactError: The executor cannot be made, or the number of workers is set twice.
+    """
+    if not isinstance(executor, str):
+        if workers is not None:
+            raise SymactError("threads: an executor object sets its own number of workers")
+        return
+    kind = executor.partition(":")[0]
+    if kind not in EXECUTORS or (":" in executor and kind != "ray"):
+        raise SymactError(f"unknown executor '{executor}'; {choices(kind, EXECUTORS)}")
+    if kind == "ray" and importlib.util.find_spec("ray") is None:
+        raise SymactError("executor 'ray': Ray is not installed; pip install 'symact[cluster]'")
+
+
+def make_executor(executor: str | Executor, workers: int | None = None) -> Executor:
+    """Return an executor by its name; an executor is returned as it is.
+
+    Raises:
+        SymactError: See :func:`check_executor`.
+
+    >>> make_executor("threads", 2).workers
+    2
+    """
+    check_executor(executor, workers)
+    if not isinstance(executor, str):
+        return executor
+    kind, _, address = executor.partition(":")
+    if kind == "ray":
+        from symact.evaluation.executors.ray import RayExecutor
+
+        return RayExecutor(workers, address=address)
+    return ProcessExecutor(workers) if kind == "processes" else ThreadExecutor(workers)
