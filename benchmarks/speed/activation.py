@@ -2,8 +2,8 @@
 
 Each function is measured in three forms: as torch operations that a user would write by hand
 (eager), the same under ``torch.compile``, and the module of ``to_torch()``. A time is one forward
-and one backward call. PyTorch's allocations are included; compilation is not. Each size and type has kernels of its own under
-``torch.compile``, which favours it.
+and one backward call. PyTorch's allocations are included; compilation is not. Under
+``torch.compile`` each size and type has its own kernels, which favours it.
 
 The goal: the module is at least as fast as the faster of the other two, for every function, type
 and size. A ratio below is that of the size where it is worst.
