@@ -186,7 +186,7 @@ def test_the_order_of_arrival_meets_its_budget_with_workers_killed(tmp_path):
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    plan = replace(ARGUMENTS["plan"], order="arrival")
+    plan = replace(ARGUMENTS["plan"], mode="asynchronous")
     arguments = {**ARGUMENTS, "plan": plan, "executor": "ray", "threads": LOGICAL}
     found = search(**arguments, out=tmp_path / "run", on_progress=kill)
     assert killed

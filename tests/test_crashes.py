@@ -17,7 +17,7 @@ from small_runs import ARGUMENTS, judge, judge_and_report
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.reporting.table import to_json
-from symact.storage.database import is_run, open_run
+from symact.storage.repository import is_run, open_run
 
 KILLS = 20
 
@@ -66,7 +66,7 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
     folder, length = whole
     expected = load(folder)
     with closing(open_run(folder)) as store:
-        assert store.get("state")["forecast"][0] > 0
+        assert store.search().forecast[0] > 0
     stream, kills, places, phases = random.Random(7), 0, set(), set()
     while kills < KILLS or not phases >= {"search", "select"}:
         assert kills < 4 * KILLS, phases
@@ -90,10 +90,10 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
 MOMENTS = {
     "anchors": ("symact.evaluation:Ladder.start", 1),
     "mini-training": ("symact.evaluation:Ladder.start", 8),
-    "full training": ("symact.engine.loop:Search.start_full", 3),
+    "full training": ("symact.engine.schedule:Scheduler.start", 3),
     "tuning": ("symact.evaluation:Ladder.start_tuning", 1),
     "a fit of the forecast": ("symact.evaluation:Surrogate.fit", 1),
-    "a transaction": ("symact.storage.database:Store.add_scores", 3),
+    "a transaction": ("symact.storage.repository:Repository.add_scores", 3),
     "full training on the other draws": ("symact.engine.finalists:_repeated", 1),
     "sympy": ("symact.backends.simplify:_by_sympy", 1),
     "the finalists": ("symact.evaluation.finals:ProtocolTrainer.start", 1),
@@ -131,7 +131,7 @@ def test_a_search_that_is_killed_at_any_kind_of_work_ends_where_it_would_have_en
 
 
 def as_it_comes(folder):
-    go_on(folder, plan=replace(ARGUMENTS["plan"], order="arrival"))
+    go_on(folder, plan=replace(ARGUMENTS["plan"], mode="asynchronous"))
 
 
 def test_a_search_in_the_order_of_arrival_keeps_all_that_it_had_when_it_is_killed(

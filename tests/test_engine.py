@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import threading
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ import torch
 import symact
 from symact.backends import evaluate
 from symact.engine import Progress, resume, search
-from symact.engine.collector import seldom_collecting
+from symact.engine.collector import infrequent_collection
 from symact.engine.result import load
 from symact.errors import BudgetError, GrammarError, StoreError, SymactError, TaskError
 from symact.evaluation import Plan, ThreadExecutor
@@ -25,7 +26,7 @@ from symact.expr import show
 from symact.grammar import Grammar
 from symact.proposers import Evolution
 from symact.proposers.genetic import GeneticProposer
-from symact.storage.database import open_run
+from symact.storage.repository import open_run
 from symact.tasks.protocol import ID_LIMIT
 
 TINY = Plan(
@@ -116,7 +117,7 @@ def test_the_same_seed_gives_the_same_run_on_any_number_of_threads_and_another_s
     assert not np.isclose(first["mini_ood"], second["mini_ood"]).any()
 
 
-@pytest.mark.parametrize(("phase", "call"), [("gate", 1), ("search", 3), ("select", 1)])
+@pytest.mark.parametrize(("phase", "call"), [("diagnosis", 1), ("search", 3), ("select", 1)])
 def test_an_interrupted_run_resumes_to_where_the_uninterrupted_one_ended(
     phase, call, finished, tmp_path
 ):
@@ -134,9 +135,8 @@ def test_an_interrupted_run_resumes_to_where_the_uninterrupted_one_ended(
     part = load(tmp_path / "run")
     assert not part.finished
     seen, all_seen = part.counts["seen"], expected.counts["seen"]
-    assert (seen == 0, seen == all_seen) == (phase == "gate", phase == "select")
-    with pytest.raises(SymactError, match="no judged candidate"):
-        _ = part.best
+    assert (seen == 0, seen == all_seen) == (phase == "diagnosis", phase == "select")
+    assert part.fidelity == {"diagnosis": "", "search": "full", "select": "full"}[phase]
     resumed = resume(tmp_path / "run")
     assert resumed.front == expected.front
     assert resumed.to_frame().equals(expected.to_frame())
@@ -147,8 +147,8 @@ def test_progress_rises_to_the_end_and_counts_what_is_stored(tmp_path):
     reports: list[Progress] = []
     result = run(tmp_path / "run", budget=20, plan=BRIEF, on_progress=reports.append)
     phases = [report.phase for report in reports]
-    assert phases == sorted(phases, key=["gate", "search", "select", "done"].index)
-    assert set(phases) == {"gate", "search", "select", "done"}
+    assert phases == sorted(phases, key=["diagnosis", "search", "select", "done"].index)
+    assert set(phases) == {"diagnosis", "search", "select", "done"}
     fractions = [report.fraction for report in reports]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)
@@ -222,7 +222,9 @@ def test_json_has_the_documented_keys_and_is_strict(finished):
     document = json.loads(json.dumps(finished[1].to_json(), allow_nan=False))
     documented = {"protocol", "seed", "counts", "rung_spearman", "front"}
     assert documented <= set(document)
-    assert set(document) - documented == {"outcomes", "costs", "finished", "config", "quarantined"}
+    assert set(document) - documented == {
+        *("outcomes", "costs", "finished", "config", "quarantined", "fidelity"),
+    }
     assert set(document["counts"]) == {"seen", "screened", "mini", "full"}
     assert set(document["rung_spearman"]) == {"mini-full", "full-selection"}
     assert (document["protocol"], document["seed"]) == (symact.tasks.protocol.VERSION, 3)
@@ -259,15 +261,39 @@ def test_a_found_function_is_a_torch_module_of_its_formula(finished):
     assert torch.isfinite(model[0].weight.grad).all()
 
 
-def test_the_garbage_collector_rests_while_anything_is_searched_and_is_then_as_it_was():
-    before = gc.get_threshold()
-    with seldom_collecting():
-        during = gc.get_threshold()
-        with suppress(RuntimeError), seldom_collecting():
-            assert gc.get_threshold() == during
+def test_the_garbage_collector_rests_during_searches_of_several_threads_and_is_then_as_it_was():
+    before, during = gc.get_threshold(), []
+    first_is_in, second_is_in = threading.Event(), threading.Event()
+
+    def first():
+        with suppress(RuntimeError), infrequent_collection():
+            first_is_in.set()
+            second_is_in.wait(60)
             raise RuntimeError
-        assert gc.get_threshold() == during != before
+
+    def second():
+        first_is_in.wait(60)
+        with infrequent_collection():
+            second_is_in.set()
+            one.join()  # the first has ended in between
+            during.append(gc.get_threshold())
+
+    one, other = threading.Thread(target=first), threading.Thread(target=second)
+    one.start()
+    other.start()
+    other.join()
+    assert during[0] == (before[0], 2 * before[1], 5 * before[2])
     assert gc.get_threshold() == before
+
+
+def test_thresholds_that_are_set_during_a_search_stay():
+    before = gc.get_threshold()
+    try:
+        with infrequent_collection():
+            gc.set_threshold(1234, 5, 6)
+        assert gc.get_threshold() == (1234, 5, 6)
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_a_directory_that_holds_a_run_is_refused_and_left_alone(finished):
@@ -310,7 +336,7 @@ def test_a_grammar_with_few_sentences_ends_the_search_instead_of_looping(tmp_pat
     )
     assert result.counts["mini"] == 6
     assert result.finished
-    assert any("nothing new" in message for message in said)
+    assert "no new candidates: the grammar is exhausted" in said
 
 
 def test_seeds_that_are_neither_names_nor_formulas_are_refused_before_anything_is_made(tmp_path):
@@ -422,7 +448,7 @@ def test_duplicates_are_let_through_where_nobody_looks_for_them():
 def test_a_run_without_configuration_is_refused(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "run")
     with closing(open_run(tmp_path / "run")) as store, store.transaction():
-        store.put("config", None)
+        store.database.put("config", None)
     with pytest.raises(StoreError, match="no configuration"):
         load(tmp_path / "run")
 
@@ -431,7 +457,7 @@ def test_a_run_without_configuration_is_refused(finished, tmp_path):
 def test_a_run_of_another_protocol_or_ladder_is_not_continued(finished, tmp_path, key):
     shutil.copytree(finished[0], tmp_path / "run")
     with closing(open_run(tmp_path / "run")) as store, store.transaction():
-        store.put("config", {**store.get("config"), key: "0.0"})
+        store.put_config(replace(store.config(), **{key: "0.0"}))
     with pytest.raises(StoreError, match=rf"{key} 0\.0"):
         resume(tmp_path / "run")
 

@@ -24,7 +24,7 @@ from symact.evaluation import Draws
 from symact.expr import parse, show
 from symact.grammar import Grammar
 from symact.proposers import make_proposer
-from symact.storage.database import RUN_FILE, TABLES, checksum
+from symact.storage.schema import RUN_FILE, TABLES, checksum
 from test_engine import BRIEF, SMALL
 
 EXAMPLES = int(os.environ.get("SYMACT_EXAMPLES", "100"))

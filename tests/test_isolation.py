@@ -127,10 +127,10 @@ class Unreliable(ThreadExecutor):
 
 def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
     """Every tenth candidate cannot be trained, every seventh screened, every ninth shortened."""
-    from symact.engine import loop as engine
+    from symact.engine import screening
 
     counts = {"screen": 0, "short": 0}
-    screen, simplify = engine.screen, engine.simplify
+    screen, simplify = screening.screen, screening.simplify
 
     def failing_screen(expr, **options):
         counts["screen"] += 1
@@ -144,8 +144,8 @@ def test_a_search_goes_on_without_what_fails_and_says_so(monkeypatch, tmp_path):
             raise KeyError("no such factor")
         return simplify(expr, **options)
 
-    monkeypatch.setattr(engine, "simplify", failing_simplify)
-    monkeypatch.setattr(engine, "screen", failing_screen)
+    monkeypatch.setattr(screening, "simplify", failing_simplify)
+    monkeypatch.setattr(screening, "screen", failing_screen)
     result = search(
         *("pointwise", "polynomial"), budget=40, seed=3, plan=TINY, evolution=SMALL,
         executor=Unreliable(), out=tmp_path / "a",

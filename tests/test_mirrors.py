@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from symact.expr import Expr, call, parse, show, substitute
 from symact.expr.canonical import canonical
 from symact.grammar import Grammar, grammar_names
 from symact.proposers import RandomProposer
-from symact.storage.database import open_run
+from symact.storage.repository import open_run
 
 MINUS_X = parse("-x")
 SMALL = {
@@ -115,10 +116,10 @@ def test_a_resumed_search_knows_the_mirror_images_of_what_was_trained(tmp_path):
 def test_a_run_that_began_without_the_setting_goes_on_without_it(tmp_path):
     begun = searched(tmp_path, ["gelu(x)", "tanh(x)", "x - gelu(x)", "sin(x)"], budget=2)
     store = open_run(begun.path)
-    config = store.get("config")
-    del config["plan"]["dedupe_mirrors"]
+    config = store.config()
+    plan = {name: value for name, value in config.plan.items() if name != "dedupe_mirrors"}
     with store.transaction():
-        store.put("config", config)
+        store.put_config(replace(config, plan=plan))
     store.close()
     assert outcomes(resume(begun.path, budget=20)) == ["passed"] * 4
 

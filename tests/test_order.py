@@ -8,23 +8,23 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from symact import zoo
 from symact.engine import resume, search
-from symact.engine.loop import Search
+from symact.engine.asynchronous import adapted_pool
 from symact.engine.result import load
+from symact.errors import SymactError
 from symact.evaluation import Executor, Plan
 from symact.evaluation.jobs import TUNING
 from symact.expr import show
-from symact.storage.database import open_run
+from symact.storage.repository import open_run
 from symact.tasks.protocol import ANCHORS
 from test_engine import SIX, SMALL, TINY, run
 
-ARRIVAL = replace(TINY, order="arrival")
+ARRIVAL = replace(TINY, mode="asynchronous")
 BASELINES = [zoo.find(name).expr for name in ANCHORS]
 
 
@@ -149,8 +149,8 @@ def test_an_interrupted_run_goes_on_with_what_was_under_way(moment, workers, tmp
         run(tmp_path / "run", plan=ARRIVAL, on_progress=interrupt, executor=workers)
     before = load(tmp_path / "run").to_frame()
     with closing(open_run(tmp_path / "run")) as store:
-        state = store.get("state")
-    assert state["under_way"] or state["climbing"]
+        state = store.search()
+    assert state.under_way or state.promoted["full"]
     result = resume(tmp_path / "run", executor=workers)
     assert result.finished
     assert result.counts["mini"] == 40
@@ -160,9 +160,9 @@ def test_an_interrupted_run_goes_on_with_what_was_under_way(moment, workers, tmp
     full = before["full_ood"].dropna()
     assert after.loc[full.index, "full_ood"].equals(full)
     trained = after.dropna(subset="full_ood")["id"]
-    assert {int(number) for number in state["climbing"]} <= set(trained)
-    opened = {one[6] for one in state["under_way"] if one[8] == "passed"}
-    assert opened <= set(after["formula"])
+    assert set(state.promoted["full"]) <= set(trained)
+    opened = [trial for own in state.under_way for trial in own.trials]
+    assert {t.formula for t in opened if t.outcome == "passed"} <= set(after["formula"])
 
 
 def test_a_smaller_budget_is_not_exceeded_by_what_was_under_way(workers, tmp_path):
@@ -214,9 +214,9 @@ def test_a_worker_that_cannot_work_ends_the_search_and_the_run_goes_on_later(wor
     assert resume(tmp_path / "run", executor=workers).counts["mini"] == 40
 
 
-def test_the_order_is_one_of_two():
-    with pytest.raises(Exception, match=r"plan, order: unknown 'arival'; did you mean 'arrival'\?"):
-        Plan(order="arival")
+def test_the_mode_is_one_of_two():
+    with pytest.raises(SymactError, match=r"plan, mode: unknown 'asinchronous'; did you mean"):
+        Plan(mode="asinchronous")
 
 
 def test_six_functions_are_each_trained_once_however_they_arrive(workers, tmp_path):
@@ -235,12 +235,13 @@ def test_where_asking_holds_up_workers_the_forecast_is_among_fewer_proposals(wor
         tmp_path / "run", plan=plan, budget=160, executor=workers
     )  # its workers take no time at all
     with closing(open_run(tmp_path / "run")) as store:
-        assert 1 <= store.get("state")["pool"] < plan.pool
+        assert 1 <= store.search().pool < plan.pool
 
 
 def test_proposals_become_more_again_where_the_search_waits_for_workers():
-    state = SimpleNamespace(pool=4.0, plan=Plan(pool=5))
+    pool = 4.0
     for idle, expected in [(0.1, 4.0), (0.0, 4 / 1.3), (0.9, 4.4 / 1.3), *[(0.9, None)] * 9]:
-        Search._adapt(state, idle)
-        assert expected is None or state.pool == pytest.approx(expected)
-    assert state.pool == 5
+        pool = adapted_pool(pool, 5, idle)
+        assert expected is None or pool == pytest.approx(expected)
+    assert pool == 5
+    assert adapted_pool(1.1, 5, 0.0) == 1

@@ -19,7 +19,7 @@ from symact.evaluation import Plan
 from symact.grammar import Grammar
 from symact.proposers import EvaluatedProposal, ProcessProposer, make_proposer
 from symact.reporting.curves import best_so_far, curves_report, to_text
-from symact.storage.database import open_run
+from symact.storage.repository import open_run
 from symact.tasks.protocol import RUNG_ID_LIMIT
 from test_cli import called
 
@@ -315,7 +315,7 @@ def test_curves_stand_side_by_side(tmp_path):
     # By hand from the table of all candidates.
     table = first.to_frame()
     store = open_run(first.path)
-    reference = store.get("references")["full"]
+    reference = store.references()["full"]
     store.close()
     excess = (table.full_id / (RUNG_ID_LIMIT * 10 ** reference[1])).clip(lower=1)
     assert found[0].ratio[-1] == pytest.approx((table.full_ood * excess).min() / 10 ** reference[0])

@@ -33,3 +33,9 @@ def test_what_is_wrong_is_said_in_one_line(text, message):
     with pytest.raises(SymactError, match=message) as caught:
         settings([text])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["mode=asynchronous", "mode=arrival", "order=arrival"])
+def test_earlier_names_of_the_mode_are_settings_too(text):
+    assert settings([text])[0].mode == "asynchronous"
+    assert settings([text])[0] == settings({"mode": "asynchronous"})[0]

@@ -50,20 +50,20 @@ POSITIVE = arrays(float, (3, 2, 4), elements=st.floats(1e-6, 1e4))
 def test_beside_a_reference_an_instance_counts_as_at_most_so_many_decades_away(
     errors, reference, clip
 ):
-    ood, inside, cases = stats.Yardstick(reference, FAMILIES, clip).above(errors)
+    ood, inside, cases = stats.PairedComparison(reference, FAMILIES, clip).above(errors)
     base, free = stats.score(reference, FAMILIES), stats.score(errors, FAMILIES)
     apart = np.clip(np.subtract(free.instances, base.instances), -clip, clip)
     assert ood == pytest.approx((apart[:2].mean() + apart[2]) / 2, abs=1e-12)
     assert cases == pytest.approx((apart[:2].mean(), apart[2]), abs=1e-12)  # of families a and b
     assert abs(inside) <= clip + 1e-12
-    free_ood, free_inside, _ = stats.Yardstick(reference, FAMILIES, 99.0).above(errors)
+    free_ood, free_inside, _ = stats.PairedComparison(reference, FAMILIES, 99.0).above(errors)
     assert free_ood == pytest.approx(free.ood - base.ood, abs=1e-9)
     assert free_inside == pytest.approx(free.id_error - base.id_error, abs=1e-9)
 
 
 def test_beside_a_reference_what_diverged_is_bad_and_not_hopeless():
     errors, reference = np.full((3, 2, 4), np.nan), np.full((3, 2, 4), 0.01)
-    ood, inside, _ = stats.Yardstick(reference, FAMILIES, 1.0).above(errors)
+    ood, inside, _ = stats.PairedComparison(reference, FAMILIES, 1.0).above(errors)
     assert (ood, inside) == pytest.approx((1.0, 1.0))
 
 

@@ -12,20 +12,24 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from symact.errors import StoreError
+from symact.errors import DamagedError, StoreError
 from symact.evaluation import as_stored
-from symact.storage.database import (
-    SCHEMA_VERSION,
-    TABLES,
+from symact.storage.records import (
     Candidate,
+    Reference,
+    RunConfig,
     Scored,
-    checksum,
+    SearchRecord,
+    Selected,
+)
+from symact.storage.repository import (
     create,
     in_memory,
     is_run,
     open_judged,
     open_run,
 )
+from symact.storage.schema import SCHEMA_VERSION, TABLES, checksum
 
 
 def candidate(number: int, outcome: str = "passed") -> Candidate:
@@ -50,16 +54,69 @@ def test_what_is_written_is_read_back_also_by_another_reader(store, reader):
         store.add_candidates([candidate(1), candidate(2)])
         store.add_scores([Scored(1, "mini", 0.25, -1.5, errors)], "0.1")
         store.add_simplified({1: "tanh(x)"})
-        store.put("state", {"generation": 1})
+        store.put_search(SearchRecord(generation=1))
     assert reader.candidates() == [candidate(1), candidate(2)]
     (scored,) = reader.scores("mini")
     assert (scored.candidate, scored.ood, scored.id_error) == (1, 0.25, -1.5)
     np.testing.assert_array_equal(scored.errors, [[[0.5, np.nan, np.nan, 1e-300]]])
     assert reader.simplified() == {1: "tanh(x)"}
-    assert reader.get("state") == {"generation": 1}
-    assert reader.get("nothing") is None
+    assert reader.search().generation == 1
+    assert reader.selected() is None
     assert reader.counts() == {"seen": 2, "screened": 2, "mini": 1, "full": 0}
     assert reader.outcomes() == {"passed": 2}
+
+
+CONFIG = {
+    "protocol": "1.0", "grammar": "pointwise", "task": "polynomial", "budget": "40", "seed": 3,
+    "proposer": "gp", "plan": {"order": "asked"}, "evolution": {}, "versions": {},
+}  # fmt: skip
+
+
+def test_documents_are_read_as_they_were_written(store, reader):
+    reference = Reference(("a", "b"), -0.5, -1.5, {"a": -0.25, "b": -0.75})
+    errors = {"mini": [[np.ones((2, 1, 4)), np.full((2, 1, 4), np.nan)]]}
+    assert (reader.diagnosis(), reader.reference(), reader.finished_generation()) == (None,) * 3
+    assert (reader.baselines(), reader.references(), reader.repeated()) == ({}, {}, {})
+    with store.transaction():
+        store.put_diagnosis(["a line wins"])
+        store.put_baselines(errors)
+        store.put_references({"mini": (0.5, -1.0), "late": (0.25, -2.0)})
+        store.put_repeated({7: (0.125, -0.5)})
+        store.put_reference(reference)
+        store.put_selected(Selected((7, 3), reference))
+        store.put_finished_generation(5)
+        store.put_comparison("digest", {"rows": []})
+    assert reader.diagnosis() == ("a line wins",)
+    np.testing.assert_array_equal(reader.baselines()["mini"], errors["mini"])
+    assert reader.references() == {"mini": (0.5, -1.0), "late": (0.25, -2.0)}
+    assert reader.fidelities() == ["mini", "late"]
+    assert reader.counts() == {"seen": 0, "screened": 0, "mini": 0, "late": 0}
+    assert reader.repeated() == {7: (0.125, -0.5)}
+    assert reader.reference() == reference
+    assert reader.selected() == Selected((7, 3), reference)
+    assert reader.finished_generation() == 5
+    assert (reader.comparison("digest"), reader.comparison("other")) == ({"rows": []}, None)
+
+
+def test_a_configuration_of_another_release_keeps_all_its_values(store, reader):
+    later = CONFIG | {"grammar_text": "text", "surprise": [1, 2]}
+    for stored in (CONFIG, later):
+        with store.transaction():
+            store.put_config(RunConfig.load(stored))
+        assert reader.config().dump() == stored
+    assert reader.config().seed == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"seed": "3"}, "its 'seed' is no int"), ({"plan": None}, "its 'plan' is no dict")],
+)
+def test_a_malformed_configuration_is_damage(change, message, store):
+    with store.transaction():
+        store.database.put("config", CONFIG | change)
+    with pytest.raises(DamagedError, match=message) as caught:
+        store.config()
+    assert "\n" not in str(caught.value)
 
 
 def test_errors_keep_their_shape_and_nine_digits_also_where_all_are_nan(store, reader):
@@ -115,13 +172,13 @@ def test_a_transaction_that_fails_leaves_nothing(error, store, reader):
     def interrupted() -> None:
         with store.transaction():
             store.add_candidates([candidate(1)])
-            store.put("state", {"generation": 1})
+            store.put_search(SearchRecord(generation=1))
             raise error
 
     with pytest.raises(error):
         interrupted()
     assert store.candidates() == reader.candidates() == []
-    assert store.get("state") is None
+    assert store.search() is None
     with store.transaction():
         store.add_candidates([candidate(1)])
     assert len(reader.candidates()) == 1
@@ -142,7 +199,7 @@ def test_a_writer_waits_for_another_and_says_in_one_line_when_it_has_waited_too_
 ):
     def put() -> None:
         with closing(open_run(store.path)) as other, other.transaction():
-            other.put("state", {"generation": 7})
+            other.put_search(SearchRecord(generation=7))
 
     with ThreadPoolExecutor(1) as pool:
         with store.transaction():
@@ -151,7 +208,7 @@ def test_a_writer_waits_for_another_and_says_in_one_line_when_it_has_waited_too_
             time.sleep(0.3)
             assert not waiting.done()
         waiting.result()
-        assert store.get("state") == {"generation": 7}
+        assert store.search().generation == 7
         monkeypatch.setattr("symact.storage.database.BUSY_SECONDS", 0.2)
         late = re.escape("has been writing for 0.2 s; try again later")
         with store.transaction(), pytest.raises(StoreError, match=late):
@@ -289,7 +346,7 @@ def set_schema(database, version):
 def test_a_run_of_an_earlier_schema_is_brought_up_to_this_one(version, tmp_path):
     with closing(create(tmp_path)) as store, store.transaction():
         store.add_candidates([candidate(1)])
-        store.put("state", {"generation": 1})
+        store.put_search(SearchRecord(generation=1))
     with closing(sqlite3.connect(tmp_path / "run.db")) as earlier, earlier:
         earlier.execute("DROP TABLE quarantined")
         if version < 3:
@@ -303,9 +360,9 @@ def test_a_run_of_an_earlier_schema_is_brought_up_to_this_one(version, tmp_path)
     for _ in range(2):
         with closing(open_run(tmp_path)) as store:
             assert store.candidates() == [candidate(1)]
-            assert store.get("state") == {"generation": 1}
-            assert store.get("schema") == SCHEMA_VERSION
-            store.check()
+            assert store.search().generation == 1
+            assert store.database.get("schema") == SCHEMA_VERSION
+            store.database.check()
 
 
 def test_what_a_killed_process_left_half_changed_is_taken_back(store, tmp_path):
@@ -330,7 +387,7 @@ def test_what_a_killed_process_left_half_changed_is_taken_back(store, tmp_path):
 
 def test_a_run_of_another_schema_is_refused(store):
     with store.transaction():
-        store.put("schema", 99)
+        store.database.put("schema", 99)
     with pytest.raises(StoreError, match="schema 99, this symact reads 4"):
         open_run(store.path)
 

@@ -33,7 +33,7 @@ from symact.evaluation.training.stack import Span
 from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import Expr, show
 from symact.reporting.comparison import compare
-from symact.storage.database import open_judged
+from symact.storage.repository import open_judged
 from symact.tasks import scores as stats
 from symact.tasks import task
 from symact.tasks.protocol import COMPARED, FULL, FULL_FORM, QUICK_FORM, EvaluationProtocol

@@ -18,12 +18,13 @@ from symact import engine, zoo
 from symact._files import replacing
 from symact.cli.benchmark import machine
 from symact.engine import Progress
-from symact.engine.result import Found, Result, merit
+from symact.engine.baselines import penalised_score
+from symact.engine.result import Found, Result
 from symact.errors import SymactError
 from symact.evaluation import Plan
 from symact.expr import parse
 from symact.expr.cost import flops
-from symact.storage.database import open_run
+from symact.storage.repository import open_run
 from symact.tasks import scores as stats
 from symact.tasks.protocol import ID_LIMIT, LADDER, REFERENCE, VERSION
 
@@ -187,16 +188,16 @@ def quality(path: Path) -> dict[str, float]:
     """
     store = open_run(path)
     try:
-        base = store.get("references")["full"]
-        repeated = store.get("repeated") or {}
-        selected = store.get("yardstick")["reference"]
+        base = store.references()["full"]
+        repeated = store.repeated()
+        selected = store.reference()
         finalists = store.scores("selection")
     finally:
         store.close()
     limit = float(np.log10(ID_LIMIT))
-    full = sorted(merit(tuple(own), base) - base[0] for own in repeated.values())
+    full = sorted(penalised_score(own, base) - base[0] for own in repeated.values())
     above = [
-        own.ood - selected["ood"] + max(0.0, own.id_error - selected["id_error"] - limit)
+        own.ood - selected.ood + max(0.0, own.id_error - selected.id_error - limit)
         for own in finalists
     ]
     return {"full": float(np.mean(full[:3])), "selection": float(np.mean(above))}
@@ -209,7 +210,7 @@ def incumbents(path: Path) -> list[dict[str, Any]]:
     """
     store = open_run(path)
     try:
-        reference = store.get("references")["full"]
+        reference = store.references()["full"]
         formulas = {c.id: c.formula for c in store.candidates()}
         fulls = store.scores("full")
     finally:
@@ -217,7 +218,7 @@ def incumbents(path: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     lowest = float("inf")
     for place, scored in enumerate(fulls, start=1):
-        above = merit((scored.ood, scored.id_error), reference) - reference[0]
+        above = penalised_score((scored.ood, scored.id_error), reference) - reference[0]
         if above < lowest:
             lowest = above
             formula = formulas[scored.candidate]

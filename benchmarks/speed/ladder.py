@@ -150,8 +150,8 @@ def _judge(
         start = time.perf_counter()
         errors = [future.result() for future in rung.start(pool, exprs)]
         seconds = (time.perf_counter() - start) / len(exprs)
-    yardstick = stats.Yardstick(reference, rung.families, CLIP)
-    above = [yardstick.above(own) for own in errors]
+    paired = stats.PairedComparison(reference, rung.families, CLIP)
+    above = [paired.above(own) for own in errors]
     return Judged(np.array([a[0] for a in above]), np.array([a[1] for a in above]), seconds)
 
 

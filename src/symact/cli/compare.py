@@ -53,7 +53,7 @@ def compare(
     from symact.reporting.comparison import compare as judge
     from symact.reporting.report import write_report
     from symact.reporting.table import to_json
-    from symact.storage.database import is_run
+    from symact.storage.repository import is_run
 
     if curves:
         _compare_curves(items or [], out, as_json)

@@ -213,6 +213,7 @@ def _run_job(job: Job, folder: Path, log: TextIO, workers: dict[str, Any]) -> st
     def on_progress(progress: Progress) -> None:
         counts = " ".join(f"{rung} {n}" for rung, n in progress.counts.items())
         best = f" best {progress.ratio:.3f} {progress.best}" if progress.ratio else ""
+        best = f" best {progress.baseline} itself" if progress.baseline else best
         _log(log, f"{progress.phase} {progress.fraction:.0%} {counts}{best} {progress.message}")
 
     if (folder / "run.db").exists():
@@ -235,7 +236,7 @@ def _run_job(job: Job, folder: Path, log: TextIO, workers: dict[str, Any]) -> st
     if job.compare:
         own = None if workers["executor"].startswith("ray") else workers["device"]
         write_report(result, compare(result, form="quick", device=own), folder)
-    return f"done, best {result.best.formula}"
+    return "done" if result.chosen is None else f"done, best {result.chosen.formula}"
 
 
 def _log(log: TextIO, line: str) -> None:

@@ -18,7 +18,7 @@ _EVERY = 10.0
 #: A bar that is complete stops its clock, although the last trainings of a phase still run.
 _NEARLY = 0.9999
 #: What users read for the phases of a search.
-_PHASES = {"gate": "checking the task", "select": "judging finalists"}
+_PHASES = {"diagnosis": "checking the task", "select": "judging finalists"}
 
 
 class Reporter:
@@ -118,6 +118,9 @@ def status(progress: Progress) -> str:
     if progress.phase == "search" and 0 < progress.fraction < 1:
         left = progress.seconds * (1 - progress.fraction) / progress.fraction
         parts.append(f"{left:.0f} s left")
-    if progress.ratio is not None:
-        parts.append(f"best OOD error {progress.ratio:.2f} of GELU's: {progress.best}")
+    if progress.baseline:
+        parts.append(f"best so far: {progress.baseline} itself")
+    elif progress.ratio is not None:
+        where = "" if progress.fidelity == "full" else f", {progress.fidelity}"
+        parts.append(f"best OOD error {progress.ratio:.2f} of GELU's{where}: {progress.best}")
     return " | ".join(parts)

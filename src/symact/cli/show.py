@@ -102,7 +102,10 @@ def _print_front(result: Result) -> None:
     rows = [_cells(str(found.id), found) for found in result.front]
     if result.reference is not None:
         rows.append(_cells("", result.reference))
-    print("\nPareto front, errors on the selection draws; last row: GELU")
+    if result.fidelity == "selection":
+        print("\nPareto front, errors on the selection draws; last row: GELU")
+    else:
+        print(f"\nbest so far, errors of fidelity '{result.fidelity}'; last row: GELU")
     print_table(columns, rows)
 
 
@@ -112,7 +115,10 @@ def _cells(number: str, found: Found) -> list[str]:
 
 
 def _print_best(result: Result) -> None:
-    best, first = result.best, result.front[0]
+    best, first = result.chosen, result.front[0]
+    if best is None:
+        print("no best function: all of the front depend on batch statistics")
+        return
     print(f"best: #{best.id}  {best.formula}")
     if best.id != first.id:
         print(f"(#{first.id} is not chosen: its ID error is too high or it reads the batch)")

@@ -1,7 +1,7 @@
-"""The one loop: ask, climb the ladder, tell, store; then judge the finalists on fresh draws.
+"""The loop of a search: ask, screen, train and promote, tell, store; then evaluate the finalists.
 
-A step is the unit of progress and of recovery: it is computed from the state before it and what was
-trained, and stored in one transaction together with the state after it.
+:class:`.trial.Trial` is a candidate, :class:`.state.SearchState` holds them, a
+:class:`.schedule.Scheduler` promotes them, and :class:`.loop.Search` runs the steps.
 """
 
 from symact.engine.progress import OnProgress, Progress

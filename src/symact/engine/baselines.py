@@ -1,93 +1,125 @@
-"""What the scores of a rung are measured from: known functions, trained on the very same draws.
+"""Reference functions that normalise scores across draws.
 
-Draws differ in difficulty, which the anchors measure. Scores are what a candidate's errors exceed
-theirs by, added to what the reference has over all draws; so those of different draws compare.
+Draws differ in difficulty. Known functions, the baselines, are trained on each draw, and a score
+is the error of a candidate relative to theirs. The error of the reference over all draws is added,
+so that scores of different draws compare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symact import zoo
-from symact.evaluation import Ladder, Trained, from_text, raise_on_failure, to_text
-from symact.storage.database import Store
+from symact.evaluation import Fidelity, Ladder, raise_on_failure
+from symact.storage.records import Pair
+from symact.storage.repository import Repository
 from symact.tasks import scores as stats
 from symact.tasks.protocol import ANCHORS, CLIP, REFERENCE
 
 Errors = NDArray[np.float64]
-#: OOD and ID error in log10.
-Pair = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """What the scores of a rung are measured from, whatever draw they come from.
+class Baselines:
+    """The baselines of one fidelity.
 
     Attributes:
         families: The family of each instance.
-        anchors: For each draw what measures against the geometric mean of the anchors' errors.
-        offset: OOD and ID error of the reference above the anchors, in log10, mean over draws.
+        draws: For each draw the comparison with the geometric mean of the baselines' errors.
+        offset: OOD and ID error of the reference above the baselines, in log10, mean over draws.
         reference: OOD and ID error of the reference, in log10, mean over draws.
     """
 
     families: tuple[str, ...]
-    anchors: tuple[stats.Yardstick, ...]
+    draws: tuple[stats.PairedComparison, ...]
     offset: Pair
     reference: Pair
 
+    @classmethod
+    def of(cls, errors: Sequence[Sequence[Errors]], families: tuple[str, ...]) -> Baselines:
+        """Return baselines from errors ``[draw][baseline]`` in the order of ``ANCHORS``."""
+        index = ANCHORS.index(REFERENCE)
+        means = [10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in errors]
+        draws = tuple(stats.PairedComparison(mean, families, CLIP) for mean in means)
+        above = [draw.above(own[index]) for own, draw in zip(errors, draws, strict=True)]
+        scores = [stats.score(own[index], families) for own in errors]
+        offset = float(np.mean([a[0] for a in above])), float(np.mean([a[1] for a in above]))
+        ood = float(np.mean([s.ood for s in scores]))
+        return cls(families, draws, offset, (ood, float(np.mean([s.id_error for s in scores]))))
+
     def above(self, errors: Errors, draw: int) -> tuple[Pair, tuple[float, ...]]:
-        """Return OOD and ID error above the reference's, and each family's above the anchors'."""
-        ood, inside, cases = self.anchors[draw % len(self.anchors)].above(errors)
+        """Compare errors with the baselines on the same draw.
+
+        Args:
+            errors: Of shape ``[instance, seed, 4]``.
+            draw: Any number; draws are taken in turn.
+
+        Returns:
+            OOD and ID error above the reference's, and the OOD error of each family above the
+            baselines', all in log10.
+        """
+        ood, inside, cases = self.draws[draw % len(self.draws)].above(errors)
         return (ood - self.offset[0], inside - self.offset[1]), cases
 
+    def score(self, above: Pair) -> Pair:
+        """Return OOD and ID error, in log10, of what :meth:`above` returned."""
+        return self.reference[0] + above[0], self.reference[1] + above[1]
 
-def bases(store: Store, ladder: Ladder) -> dict[str, Base]:
-    """Train the anchors on every draw of each fidelity, unless that is stored.
+
+def penalised_score(score: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the score that a search minimises: :func:`symact.tasks.scores.penalise`.
+
+    Args:
+        score: OOD and ID error, in log10.
+        reference: The same of the reference function.
 
     Returns:
-        What the scores of each fidelity are measured from.
+        OOD error plus the excess of the ID error over its limit, in log10.
     """
+    ood, inside = score[0] - reference[0], score[1] - reference[1]
+    return reference[0] + float(stats.penalise(ood, inside))
+
+
+def train_baselines(repository: Repository, ladder: Ladder) -> dict[str, Baselines]:
+    """Train the baselines on every draw of every fidelity, unless that is stored.
+
+    Returns:
+        The baselines of each fidelity, by its name.
+    """
+    errors = repository.baselines()
+    missing = [own for own in ladder.fidelities if own.name not in errors]
+    if missing:
+        errors |= _train(ladder, missing)
+        with repository.transaction():
+            repository.put_baselines(errors)
+        errors = repository.baselines()  # with the digits that are stored
+    found = {
+        own.name: Baselines.of(errors[own.name], ladder.families(own.name))
+        for own in ladder.fidelities
+    }
+    _store_references(repository, found)
+    return found
+
+
+def _train(ladder: Ladder, fidelities: Sequence[Fidelity]) -> dict[str, list[list[Errors]]]:
+    """Return for each fidelity the errors ``[draw][baseline]``."""
     exprs = [zoo.find(name).expr for name in ANCHORS]
-    known = store.get("anchors")
-    if known is None:
-        started = {
-            own.name: [ladder.start(own.name, exprs, draw) for draw in range(own.draws)]
-            for own in ladder.fidelities
-        }
-        known = {
-            name: [[to_text(errors) for errors in _trained(futures)] for futures in draws]
-            for name, draws in started.items()
-        }
-        with store.transaction():
-            store.put("anchors", known)
+    started = {
+        own.name: [ladder.start(own.name, exprs, draw) for draw in range(own.draws)]
+        for own in fidelities
+    }
     return {
-        name: base([[from_text(text) for text in draw] for draw in draws], ladder.families(name))
-        for name, draws in known.items()
+        name: [raise_on_failure([own.result() for own in draw], ANCHORS) for draw in draws]
+        for name, draws in started.items()
     }
 
 
-def _trained(futures: Sequence[Future[Trained]]) -> list[Errors]:
-    return raise_on_failure([future.result() for future in futures], ANCHORS)
-
-
-def base(draws: Sequence[Sequence[Errors]], families: tuple[str, ...]) -> Base:
-    """Return the base of errors [draw][anchor], anchors in the order of ``ANCHORS``."""
-    place = ANCHORS.index(REFERENCE)
-    means = [10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in draws]
-    anchors = tuple(stats.Yardstick(mean, families, CLIP) for mean in means)
-    above = [anchor.above(own[place]) for own, anchor in zip(draws, anchors, strict=True)]
-    scores = [stats.score(own[place], families) for own in draws]
-    return Base(
-        families,
-        anchors,
-        offset=(float(np.mean([a[0] for a in above])), float(np.mean([a[1] for a in above]))),
-        reference=(
-            float(np.mean([s.ood for s in scores])),
-            float(np.mean([s.id_error for s in scores])),
-        ),
-    )
+def _store_references(repository: Repository, baselines: Mapping[str, Baselines]) -> None:
+    if repository.references():
+        return
+    with repository.transaction():
+        repository.put_references({name: own.reference for name, own in baselines.items()})

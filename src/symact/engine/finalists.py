@@ -1,4 +1,4 @@
-"""Who is judged at the end, and the judging."""
+"""Select the finalists of a search, and evaluate them on the selection draws."""
 
 from __future__ import annotations
 
@@ -6,142 +6,158 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from symact import zoo
 from symact.backends.simplify import simplify
-from symact.engine.loop import Search
-from symact.engine.result import merit
-from symact.evaluation import Failed, as_stored, drop_near_duplicates, failure, raise_on_failure
+from symact.engine.baselines import penalised_score
+from symact.engine.schedule import start_draws
+from symact.engine.state import SearchState
+from symact.engine.trial import Trial
+from symact.evaluation import (
+    Failed,
+    Ladder,
+    Trained,
+    as_stored,
+    drop_near_duplicates,
+    failure,
+    raise_on_failure,
+)
 from symact.evaluation.pareto import non_dominated
-from symact.expr import parse, show
-from symact.storage.database import Scored
+from symact.expr import Expr, parse, show
+from symact.storage.records import Failure, Pair, Reference, Scored, Selected
+from symact.storage.repository import Repository
 from symact.tasks import scores as stats
 from symact.tasks.protocol import REFERENCE, VERSION
 
 #: Seconds of computing that sympy may spend on a finalist.
 SIMPLIFY_SECONDS = 2.0
-#: Candidates that are fully trained on every draw at the end, for each finalist.
+#: Trials that are trained on every draw at the end, for each finalist.
 SEMIFINALISTS = 2
 
 
-def select(search: Search) -> None:
-    """Judge the finalists on the selection draws, unless that was done for this very search.
+def evaluate_finalists(state: SearchState, ladder: Ladder) -> None:
+    """Evaluate the finalists on the selection draws, unless that was done for this very search.
 
-    Each is stored when it was judged, whatever comes in between.
+    Each is stored when it was evaluated, so that an interruption loses no other.
     """
-    search.progress("select", 1.0)
-    ids = finalists(search)
-    store, ladder = search.store, search.ladder
-    known = store.get("selected")
-    if not ids or (known is not None and known["ids"] == ids):
+    repository = state.repository
+    finalists = select_finalists(state, ladder)
+    ids = tuple(trial.id for trial in finalists)
+    selected = repository.selected()
+    if not ids or (selected is not None and selected.ids == ids):
         return
-    formulas = simplified(search, ids)
-    judged = {scored.candidate for scored in store.scores("selection")}
-    new = [number for number in ids if number not in judged]
-    base = store.get("yardstick")
-    exprs = [] if base is not None else [search.reference]
-    final = ladder.final.name
-    waiting = ladder.start(final, [*exprs, *[parse(formulas[i]) for i in new]])
-    families = ladder.families(final)
-    if base is None:
-        (own,) = raise_on_failure([waiting.pop(0).result()], [REFERENCE])
-        reference = stats.score(as_stored(own), families)
-        base = {
-            "families": families,
-            "reference": {
-                "ood": reference.ood,
-                "id_error": reference.id_error,
-                "families": reference.families,
-            },
-        }
-        with store.transaction():
-            store.put("yardstick", base)
-    nothing = np.full(ladder.error_shape(final), np.nan)
-    for number, future in zip(new, waiting, strict=True):
-        trained = future.result()
-        if isinstance(trained, Failed):
-            search.failures.append((number, "selection", trained.reason))
-            own = nothing
-        else:
-            own = as_stored(trained)
-        score = stats.score(own, families)
-        with store.transaction():
-            store.add_scores([Scored(number, "selection", score.ood, score.id_error, own)], VERSION)
-            search.store_failures()
-    with store.transaction():
-        store.put("selected", {"ids": ids, **base})
+    exprs = _simplified(repository, finalists)
+    known = {scored.candidate for scored in repository.scores(ladder.final.name)}
+    new = [trial for trial in finalists if trial.id not in known]
+    reference = repository.reference()
+    first = [] if reference is not None else [zoo.find(REFERENCE).expr]
+    futures = ladder.start(ladder.final.name, [*first, *(exprs[trial.id] for trial in new)])
+    if reference is None:
+        reference = _store_reference(repository, ladder, futures.pop(0).result())
+    for trial, future in zip(new, futures, strict=True):
+        _store_score(repository, ladder, trial, future.result())
+    with repository.transaction():
+        repository.put_selected(Selected(ids, reference))
 
 
-def finalists(search: Search) -> list[int]:
-    """Return who is judged on the selection draws: the best, and the front of those near them.
+def select_finalists(state: SearchState, ladder: Ladder) -> list[Trial]:
+    """Return the trials to evaluate on the selection draws: the best, and the front near them.
 
-    One full training has luck in it. So first the best by the mean of measurement and forecast
-    are fully trained on the other draws too; what is nearly the same function as another is
-    tried once.
+    One training has luck in it. Therefore the best by the mean of measurement and prediction are
+    trained on all draws of the highest fidelity first, near-duplicates once.
     """
-    base = search.references["full"]
-    merits = {i: search.merit("full", i) - base[0] for i in search.full}
-    if search.forecast.is_ready and search.full:
-        known = [i for i in search.full if i in search.mini]
-        for i, forecast in zip(known, search.forecast_merits(known), strict=True):
-            merits[i] = (merits[i] + float(forecast)) / 2
-    ranked = sorted(search.full, key=lambda i: (merits[i], i))
-    exprs = (parse(search.formulas[i]) for i in ranked)
-    most = SEMIFINALISTS * search.plan.finalists
-    tried = [ranked[index] for index in drop_near_duplicates(exprs, most)]
-    scores = _repeated(search, tried)
-    top = sorted(tried, key=lambda i: (merit(scores[i], base), i))
-    points = [(*scores[i], float(search.flops[i])) for i in top]
-    front = [i for i, keep in zip(top, non_dominated(points), strict=True) if keep]
-    half = (search.plan.finalists + 1) // 2
-    return list(dict.fromkeys([*top[:half], *front, *top]))[: search.plan.finalists]
+    fidelity, most = state.highest.name, state.plan.finalists
+    scores = _ranking(state)
+    ranked = sorted(state.evaluated[fidelity], key=lambda trial: (scores[trial.id], trial.id))
+    kept = drop_near_duplicates((trial.expr for trial in ranked), SEMIFINALISTS * most)
+    tried = [ranked[index] for index in kept]
+    repeated = _repeated(state, ladder, tried)
+    base = state.baselines[fidelity].reference
+    top = sorted(tried, key=lambda t: (penalised_score(repeated[t.id], base), t.id))
+    points = [(*repeated[trial.id], float(trial.flops)) for trial in top]
+    front = [t for t, is_kept in zip(top, non_dominated(points), strict=True) if is_kept]
+    chosen = {trial.id: trial for trial in (*top[: (most + 1) // 2], *front, *top)}
+    return list(chosen.values())[:most]
 
 
-def _repeated(search: Search, numbers: Sequence[int]) -> dict[int, tuple[float, float]]:
-    """Return OOD and ID errors of candidates, means over all draws of full training."""
-    known: dict[str, list[float]] = search.store.get("repeated") or {}
-    new = [number for number in numbers if str(number) not in known]
-    draws = range(search.plan.full_draws)
+def _ranking(state: SearchState) -> dict[int, float]:
+    """Return penalised scores above the reference's: the mean of measurement and prediction."""
+    trials = state.evaluated[state.highest.name]
+    base = state.baselines[state.highest.name].reference[0]
+    scores = {trial.id: state.penalised(trial, state.highest.name) - base for trial in trials}
+    if state.surrogate.is_ready and trials:
+        known = [trial for trial in trials if trial.result(state.lowest.name)]
+        for trial, predicted in zip(known, state.predicted(known), strict=True):
+            scores[trial.id] = (scores[trial.id] + float(predicted)) / 2
+    return scores
+
+
+def _repeated(state: SearchState, ladder: Ladder, trials: Sequence[Trial]) -> dict[int, Pair]:
+    """Return OOD and ID error of trials, means over all draws of the highest fidelity."""
+    fidelity, repository = state.highest, state.repository
+    known = repository.repeated()
+    new = [trial for trial in trials if trial.id not in known]
     # On one of the draws each was trained already.
-    trained = {s.candidate: s.errors for s in search.store.scores("full")}
-    own = {c.id: search.draw("full", c.id, c.generation) for c in search.store.candidates()}
-    wanted = [
-        (number, draw)
-        for number in new
-        for draw in draws
-        if draw != own[number] % search.plan.full_draws
-    ]
-    waiting = dict(zip(wanted, search.start_full(wanted), strict=True))
-    base = search.bases["full"]
-    for number in new:
-        above = []
-        for draw in draws:
-            future = waiting.get((number, draw))
-            errors = (
-                trained[number]
-                if future is None
-                else search.errors("full", number, future.result())
-            )
-            above.append(base.above(errors, draw)[0])
-        means = np.mean(above, axis=0) + np.array(base.reference)
-        known[str(number)] = [float(value) for value in means]
-        with search.store.transaction():
-            search.store.put("repeated", known)
-            search.store_failures()
-    return {number: (known[str(number)][0], known[str(number)][1]) for number in numbers}
+    stored = {s.candidate: s.errors for s in repository.scores(fidelity.name)}
+    own = {trial.id: state.draw(fidelity, trial) % fidelity.draws for trial in new}
+    draws = range(fidelity.draws)
+    wanted = [(trial, draw) for trial in new for draw in draws if draw != own[trial.id]]
+    futures = iter(start_draws(ladder, fidelity, wanted))
+    baselines = state.baselines[fidelity.name]
+    for trial in new:
+        trained = [
+            stored[trial.id]
+            if draw == own[trial.id]
+            else state.errors(fidelity, trial, next(futures).result())
+            for draw in draws
+        ]
+        above = [baselines.above(errors, draw)[0] for draw, errors in enumerate(trained)]
+        ood, inside = np.mean(above, axis=0) + np.array(baselines.reference)
+        known[trial.id] = (float(ood), float(inside))
+        with repository.transaction():
+            repository.put_repeated(known)
+            state.store_failures()
+    return {trial.id: known[trial.id] for trial in trials}
 
 
-def simplified(search: Search, numbers: Sequence[int]) -> dict[int, str]:
-    """Return the simplified formulas of finalists, which are remembered one by one."""
-    known = search.store.simplified()
-    for number in numbers:
-        if number in known:
+def _simplified(repository: Repository, trials: Sequence[Trial]) -> dict[int, Expr]:
+    """Return the simplified expressions of finalists, which are stored one by one."""
+    known = repository.simplified()
+    for trial in trials:
+        if trial.id in known:
             continue
-        known[number] = search.formulas[number]
+        failures: list[Failure] = []
+        expr = trial.expr
         try:
-            expr = simplify(parse(search.formulas[number]), seconds=SIMPLIFY_SECONDS)
-            known[number] = show(expr)
+            expr = simplify(expr, seconds=SIMPLIFY_SECONDS)
         except Exception as error:  # it stays as it is
-            search.failures.append((number, "short form", failure(error).reason))
-        with search.store.transaction():
-            search.store.add_simplified({number: known[number]})
-            search.store_failures()
-    return known
+            failures.append(Failure(trial.id, "short form", failure(error).reason))
+        with repository.transaction():
+            repository.add_simplified({trial.id: show(expr)})
+            repository.add_quarantined(failures)
+    stored = repository.simplified()
+    return {trial.id: parse(stored[trial.id]) for trial in trials}
+
+
+def _store_reference(repository: Repository, ladder: Ladder, trained: Trained) -> Reference:
+    (errors,) = raise_on_failure([trained], [REFERENCE])
+    families = ladder.families(ladder.final.name)
+    score = stats.score(as_stored(errors), families)
+    reference = Reference(families, score.ood, score.id_error, dict(score.families))
+    with repository.transaction():
+        repository.put_reference(reference)
+    return reference
+
+
+def _store_score(repository: Repository, ladder: Ladder, trial: Trial, trained: Trained) -> None:
+    name = ladder.final.name
+    failures: list[Failure] = []
+    if isinstance(trained, Failed):
+        failures.append(Failure(trial.id, name, trained.reason))
+        errors = np.full(ladder.error_shape(name), np.nan)
+    else:
+        errors = as_stored(trained)
+    score = stats.score(errors, ladder.families(name))
+    with repository.transaction():
+        scored = Scored(trial.id, name, score.ood, score.id_error, errors)
+        repository.add_scores([scored], VERSION)
+        repository.add_quarantined(failures)

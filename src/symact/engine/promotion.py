@@ -1,93 +1,90 @@
-"""Who is looked at more closely: the best, and the best of the kinds that were looked at least."""
+"""Chooses trials for the next fidelity: the best, and the best of kinds that were chosen least."""
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symact.evaluation.behaviour import kind
-from symact.expr import parse
+from symact.engine.trial import Trial
 
-#: At least so many of the best are looked at anew, beside their forecasts, to choose from.
+#: At least so many of the best are ranked anew with their forecasts.
 SHORTLIST = 128
 
-#: Merits of candidates as a model forecasts them.
-Forecasts = Callable[[Sequence[int]], NDArray[np.float64]]
+#: Penalised scores of trials as the surrogate predicts them.
+Forecasts = Callable[[Sequence[Trial]], NDArray[np.float64]]
 
 
-class Queue:
-    """Candidates that wait to be promoted, the best first; a share of all that come are.
+class PromotionQueue:
+    """Trials that wait for a promotion, the best first. A share of all that come is promoted.
 
     Args:
-        formulas: Of every candidate.
-        due: The part of a promotion that earlier candidates have earned.
+        due: The part of a promotion that earlier trials have earned.
     """
 
-    def __init__(self, formulas: dict[int, str], due: float = 0.0) -> None:
+    def __init__(self, due: float = 0.0) -> None:
         self.due = due
-        self._formulas = formulas
-        self._waiting: list[tuple[float, int]] = []
+        self._waiting: list[tuple[float, int, Trial]] = []
         self._turns = 0
         self._kinds: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, candidate: int, merit: float) -> None:
-        """Let a candidate wait; a low merit is good."""
-        heappush(self._waiting, (merit, candidate))
+    def add(self, trial: Trial, score: float) -> None:
+        """Let a trial wait; a low score is good."""
+        heappush(self._waiting, (score, trial.id, trial))
 
-    def leave_out(self, done: Collection[int]) -> None:
-        """Take out those that were promoted before this queue was made, and remember them."""
-        self._waiting = [item for item in self._waiting if item[1] not in done]
+    def leave_out(self, done: Iterable[Trial]) -> None:
+        """Remove trials that were promoted before this queue was made, and remember their kinds."""
+        promoted = {trial.id: trial for trial in done}
+        self._waiting = [item for item in self._waiting if item[1] not in promoted]
         heapify(self._waiting)
-        self._turns += len(done)
-        self._kinds.update(map(self._kind, done))
+        self._turns += len(promoted)
+        self._kinds.update(trial.behaviour for trial in promoted.values())
 
-    def take(self, earned: float, forecasts: Forecasts | None = None) -> list[int]:
-        """Take the best, as many as are due.
+    def take(self, earned: float, forecasts: Forecasts | None = None) -> list[Trial]:
+        """Remove the best trials, as many as are due.
 
         Args:
-            earned: The part of a promotion that is due beyond what was.
-            forecasts: What was measured has luck in it, what is forecast has none: where there is
-                a model both count alike.
+            earned: The part of a promotion that is due beyond the present one.
+            forecasts: Predicts scores. The mean of measurement and forecast ranks the trials: a
+                measurement has luck in it, a forecast has none. None ranks by measurement alone.
+
+        Returns:
+            The trials in the order in which they were chosen.
         """
         self.due += earned
         whole = min(int(self.due), len(self._waiting))
         self.due -= whole
         if not whole:
             return []
-        most = max(SHORTLIST, 2 * whole)
-        short = [heappop(self._waiting) for _ in range(min(len(self._waiting), most))]
-        if forecasts is not None:
-            means = np.array([merit for merit, _ in short]) + forecasts([c for _, c in short])
-            short = [short[place] for place in np.argsort(means, kind="stable")]
-        chosen = []
-        for _ in range(whole):
-            self._turns += 1
-            # Every other one is the best of a kind that was chosen least: what mini-training says
-            # too much or too little of, full training has to see to correct it.
-            place = (
-                min(range(len(short)), key=lambda p: self._kinds[self._kind(short[p][1])])
-                if self._turns % 2 == 0
-                else 0
-            )
-            candidate = short.pop(place)[1]
-            self._kinds[self._kind(candidate)] += 1
-            chosen.append(candidate)
+        short = self._shortlist(max(SHORTLIST, 2 * whole), forecasts)
+        chosen = [self._choose(short) for _ in range(whole)]
         for item in short:
             heappush(self._waiting, item)
         return chosen
 
-    def _kind(self, candidate: int) -> str:
-        return _behaviour(self._formulas[candidate])
+    def _shortlist(self, most: int, forecasts: Forecasts | None) -> list[tuple[float, int, Trial]]:
+        short = [heappop(self._waiting) for _ in range(min(len(self._waiting), most))]
+        if forecasts is None:
+            return short
+        predicted = forecasts([trial for _, _, trial in short])
+        means = np.array([score for score, _, _ in short]) + predicted
+        return [short[index] for index in np.argsort(means, kind="stable")]
 
+    def _choose(self, short: list[tuple[float, int, Trial]]) -> Trial:
+        """Remove the best; every second time the best of the kind that was chosen least.
 
-@functools.lru_cache(maxsize=65536)
-def _behaviour(formula: str) -> str:
-    return kind(parse(formula))
+        Where the lowest fidelity favours a kind wrongly, only a higher one can correct it.
+        """
+        self._turns += 1
+        index = 0
+        if self._turns % 2 == 0:
+            index = min(range(len(short)), key=lambda i: self._kinds[short[i][2].behaviour])
+        trial = short.pop(index)[2]
+        self._kinds[trial.behaviour] += 1
+        return trial

@@ -1,9 +1,9 @@
-"""What a run found: read from its store, in the forms that people and programs want."""
+"""The result of a run, read from its repository."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symact import zoo
+from symact.engine.baselines import penalised_score
 from symact.engine.budget import parse_budget
-from symact.errors import StoreError, SymactError
+from symact.errors import SymactError
 from symact.evaluation import statistics
 from symact.evaluation.pareto import non_dominated
 from symact.expr import Expr, parse, show, uses_statistics
 from symact.expr.cost import flops
-from symact.storage.database import Scored, Store, open_run
+from symact.storage.records import Candidate, Reference, RunConfig, Scored, SearchRecord
+from symact.storage.repository import Repository, open_run
 from symact.tasks import scores as stats
 from symact.tasks.protocol import ID_LIMIT, REFERENCE
 
@@ -25,21 +27,22 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-RUNGS = ("mini", "full", "selection")
+#: The fidelity of finalists.
+SELECTION = "selection"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One function of the front, with its errors on the selection draws.
+    """One function of the front, with its errors.
 
     Attributes:
         id: The candidate's number in the run.
-        formula: Its simplified text.
+        formula: Its text, simplified where it is a finalist.
         ood: Geometric-mean normalised OOD error.
         id_error: Geometric-mean normalised error in distribution.
         flops: Operations of one evaluation.
         nodes: Nodes of the expression.
-        families: OOD error of each task family.
+        families: OOD error of each task family; empty before the finalists are evaluated.
     """
 
     id: int
@@ -72,19 +75,22 @@ class Result:
 
     Attributes:
         path: The run directory, None for a search without ``out``.
-        config: What was asked: grammar, task, budget, seed, proposer, protocol.
-        counts: Candidates ``seen``, ``screened`` (came through the screen), and judged on the
-            rungs ``mini``, ``full``.
+        config: The arguments: grammar, task, budget, seed, proposer, protocol.
+        counts: Candidates ``seen``, ``screened`` (came through the screen), and trained on each
+            fidelity, such as ``mini`` and ``full``.
         outcomes: How many candidates met each outcome of the screen.
-        rung_spearman: Rank correlation of what each rung promotes by with the next rung's OOD
-            error, over the candidates that climbed (the worst are cut off, which lowers it).
-        front: The finalists that none dominates in (OOD, ID, FLOPs), best OOD error first.
-        reference: The reference function on the same selection draws.
+        rung_spearman: Rank correlation of the OOD errors of each fidelity with those of the next
+            one, over the candidates that were promoted (the worst are cut off, which lowers it).
+        front: Functions that none dominates in (OOD, ID, FLOPs), best OOD error first: the
+            finalists, or in an unfinished run the best so far on the highest fidelity reached.
+        reference: The reference function on the same draws as the front.
         costs: For each part of the search (``propose``, ``screen``, ``mini``, ``refine``,
             ``forecast``, ``full``) how many ``candidates`` it took and how many ``seconds``.
-        finished: Whether the budget was spent and the finalists were judged.
+        finished: Whether the budget was spent and the finalists were evaluated.
         quarantined: Candidates that could not be trained: ``id``, ``rung`` and ``reason``. They
             count as diverged.
+        fidelity: The fidelity of the errors of the front: ``"selection"`` for finalists, else that
+            of the best so far; empty where nothing was trained yet.
         seconds: Wall-clock time of the search, over all sessions.
     """
 
@@ -99,25 +105,39 @@ class Result:
     costs: dict[str, dict[str, float]]
     quarantined: list[dict[str, Any]]
     _rows: list[dict[str, Any]] = field(repr=False)
+    fidelity: str = SELECTION
     seconds: float = 0.0
 
     @property
-    def best(self) -> Found:
-        """The lowest OOD error on the selection draws at an acceptable ID error.
-
-        Acceptable is at most ``ID_LIMIT`` times the reference's; where no function is, the one
-        with the lowest ID error.
-
-        Raises:
-            SymactError: The run has no finalist yet.
-        """
-        if not self.front or self.reference is None:
-            raise SymactError("this run has no judged candidate yet; give it a larger budget")
+    def chosen(self) -> Found | None:
+        """As :attr:`best`, but None where there is none."""
+        pointwise = [found for found in self.front if is_pointwise(found)]
+        if not pointwise or self.reference is None:
+            return None
         limit = ID_LIMIT * self.reference.id_error
-        allowed = [found for found in self.front if found.id_error <= limit]
+        allowed = [found for found in pointwise if found.id_error <= limit]
         if allowed:
             return min(allowed, key=lambda found: found.ood)
-        return min(self.front, key=lambda found: found.id_error)
+        return min(pointwise, key=lambda found: found.id_error)
+
+    @property
+    def best(self) -> Found:
+        """The pointwise function with the lowest OOD error at an acceptable ID error.
+
+        Acceptable is at most ``ID_LIMIT`` times the reference's; where no function is, the one
+        with the lowest ID error. Functions of batch statistics depend on the other elements of a
+        tensor and never are the best; they stand in the front.
+
+        Raises:
+            SymactError: No function was trained yet, or none of the front is pointwise.
+        """
+        if (chosen := self.chosen) is not None:
+            return chosen
+        if self.front:
+            raise SymactError(
+                "all functions of the front depend on batch statistics; see Result.front"
+            )
+        raise SymactError("this run has no trained candidate yet; give it a larger budget")
 
     def to_frame(self) -> pd.DataFrame:
         """Return every candidate as a row: formula, origin, outcome, and its errors by rung."""
@@ -148,6 +168,7 @@ class Result:
             "costs": self.costs,
             "quarantined": self.quarantined,
             "finished": self.finished,
+            "fidelity": self.fidelity,
             "config": {k: v for k, v in self.config.items() if k != "grammar_text"},
         }
 
@@ -158,135 +179,132 @@ def load(path: str | Path) -> Result:
     Raises:
         StoreError: There is no readable run.
     """
-    store = open_run(path)
+    run = open_run(path)
     try:
-        return result_of(store)
+        return result_of(run)
     finally:
-        store.close()
+        run.close()
 
 
-def config_of(store: Store) -> dict[str, Any]:
-    """Return what a run was asked for.
-
-    Raises:
-        StoreError: It was never written.
-        DamagedError: It is not what symact writes.
-    """
-    config = store.get("config")
-    if not isinstance(config, dict):
-        raise StoreError(f"{store.path}: the run has no configuration")
-    with store.understood():
-        for key, kind in _CONFIG.items():
-            if not isinstance(config[key], kind):
-                raise TypeError(f"its '{key}' is no {kind.__name__}")
-    return config
-
-
-#: What a configuration holds at least.
-_CONFIG = {
-    **dict.fromkeys(("protocol", "grammar", "task", "budget", "proposer"), str),
-    **dict.fromkeys(("plan", "evolution", "versions"), dict),
-    "seed": int,
-}
-
-
-def merit(score: Sequence[float], reference: Sequence[float]) -> float:
-    """Return what functions are chosen by on the rungs: :func:`symact.tasks.scores.merit`.
-
-    Args:
-        score: OOD and ID error in log10.
-        reference: The same of the reference function.
-
-    Returns:
-        In log10; lower is better.
-    """
-    ood, inside = score[0] - reference[0], score[1] - reference[1]
-    return reference[0] + float(stats.merit(ood, inside))
-
-
-def result_of(store: Store) -> Result:
+def result_of(run: Repository) -> Result:
     """Return an open run's result as it stands.
 
     Raises:
         DamagedError: It holds what symact does not write.
     """
-    with store.understood(), store.snapshot():
-        return _result_of(store)
+    with run.understood(), run.snapshot():
+        return _result_of(run)
 
 
-def _result_of(store: Store) -> Result:
-    config = config_of(store)
-    candidates = store.candidates()
-    scores = {rung: {s.candidate: s for s in store.scores(rung)} for rung in RUNGS}
-    simplified = store.simplified()
-    selected = store.get("selected")
-    front, reference = _front(scores["selection"], simplified, selected)
-    rows = []
-    for c in candidates:
-        row: dict[str, Any] = {
-            "id": c.id,
-            "formula": c.formula,
-            "origin": c.origin,
-            "generation": c.generation,
-            "outcome": c.outcome,
-            "flops": c.flops,
-            "nodes": c.nodes,
-        }
-        for rung in RUNGS:
-            score = scores[rung].get(c.id)
-            row[f"{rung}_ood"] = np.nan if score is None else stats.plain(score.ood)
-            row[f"{rung}_id"] = np.nan if score is None else stats.plain(score.id_error)
-        rows.append(row)
-    spearman = {}
-    for lower, higher in itertools.pairwise(RUNGS):
-        common = [i for i in scores[higher] if i in scores[lower]]
-        spearman[f"{lower}-{higher}"] = statistics.spearman(
-            [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
-        )
-    budget = parse_budget(config["budget"])
-    state = store.get("state") or {"seconds": 0.0, "judged": 0}
-    spent = budget.fraction(state["seconds"], state["judged"]) >= 1 or state.get("exhausted", False)
+def _result_of(run: Repository) -> Result:
+    config, candidates = run.config(), run.candidates()
+    names = [*run.fidelities(), SELECTION]
+    scores = {name: {s.candidate: s for s in run.scores(name)} for name in names}
+    state = run.search() or SearchRecord()
+    spent = parse_budget(config.budget).fraction(state.seconds, state.judged) >= 1
+    front, reference, fidelity = _front(run, config, candidates, scores)
     return Result(
-        path=store.path,
-        config=config,
-        counts=store.counts(),
-        outcomes=store.outcomes(),
-        rung_spearman=spearman,
+        path=run.path,
+        config=config.dump(),
+        counts=run.counts(),
+        outcomes=run.outcomes(),
+        rung_spearman=_spearman(scores),
         front=front,
         reference=reference,
-        finished=spent and store.get("finished_generation") == state.get("generation"),
+        finished=(spent or state.exhausted) and run.finished_generation() == state.generation,
         costs={
-            part: {"candidates": int(count), "seconds": seconds}
-            for part, (count, seconds) in state.get("costs", {}).items()
+            part: {"candidates": count, "seconds": seconds}
+            for part, (count, seconds) in state.costs.items()
         },
         quarantined=[
-            {"id": number, "rung": rung, "reason": reason}
-            for number, rung, reason in store.quarantined()
+            {"id": failure.candidate, "rung": failure.rung, "reason": failure.reason}
+            for failure in run.quarantined()
         ],
-        _rows=rows,
-        seconds=float(state["seconds"]),
+        _rows=[_row(candidate, scores) for candidate in candidates],
+        fidelity=fidelity,
+        seconds=state.seconds,
     )
 
 
+def _spearman(scores: Mapping[str, Mapping[int, Scored]]) -> dict[str, float | None]:
+    found = {}
+    for lower, higher in itertools.pairwise(scores):
+        common = [i for i in scores[higher] if i in scores[lower]]
+        found[f"{lower}-{higher}"] = statistics.spearman(
+            [scores[lower][i].ood for i in common], [scores[higher][i].ood for i in common]
+        )
+    return found
+
+
+def _row(c: Candidate, scores: Mapping[str, Mapping[int, Scored]]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": c.id,
+        "formula": c.formula,
+        "origin": c.origin,
+        "generation": c.generation,
+        "outcome": c.outcome,
+        "flops": c.flops,
+        "nodes": c.nodes,
+    }
+    for name, own in scores.items():
+        score = own.get(c.id)
+        row[f"{name}_ood"] = np.nan if score is None else stats.plain(score.ood)
+        row[f"{name}_id"] = np.nan if score is None else stats.plain(score.id_error)
+    return row
+
+
 def _front(
-    selection: dict[int, Scored], simplified: dict[int, str], selected: dict[str, Any] | None
-) -> tuple[list[Found], Found | None]:
-    if selected is None:
-        return [], None
+    run: Repository,
+    config: RunConfig,
+    candidates: Sequence[Candidate],
+    scores: Mapping[str, Mapping[int, Scored]],
+) -> tuple[list[Found], Found | None, str]:
+    """Return the front, the reference beside it, and their fidelity."""
+    selected = run.selected()
+    if selected is not None:
+        found = _finalists(selected.ids, selected.reference, scores[SELECTION], run.simplified())
+        known = selected.reference
+        reference = _reference(known.ood, known.id_error, known.by_family)
+        return _non_dominated(found), reference, SELECTION
+    reached = [name for name, own in scores.items() if own and name != SELECTION]
+    if not reached:
+        return [], None, ""
+    base = run.references()[reached[-1]]
+    ranked = sorted(
+        scores[reached[-1]].values(),
+        key=lambda s: (penalised_score((s.ood, s.id_error), base), s.candidate),
+    )
+    formulas = {c.id: c.formula for c in candidates}
+    best = ranked[: int(config.plan.get("finalists", 1))]
+    found = [_found(s.candidate, formulas[s.candidate], s.ood, s.id_error, {}) for s in best]
+    return _non_dominated(found), _reference(*base, {}), reached[-1]
+
+
+def _finalists(
+    ids: Sequence[int],
+    reference: Reference,
+    scores: Mapping[int, Scored],
+    formulas: Mapping[int, str],
+) -> list[Found]:
     found = []
-    for i in selected["ids"]:
-        score = stats.score(selection[i].errors, selected["families"])
-        found.append(_found(i, simplified[i], score.ood, score.id_error, score.families))
+    for i in ids:
+        score = stats.score(scores[i].errors, reference.families)
+        found.append(_found(i, formulas[i], score.ood, score.id_error, score.families))
+    return found
+
+
+def _non_dominated(found: Sequence[Found]) -> list[Found]:
     keep = non_dominated([(f.ood, f.id_error, float(f.flops)) for f in found])
     front = [f for f, kept in zip(found, keep, strict=True) if kept]
-    known = selected["reference"]
-    formula = show(zoo.find(REFERENCE).expr)
-    reference = _found(0, formula, known["ood"], known["id_error"], known["families"])
-    return sorted(front, key=lambda f: (f.ood, f.id)), reference
+    return sorted(front, key=lambda f: (f.ood, f.id))
+
+
+def _reference(ood: float, id_error: float, families: Mapping[str, float]) -> Found:
+    return _found(0, show(zoo.find(REFERENCE).expr), ood, id_error, families)
 
 
 def _found(
-    number: int, formula: str, ood: float, id_error: float, families: dict[str, float]
+    number: int, formula: str, ood: float, id_error: float, families: Mapping[str, float]
 ) -> Found:
     expr = parse(formula)
     return Found(

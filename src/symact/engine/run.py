@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import closing
-from dataclasses import asdict
+from contextlib import ExitStack, closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from symact import zoo
 from symact.engine.budget import Budget, parse_budget
-from symact.engine.collector import seldom_collecting
-from symact.engine.finalists import select
+from symact.engine.collector import infrequent_collection
+from symact.engine.finalists import evaluate_finalists
 from symact.engine.loop import Search
 from symact.engine.progress import OnProgress, Progress
-from symact.engine.result import Result, config_of, result_of
+from symact.engine.result import Result, result_of
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
 from symact.evaluation import Executor, Ladder, Plan, check_device, check_executor
-from symact.evaluation.diagnosis import Diagnosis, check_task
+from symact.evaluation.diagnosis import check_task
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
-from symact.storage.database import CONFIG_FILE, GAPS, Store, create, in_memory, open_run
+from symact.storage.records import RunConfig
+from symact.storage.repository import Repository, create, in_memory, open_run
+from symact.storage.schema import CONFIG_FILE
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
 from symact.tasks.protocol import LADDER, VERSION
-
-_EXHAUSTED = "the grammar brings nothing new any more; the search ends here"
 
 
 def search(
@@ -81,25 +81,24 @@ def search(
         _proposer(proposer, chosen, seed, evolution or Evolution()).close()
     if seed < 0:
         raise TaskError(f"seed must be at least 0, got {seed}")
-    config = {
-        "protocol": VERSION,
-        "ladder": LADDER,
-        "grammar": chosen.name,
-        "grammar_text": chosen.text,
-        "task": target.name,
-        "budget": str(spent),
-        "seed": seed,
-        "proposer": f"python:{type(proposer).__name__}" if own is not None else proposer,
-        "plan": asdict(plan or Plan()),
-        "evolution": asdict(evolution or Evolution()),
-        "versions": _versions(),
-    }
-    first = {"config": config}
-    store = in_memory(first) if out is None else create(out, first)
-    with closing(store), store.claimed(), seldom_collecting():
-        _write_config(store, config)
+    config = RunConfig(
+        protocol=VERSION,
+        ladder=LADDER,
+        grammar=chosen.name,
+        grammar_text=chosen.text,
+        task=target.name,
+        budget=str(spent),
+        seed=seed,
+        proposer=proposer if isinstance(proposer, str) else f"python:{type(proposer).__name__}",
+        plan=asdict(plan or Plan()),
+        evolution=asdict(evolution or Evolution()),
+        versions=_versions(),
+    )
+    run = in_memory(config) if out is None else create(out, config)
+    with closing(run), run.claimed(), infrequent_collection():
+        _write_config(run, config)
         workers = {"threads": threads, "device": device, "executor": executor}
-        return _run(store, chosen, target, spent, workers, on_progress, own)
+        return _run(run, chosen, target, spent, workers, on_progress, own)
 
 
 def resume(
@@ -132,32 +131,33 @@ def resume(
     check_device(device, executor)
     check_executor(executor, threads)
     total = None if budget is None else parse_budget(budget)
-    store = open_run(path)
-    with closing(store), store.claimed(), seldom_collecting():
-        with store.understood():
-            config = config_of(store)
-            _check_continues(path, store, config)
-            named = config["proposer"] if proposer is None else proposer
-            _check_proposer(path, config["proposer"], proposer)
-            task = task or _task_again(path, config["task"])
-            grammar = Grammar.parse(config["grammar_text"], source=f"{path}, stored grammar")
+    run = open_run(path)
+    with closing(run), run.claimed(), infrequent_collection():
+        with run.understood():
+            config = run.config()
+            _check_continues(path, run, config)
+            named = config.proposer if proposer is None else proposer
+            _check_proposer(path, config.proposer, proposer)
+            task = task or _task_again(path, config.task)
+            grammar = Grammar.parse(config.grammar_text or "", source=f"{path}, stored grammar")
             own = None if isinstance(named, str) else adapt(named, grammar)
-            total = parse_budget(config["budget"]) if total is None else total
-        if config["budget"] != str(total):
-            config["budget"] = str(total)
-            with store.transaction():
-                store.put("config", config)
+            total = parse_budget(config.budget) if total is None else total
+        if config.budget != str(total):
+            with run.transaction():
+                run.put_config(replace(config, budget=str(total)))
         workers = {"threads": threads, "device": device, "executor": executor}
-        return _run(store, grammar, task, total, workers, on_progress, own)
+        return _run(run, grammar, task, total, workers, on_progress, own)
 
 
-def _check_continues(path: str | Path, store: Store, config: dict[str, Any]) -> None:
+def _check_continues(path: str | Path, run: Repository, config: RunConfig) -> None:
     """Refuse a run that lacks something, or whose scores are of another kind."""
-    if gaps := store.get(GAPS):
-        raise StoreError(f"{path}: was salvaged and lacks {gaps}; it can be shown, not continued")
+    if missing := run.missing():
+        raise StoreError(
+            f"{path}: was recovered and lacks {missing}; it can be shown, not continued"
+        )
     kinds = {
-        "judged by protocol": (config["protocol"], VERSION),
-        "trained by ladder": (config.get("ladder", "of an earlier symact"), LADDER),
+        "judged by protocol": (config.protocol, VERSION),
+        "trained by ladder": (config.ladder or "of an earlier symact", LADDER),
     }
     for what, (stored, present) in kinds.items():
         if stored != present:
@@ -199,7 +199,7 @@ def _task_again(path: str | Path, name: str) -> Task:
 
 
 def _run(
-    store: Store,
+    run: Repository,
     grammar: Grammar,
     task: Task,
     budget: Budget,
@@ -208,36 +208,38 @@ def _run(
     proposer: AbstractProposer | None = None,
 ) -> Result:
     report: OnProgress = on_progress or (lambda progress: None)
-    config = config_of(store)
-    with store.understood():
+    config = run.config()
+    with run.understood():
         # Runs of earlier versions have no such setting; they continue as they began.
-        plan = Plan(**{"dedupe_mirrors": False} | config["plan"])
-        evolution = Evolution(**config["evolution"])
-    ladder: Ladder | None = None
-    try:
-        proposer = proposer or _proposer(config["proposer"], grammar, config["seed"], evolution)
-        ladder = Ladder(task, config["seed"], plan, **workers)
-        _pass_gate(store, ladder, report)
-        with store.understood():
-            state = Search(store, grammar, ladder, plan, report, proposer)
-        state.progress("search", budget.fraction(state.seconds, state.judged))
-        while budget.fraction(state.seconds, state.judged) < 1 and not state.exhausted:
-            limit = None if budget.candidates is None else budget.candidates - state.judged
-            state.step(limit)
-            used = budget.fraction(state.seconds, state.judged)
-            state.progress("search", used, _why_it_ends(proposer) if state.exhausted else "")
-        state.complete()
-        select(state)
-        if store.get("finished_generation") != state.generation:
-            with store.transaction():
-                store.put("finished_generation", state.generation)
-        state.progress("done", 1.0)
-        return result_of(store)
-    finally:
-        if ladder is not None:
-            ladder.close()
-        if proposer is not None:
-            proposer.close()
+        plan = Plan(**{"dedupe_mirrors": False} | config.plan)
+        evolution = Evolution(**config.evolution)
+    with ExitStack() as stack:
+        proposer = proposer or _proposer(config.proposer, grammar, config.seed, evolution)
+        stack.callback(proposer.close)
+        ladder = stack.enter_context(closing(Ladder(task, config.seed, plan, **workers)))
+        _diagnose(run, ladder, report)
+        with run.understood():
+            search = Search(run, grammar, ladder, proposer, report)
+        _spend(search, budget)
+        search.complete()
+        search.progress("select", 1.0)
+        evaluate_finalists(search.state, ladder)
+        if run.finished_generation() != search.state.generation:
+            with run.transaction():
+                run.put_finished_generation(search.state.generation)
+        search.progress("done", 1.0)
+        return result_of(run)
+
+
+def _spend(search: Search, budget: Budget) -> None:
+    """Take steps until a budget is spent, or no new candidates are to come."""
+    state = search.state
+    used = budget.fraction(state.seconds, state.judged)
+    search.progress("search", used)
+    while used < 1 and not search.exhausted:
+        search.step(None if budget.candidates is None else budget.candidates - state.judged)
+        used = budget.fraction(state.seconds, state.judged)
+        search.progress("search", used, _why_it_ends(search) if search.exhausted else "")
 
 
 def _proposer(text: str, grammar: Grammar, seed: int, evolution: Evolution) -> AbstractProposer:
@@ -245,23 +247,25 @@ def _proposer(text: str, grammar: Grammar, seed: int, evolution: Evolution) -> A
     return make_proposer(text, grammar, seed=seed, evolution=evolution, seeds=seeds)
 
 
-def _why_it_ends(proposer: AbstractProposer) -> str:
-    if proposer.trouble:
-        return f"the proposer failed too often in a row: {proposer.trouble[0]}"
-    return "the proposer has no more proposals" if proposer.finished else _EXHAUSTED
+def _why_it_ends(search: Search) -> str:
+    if search.proposer.trouble:
+        return f"the proposer failed too often in a row: {search.proposer.trouble[0]}"
+    if search.proposer.finished:
+        return "the proposer has no more proposals"
+    return "no new candidates: the grammar is exhausted"
 
 
-def _pass_gate(store: Store, ladder: Ladder, report: OnProgress) -> None:
-    """Run the brief gate once a run and report its warnings."""
-    known = store.get("gate")
-    if known is None:
-        report(Progress("gate", 0.0, 0.0, store.counts()))
-        diagnosis: Diagnosis = check_task(ladder)
-        known = {"warnings": list(diagnosis.warnings)}
-        with store.transaction():
-            store.put("gate", known)
-    for warning in known["warnings"]:
-        report(Progress("gate", 0.0, 0.0, store.counts(), message=f"warning: {warning}"))
+def _diagnose(run: Repository, ladder: Ladder, report: OnProgress) -> None:
+    """Diagnose the task once a run, and report the warnings."""
+    warnings = run.diagnosis()
+    if warnings is None:
+        report(Progress("diagnosis", 0.0, 0.0, run.counts()))
+        warnings = check_task(ladder).warnings
+        with run.transaction():
+            run.put_diagnosis(warnings)
+    for warning in warnings:
+        message = f"warning: {warning}"
+        report(Progress("diagnosis", 0.0, 0.0, run.counts(), message=message))
 
 
 def seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:
@@ -296,18 +300,18 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _write_config(store: Store, config: dict[str, Any]) -> None:
-    """Write what was asked for people to read; the database is what counts."""
-    if store.path is None:
+def _write_config(run: Repository, config: RunConfig) -> None:
+    """Write the configuration for people to read; the database is what counts."""
+    if run.path is None:
         return
-    file = store.path / CONFIG_FILE
+    file, values = run.path / CONFIG_FILE, config.dump()
     lines = [
-        f"{key} = {_toml(config[key])}"
+        f"{key} = {_toml(values[key])}"
         for key in ("protocol", "ladder", "grammar", "task", "budget", "seed", "proposer")
     ]
     for table in ("plan", "evolution", "versions"):
         lines += ["", f"[{table}]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in config[table].items()]
+        lines += [f"{key} = {_toml(value)}" for key, value in values[table].items()]
     try:
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:

@@ -10,6 +10,8 @@ from symact.errors import SymactError, choices
 from symact.evaluation import Plan
 from symact.proposers import Evolution
 
+#: Earlier names of settings.
+_ALIASES = {"order": "mode"}
 #: Texts that stand for yes and no.
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -30,6 +32,7 @@ def settings(changes: Sequence[str] | Mapping[str, Any]) -> tuple[Plan, Evolutio
     }
     values: dict[type, dict[str, Any]] = {Plan: {}, Evolution: {}}
     for name, value in pairs.items():
+        name = _ALIASES.get(name, name)
         if name not in kinds:
             raise SymactError(f"unknown setting '{name}'; {choices(name, kinds)}")
         kind, type_ = kinds[name]

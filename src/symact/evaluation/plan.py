@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import InitVar, dataclass, fields
 
 from symact.errors import SymactError, choices
 from symact.evaluation.fidelity import FINAL_TIMEOUT, Fidelity
@@ -10,7 +10,9 @@ from symact.evaluation.finals import FINALS
 from symact.tasks.protocol import FULL, FULL_AS_JUDGED, FULL_RATES, MINI
 
 #: Settings that are one of several words.
-_CHOICES = {"final_form": tuple(FINALS), "order": ("asked", "arrival")}
+_CHOICES = {"final_form": tuple(FINALS), "mode": ("synchronous", "asynchronous")}
+#: Earlier names of modes, in stored configurations and on command lines.
+MODE_ALIASES = {"asked": "synchronous", "arrival": "asynchronous"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,12 @@ class Plan:
             -f(x), f(-x) and -f(-x) train as f does.
         tune: Whether refining tunes constants.
         prune: Whether refining prunes branches.
-        order: In which results are taken: ``"asked"``, in which a run with a budget of candidates
-            is the same each time; or ``"arrival"``, in which no worker waits for another.
+        mode: When results are taken: ``"synchronous"``, in the order of asking, so that a run with
+            a budget of candidates is the same each time; or ``"asynchronous"``, as they arrive, so
+            that no worker waits for another.
         lookahead: Whether the next candidates are prepared and trained while the last ones still
             train. Proposals then know of all but the generation that is under way.
+        order: The deprecated name of ``mode``; its values were ``"asked"`` and ``"arrival"``.
     """
 
     mini_instances: int = 8
@@ -65,10 +69,13 @@ class Plan:
     tune: bool = True
     prune: bool = True
     lookahead: bool = True
-    order: str = "asked"
+    mode: str = "synchronous"
     as_judged: bool = False
+    order: InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, order: str | None) -> None:
+        mode = self.mode if order is None else order
+        object.__setattr__(self, "mode", MODE_ALIASES.get(mode, mode))
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in _CHOICES:

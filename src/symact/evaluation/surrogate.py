@@ -139,7 +139,7 @@ class Surrogate:
         if count <= _MOST:
             return list(range(count))
         latest = range(count - _MOST // 2, count)
-        merits = stats.merit(*np.array(self._above[: latest.start]).T)
+        merits = stats.penalise(*np.array(self._above[: latest.start]).T)
         best = np.argsort(merits, kind="stable")[: _MOST // 2]
         return sorted({*map(int, best), *latest})
 
@@ -178,7 +178,7 @@ class Surrogate:
         x = np.array([features(expr) for expr in exprs])
         mean, deviation = self._predict(x)
         low = mean - CURIOSITY * deviation
-        order = np.argsort(stats.merit(low[:, 0], low[:, 1]), kind="stable")
+        order = np.argsort(stats.penalise(low[:, 0], low[:, 1]), kind="stable")
         groups = groups or [0] * len(exprs)
         share = -(-count // len(set(groups)))
         taken: Counter[int] = Counter()

@@ -33,7 +33,8 @@ from symact.reporting.competitors import (
     of_zoo,
 )
 from symact.reporting.table import Comparison, Row, from_json, to_json
-from symact.storage.database import Judged, Store, in_memory, open_judged, open_run
+from symact.storage.records import Judged
+from symact.storage.repository import Repository, in_memory, open_judged, open_run
 from symact.tasks import TASKS, Task
 from symact.tasks import scores as stats
 from symact.tasks import task as built_in_task
@@ -93,13 +94,13 @@ def compare(
         stores = [stack.enter_context(closing(store)) for store in _stores(runs, out)]
         judged = _judge(stores, judge, found, on_step)
         # A comparison is stored: asked again, it is not computed again.
-        key = f"comparison:{_digest(judge, found)}"
-        known = stores[0].get(key)
+        digest = _digest(judge, found)
+        known = stores[0].comparison(digest)
         if known is not None:
             return from_json(known)
         answer = _comparison(judge, found, judged)
         with stores[0].transaction():
-            stores[0].put(key, to_json(answer))
+            stores[0].put_comparison(digest, to_json(answer))
         return from_json(to_json(answer))
 
 
@@ -126,7 +127,7 @@ def _task(runs: Sequence[Result], task: str | Task | None) -> Task:
     return built_in_task(name)
 
 
-def _stores(runs: Sequence[Result], out: str | Path | None) -> list[Store]:
+def _stores(runs: Sequence[Result], out: str | Path | None) -> list[Repository]:
     """Return the stores of known errors; new errors go into the first."""
     stores = [open_run(run.path) for run in runs if run.path is not None]
     folder = None if out is None else Path(out).resolve()
@@ -136,7 +137,7 @@ def _stores(runs: Sequence[Result], out: str | Path | None) -> list[Store]:
 
 
 def _judge(
-    stores: Sequence[Store], judge: Judge, found: Sequence[Competitor], on_step: OnStep | None
+    stores: Sequence[Repository], judge: Judge, found: Sequence[Competitor], on_step: OnStep | None
 ) -> list[Judged]:
     # Names of instances are unique within a task, so the task is part of the key.
     keys = [f"{judge.task.name}:{instance.name}" for instance in judge.instances]

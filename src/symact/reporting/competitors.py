@@ -15,7 +15,7 @@ from symact.engine.result import Found, Result, is_pointwise, load
 from symact.errors import SymactError, ZooError
 from symact.evaluation import Function, Trainable
 from symact.expr import Expr, show, uses_statistics
-from symact.storage.database import is_run
+from symact.storage.repository import is_run
 from symact.tasks.protocol import ID_LIMIT
 from symact.zoo import Known
 
@@ -120,7 +120,8 @@ def best_of(result: Result, count: int) -> list[Found]:
         return []
     limit = ID_LIMIT * result.reference.id_error
     allowed = [found for found in result.front if found.id_error <= limit and is_pointwise(found)]
-    ordered = [result.best, *sorted(allowed, key=lambda f: f.ood), *result.front]
+    first = [] if result.chosen is None else [result.chosen]
+    ordered = [*first, *sorted(allowed, key=lambda f: f.ood), *result.front]
     return list({found.id: found for found in ordered}.values())[:count]
 
 

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from symact.engine.result import config_of, merit
+from symact.engine.baselines import penalised_score
 from symact.errors import StoreError, SymactError
 from symact.reporting.table import shortened
 from symact.reporting.text_table import Column, numbers, plain
-from symact.storage.database import open_run
+from symact.storage.repository import open_run
 from symact.tasks import scores as stats
 
 #: Characters of a proposer's command in the table.
@@ -35,8 +35,8 @@ class BestSoFar:
         proposer: What proposed.
         task: What it searched on.
         judged: Candidates judged when a better one was found, and at the end.
-        ratio: The best OOD error until then over the reference's; a function whose ID error is
-            over the limit of the rungs counts by as much more (:func:`symact.tasks.scores.merit`).
+        ratio: The best penalised OOD error until then over the reference's, see
+            :func:`symact.tasks.scores.penalise`.
         formula: Of that candidate, as it was proposed.
     """
 
@@ -54,22 +54,25 @@ def best_so_far(path: str | Path) -> BestSoFar:
     Raises:
         StoreError: There is no run, or nothing was fully trained in it yet.
     """
-    store = open_run(path)
+    run = open_run(path)
     try:
-        config = config_of(store)
-        references = store.get("references")
-        progress = store.progress()
-        formulas = {c.id: c.formula for c in store.candidates()}
+        config = run.config()
+        references = run.references()
+        progress = run.progress()
+        formulas = {c.id: c.formula for c in run.candidates()}
+        highest = run.fidelities()[-1]
     finally:
-        store.close()
+        run.close()
     if not references or not progress:
         raise StoreError(f"{path}: nothing was fully trained in this run yet")
-    reference = references["full"]
+    reference = references[highest]
     places: list[int] = []
     ratios: list[float] = []
     found: list[str] = []
     for judged, scored in progress:
-        ratio = stats.plain(merit((scored.ood, scored.id_error), reference) - reference[0])
+        ratio = stats.plain(
+            penalised_score((scored.ood, scored.id_error), reference) - reference[0]
+        )
         if not ratios or ratio < ratios[-1]:
             places.append(judged)
             ratios.append(ratio)
@@ -81,8 +84,8 @@ def best_so_far(path: str | Path) -> BestSoFar:
         found.append(found[-1])
     return BestSoFar(
         str(path),
-        str(config["proposer"]),
-        str(config["task"]),
+        config.proposer,
+        config.task,
         tuple(places),
         tuple(ratios),
         tuple(found),

@@ -72,7 +72,7 @@ def _chosen(runs: Sequence[Result], comparison: Comparison) -> list[tuple[Found,
     for row in comparison.rows:
         if row.kind == "found":
             names |= dict.fromkeys((row.also or row.name.partition(" = ")[0]).split(", "), row)
-    chosen = [(run, run.best) for run in runs if run.front]
+    chosen = [(run, run.chosen) for run in runs if run.chosen is not None]
     return [(own, names.get(found_name(run, own, len(runs) > 1))) for run, own in chosen]
 
 
@@ -94,7 +94,7 @@ def _write_page(
 ) -> None:
     from symact.reporting.html import Chosen, write_html
 
-    finished = [run for run in runs if run.front]
+    finished = [run for run in runs if run.chosen is not None]
     shown = [
         Chosen(
             run=run.path.name if run.path is not None and len(runs) > 1 else "",
@@ -118,7 +118,7 @@ def _usage(run: Result, found: Found) -> str:
 
 
 def _run_info(result: Result) -> dict[str, object]:
-    config = result.config
+    config, best = result.config, result.chosen
     return {
         "run": "" if result.path is None else result.path.name,
         "grammar": config["grammar"],
@@ -130,7 +130,7 @@ def _run_info(result: Result) -> dict[str, object]:
         "counts": result.counts,
         "outcomes": result.outcomes,
         "rung_spearman": result.rung_spearman,
-        "chosen": {"id": result.best.id, "formula": result.best.formula} if result.front else {},
+        "chosen": {} if best is None else {"id": best.id, "formula": best.formula},
         "versions": config["versions"],
     }
 

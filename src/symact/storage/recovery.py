@@ -1,54 +1,31 @@
-"""What can be read of a damaged run, put into a new one.
-
-SQLite gives up where a page makes no sense. Here every page is looked at by itself: whatever row is
-found whole, with the checksum it was written with, is saved, whether or not anything leads to it.
-The file format: https://www.sqlite.org/fileformat2.html; sections are named where they are used.
-"""
+"""Checks a run, and saves the rows of a damaged one in a new run."""
 
 from __future__ import annotations
 
 import json
-import struct
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from symact.errors import DamagedError, StoreError
-from symact.storage.database import (
-    CONFIG_FILE,
-    GAPS,
-    MAGIC,
-    RUN_FILE,
-    TABLES,
-    checksum,
-    create,
-    open_run,
-)
-
-#: What SQLite makes where nobody asks for another.
-_PAGE_SIZE = 4096
-_LEAF = 0x0D
-#: No record of ours has more columns.
-_MOST_COLUMNS = 16
-
-Pages = dict[int, bytes]
-#: For each table its rows by their numbers; those of ``meta`` by their revision.
-Found = dict[str, dict[int, Sequence[Any]]]
+from symact.storage.pages import Rows, whole_rows
+from symact.storage.repository import CONFIG, MISSING, SELECTED, STATE, create_with, open_run
+from symact.storage.schema import CONFIG_FILE, RUN_FILE
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found in a run directory.
+    """The state of a run directory.
 
     Attributes:
         path: The directory.
         problem: What is wrong with it; empty for a sound run.
         rows: How many rows of each table are whole.
         lost: What is known to be missing, for people to read; empty where nothing is.
-        saved: Where a new run holds what could be read, None if nothing was written.
+        saved: The new run that holds the rows of a damaged one; None if nothing was written.
     """
 
     path: Path
@@ -59,10 +36,10 @@ class Examined:
 
 
 def examine_run(path: str | Path, *, save: bool = True) -> Examined:
-    """Check a run and, where it is damaged, save what can be read.
+    """Check a run; save the rows of a damaged one.
 
-    The run itself is not changed. What is saved goes into the directory beside it whose name ends
-    in ``-salvaged``, or ``-salvaged-2`` and so on.
+    The run itself is not changed. The new run is the directory beside it whose name ends in
+    ``-recovered``, or ``-recovered-2`` and so on.
 
     Args:
         path: The run directory.
@@ -75,25 +52,24 @@ def examine_run(path: str | Path, *, save: bool = True) -> Examined:
     if not (folder / RUN_FILE).is_file():
         raise StoreError(f"{path}: no run here ({RUN_FILE} is missing)")
     try:
-        # As anyone would read it, but all of it.
-        with closing(open_run(folder)) as store:
-            rows, gaps = store.check(), store.get(GAPS)
-        return Examined(folder, "", rows, gaps or "", None)
+        with closing(open_run(folder)) as run:
+            rows, missing = run.database.check(), run.missing()
+        return Examined(folder, "", rows, missing, None)
     except DamagedError as error:
         problem = str(error).removeprefix(f"{folder / RUN_FILE}: ").split("; 'symact doctor")[0]
-    found = _rows(folder / RUN_FILE)
+    found = whole_rows(folder / RUN_FILE)
     rows = {table: len(own) for table, own in found.items()}
-    values = _values(found)
-    if "config" not in values:
-        values["config"] = _written_config(folder)
-    lost = _lost(found, values)
-    saved = _beside(folder) if save and any(rows.values()) else None
+    documents = _documents(found)
+    if CONFIG not in documents:
+        documents[CONFIG] = _written_config(folder)
+    lost = _lost(found, documents)
+    saved = _free_name(folder) if save and any(rows.values()) else None
     if saved is not None:
-        _write(saved, found, values, lost)
+        _write(saved, found, documents, lost)
     return Examined(folder, problem, rows, lost, saved)
 
 
-def _values(found: Found) -> dict[str, Any]:
+def _documents(found: Rows) -> dict[str, Any]:
     """Return the newest value of each key of the table ``meta``."""
     rows = sorted(found["meta"].values(), key=lambda row: int(row[2]))
     values = {str(key): json.loads(value) for key, value, _ in rows}
@@ -102,240 +78,57 @@ def _values(found: Found) -> dict[str, Any]:
 
 
 def _written_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration as it was written for people, without the grammar's text."""
+    """Return the configuration from the file for people, which lacks the grammar's text."""
     try:
         return tomllib.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def _lost(found: Found, values: dict[str, Any]) -> str:
-    """Say what a search could not go on without."""
-    if "grammar_text" not in values["config"]:
-        return "the grammar" if values["config"] else "the configuration"
-    if values.get(GAPS):
-        return str(values[GAPS])
-    if "state" not in values:
+def _lost(found: Rows, documents: dict[str, Any]) -> str:
+    """Name the missing parts without which a search cannot be continued."""
+    if "grammar_text" not in documents[CONFIG]:
+        return "the grammar" if documents[CONFIG] else "the configuration"
+    if documents.get(MISSING):
+        return str(documents[MISSING])
+    if STATE not in documents:
         return "the state of the search"
-    # Scores of finalists are not counted by the state: who lacks them is judged again.
-    scores = {(row[0], row[1]) for row in found["scores"].values() if row[1] in ("mini", "full")}
+    # The state does not count the scores of finalists: one without a score is evaluated again.
+    scores = {(row[0], row[1]) for row in found["scores"].values() if row[1] != "selection"}
     known = {"candidates": len(found["candidates"]), "scores": len(scores)}
-    whole = values["state"].get("rows") or [max(found["candidates"], default=0), 0]
+    whole = documents[STATE].get("rows") or [max(found["candidates"], default=0), 0]
     missing = {table: count - known[table] for table, count in zip(known, whole, strict=True)}
     return ", ".join(f"{count} {table}" for table, count in missing.items() if count > 0)
 
 
-def _beside(folder: Path) -> Path:
-    """Return a directory beside another that is not taken."""
-    name = folder.resolve().name
-    number = 1
+def _free_name(folder: Path) -> Path:
+    """Return a directory beside another that does not exist."""
+    folder, number = folder.resolve(), 1
     while True:
-        beside = folder.resolve().with_name(
-            f"{name}-salvaged" + (f"-{number}" if number > 1 else "")
-        )
+        suffix = "-recovered" if number == 1 else f"-recovered-{number}"
+        beside = folder.with_name(f"{folder.name}{suffix}")
         if not beside.exists():
             return beside
         number += 1
 
 
-def _write(saved: Path, found: Found, values: dict[str, Any], lost: str) -> None:
-    """Write what was found and holds together; say in it what is missing."""
+def _write(saved: Path, found: Rows, documents: dict[str, Any], lost: str) -> None:
+    """Write the rows that belong together, and what is missing."""
     known = found["candidates"]
     scores = {n: row for n, row in found["scores"].items() if row[0] in known}
-    judged = {row[0] for row in scores.values() if row[1] == "selection"}
-    chosen = (values.get("selected") or {"ids": []})["ids"]
-    if not all(number in judged and number in found["simplified"] for number in chosen):
-        del values["selected"]
-    first = values | ({GAPS: lost} if lost else {})
-    with closing(create(saved, first)) as store, store.transaction():
+    if not _is_selection_whole(documents, found, scores):
+        del documents[SELECTED]
+    first = documents | ({MISSING: lost} if lost else {})
+    with closing(create_with(saved, first)) as run, run.transaction():
         for table, rows in (found | {"scores": scores}).items():
             if table != "meta":
-                store.put_rows(table, rows)
+                run.database.write_at(table, rows)
 
 
-# Reading the file, page by page.
-def _rows(file: Path) -> Found:
-    """Return every whole row of each table."""
-    pages, size, usable, free = _pages(file)
-    found: Found = {table: {} for table in TABLES}
-    # A free page may hold what a later row has replaced: it counts only where nothing else does.
-    for number in sorted(pages, key=lambda n: (n in free, n)):
-        start = 100 if number == 1 else 0
-        for rowid, record in _records(pages, number, start, size, usable):
-            table = _table_of(record, rowid)
-            if table is not None:
-                name, row = table
-                found[name].setdefault(int(row[2]) if name == "meta" else rowid, row)
-    return found
-
-
-def _table_of(record: list[Any], rowid: int) -> tuple[str, Sequence[Any]] | None:
-    """Return the table that a record is a row of, and the row, if its checksum says so."""
-    for name, columns in TABLES.items():
-        if len(record) != len(columns) + 1:
-            continue
-        row = [
-            rowid
-            if "INTEGER PRIMARY KEY" in kind
-            # SQLite stores whole numbers as integers also where the column is real.
-            else (float(value) if "REAL" in kind and isinstance(value, int) else value)
-            for value, kind in zip(record, columns.values(), strict=False)
-        ]
-        if all(map(_is_of, row, columns.values())) and checksum(row) == record[-1]:
-            return name, row
-    return None
-
-
-def _is_of(value: Any, kind: str) -> bool:
-    """Whether a value is of the type of a column; none is NULL."""
-    types = {"TEXT": str, "INTEGER": int, "REAL": float}
-    return isinstance(value, types[kind.partition(" ")[0]])
-
-
-def _pages(file: Path) -> tuple[Pages, int, int, frozenset[int]]:
-    """Return the pages as the log leaves them, their size, its usable part, and the free ones."""
-    data = file.read_bytes()
-    size = _PAGE_SIZE
-    if data[:16] == MAGIC and len(data) >= 18:
-        (stated,) = struct.unpack(">H", data[16:18])
-        stated = 65536 if stated == 1 else stated
-        size = stated if stated >= 512 and stated & (stated - 1) == 0 else size
-    usable = size - (data[20] if data[:16] == MAGIC and len(data) > 20 else 0)
-    pages = {
-        number: data[start : start + size]
-        for number, start in enumerate(range(0, len(data), size), start=1)
-    }
-    pages |= _logged(file.with_name(f"{file.name}-wal"), size)
-    return pages, size, usable, _free(pages, usable)
-
-
-def _logged(log: Path, size: int) -> Pages:
-    """Return the newest committed page of each number in a write-ahead log (section 4)."""
-    data = log.read_bytes() if log.exists() else b""
-    if len(data) < 32 or struct.unpack(">I", data[:4])[0] & ~1 != 0x377F0682:
-        return {}
-    order = ">" if data[3] & 1 else "<"
-    if struct.unpack(">I", data[8:12])[0] != size:
-        return {}
-    sums = _summed((0, 0), data[:24], order)
-    committed: Pages = {}
-    written: Pages = {}
-    for start in range(32, len(data) - size - 23, size + 24):
-        head, page = data[start : start + 24], data[start + 24 : start + 24 + size]
-        sums = _summed(_summed(sums, head[:8], order), page, order)
-        number, commit = struct.unpack(">II", head[:8])
-        if head[8:16] != data[16:24] or struct.unpack(">II", head[16:24]) != sums:
-            break  # what follows was never finished, or is damaged
-        written[number] = page
-        if commit:
-            committed |= written
-            written = {}
-    return committed
-
-
-def _summed(sums: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
-    """Go on with the checksum of a log (section 4.2)."""
-    first, second = sums
-    words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for place in range(0, len(words), 2):
-        first = (first + words[place] + second) & 0xFFFFFFFF
-        second = (second + words[place + 1] + first) & 0xFFFFFFFF
-    return first, second
-
-
-def _free(pages: Pages, usable: int) -> frozenset[int]:
-    """Return the pages of the freelist (section 1.5), as far as it can be followed."""
-    free: set[int] = set()
-    head = pages.get(1, b"")
-    number = struct.unpack(">I", head[32:36])[0] if len(head) >= 36 else 0
-    while number in pages and number not in free:
-        free.add(number)
-        trunk = pages[number]
-        if len(trunk) < usable:
-            break
-        number, count = struct.unpack(">II", trunk[:8])
-        count = min(count, usable // 4 - 2)
-        free.update(struct.unpack(f">{count}I", trunk[8 : 8 + 4 * count]))
-    return frozenset(free)
-
-
-def _records(
-    pages: Pages, number: int, start: int, size: int, usable: int
-) -> Iterator[tuple[int, list[Any]]]:
-    """Yield the records of a leaf of a table (section 1.6) that can be decoded."""
-    page = pages[number]
-    if len(page) < size or page[start] != _LEAF:
-        return
-    (cells,) = struct.unpack(">H", page[start + 3 : start + 5])
-    for place in range(start + 8, min(start + 8 + 2 * cells, size - 1), 2):
-        (at,) = struct.unpack(">H", page[place : place + 2])
-        try:
-            length, at = _varint(page, at)
-            rowid, at = _varint(page, at)
-            if length > len(pages) * size:
-                continue
-            record = _decode(_payload(pages, page, at, length, usable))
-        except (IndexError, ValueError, struct.error, KeyError):
-            continue  # no record
-        yield rowid, record
-
-
-def _payload(pages: Pages, page: bytes, at: int, length: int, usable: int) -> bytes:
-    """Return what a cell holds, with what flowed over to other pages."""
-    local = length
-    if length > usable - 35:
-        least = (usable - 12) * 32 // 255 - 23
-        local = least + (length - least) % (usable - 4)
-        local = least if local > usable - 35 else local
-    data = bytearray(page[at : at + local])
-    if local < length:
-        (number,) = struct.unpack(">I", page[at + local : at + local + 4])
-        while len(data) < length:
-            more = pages[number]
-            if len(more) < usable:
-                raise ValueError("cut off")
-            data += more[4 : min(usable, 4 + length - len(data))]
-            (number,) = struct.unpack(">I", more[:4])
-            if len(data) < length and number == 0:
-                raise ValueError("cut off")
-    return bytes(data)
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number of one to nine bytes and where it ends."""
-    value = 0
-    for place in range(8):
-        byte = data[at + place]
-        value = value << 7 | byte & 0x7F
-        if byte < 0x80:
-            return value, at + place + 1
-    return value << 8 | data[at + 8], at + 9
-
-
-def _decode(data: bytes) -> list[Any]:
-    """Return the values of a record (section 2.1)."""
-    end, at = _varint(data, 0)
-    kinds: list[int] = []
-    while at < end:
-        kind, at = _varint(data, at)
-        kinds.append(kind)
-        if len(kinds) > _MOST_COLUMNS:
-            raise ValueError("no record of ours")
-    values: list[Any] = []
-    for kind in kinds:
-        size = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)[kind] if kind < 10 else (kind - 12) // 2
-        part = data[at : at + size]
-        if size < 0 or len(part) != size:
-            raise ValueError("cut off")
-        at += size
-        if kind == 0:
-            values.append(None)
-        elif kind <= 6:
-            values.append(int.from_bytes(part, "big", signed=True))
-        elif kind == 7:
-            values.append(struct.unpack(">d", part)[0])
-        elif kind <= 9:
-            values.append(kind - 8)
-        else:
-            values.append(part.decode() if kind % 2 else part)
-    return values
+def _is_selection_whole(
+    documents: dict[str, Any], found: Rows, scores: dict[int, Sequence[Any]]
+) -> bool:
+    """Whether every finalist has its score and its simplified formula."""
+    evaluated = {row[0] for row in scores.values() if row[1] == "selection"}
+    chosen = (documents.get(SELECTED) or {"ids": []})["ids"]
+    return all(number in evaluated and number in found["simplified"] for number in chosen)

@@ -65,7 +65,7 @@ def log_errors(errors: ArrayLike) -> FloatArray:
     return np.asarray(np.log10(finite.clip(BEST_ERROR, WORST_ERROR)), dtype=np.float64)
 
 
-def merit(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
+def penalise(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
     """Return the penalised score that a search selects by.
 
     It is the OOD error plus the excess of the ID error over its limit.
@@ -104,7 +104,7 @@ def score(errors: ArrayLike, families: Sequence[str]) -> Score:
     )
 
 
-class Yardstick:
+class PairedComparison:
     """Compares many functions with a reference, instance by instance.
 
     Args:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.errors import StoreError
-from symact.storage.database import RUN_FILE, TABLES, Candidate, Scored, create, open_run
+from symact.storage.records import Candidate, RunConfig, Scored, SearchRecord
 from symact.storage.recovery import examine_run
+from symact.storage.repository import create, open_run
+from symact.storage.schema import RUN_FILE, TABLES
 
 PAGE = 4096
 COUNT = 240
@@ -21,11 +23,11 @@ COUNT = 240
 
 def fill(folder, *, checkpoint=True):
     """A run of some hundred pages; one value is too large for a page."""
-    config = {
-        "protocol": "1.0", "grammar": "pointwise", "grammar_text": "all of it", "task": "ood-suite",
-        "budget": "1m", "seed": 0, "proposer": "gp", "plan": {}, "evolution": {}, "versions": {},
-    }  # fmt: skip
-    with closing(create(folder, {"config": config})) as store:
+    config = RunConfig(
+        protocol="1.0", grammar="pointwise", grammar_text="all of it", task="ood-suite",
+        budget="1m", seed=0, proposer="gp", plan={}, evolution={}, versions={},
+    )  # fmt: skip
+    with closing(create(folder, config)) as store:
         (folder / "config.toml").write_text('grammar = "pointwise"\n')
         rng = np.random.default_rng(0)
         for start in range(1, COUNT + 1, 16):
@@ -45,8 +47,8 @@ def fill(folder, *, checkpoint=True):
                 store.add_simplified({n: f"tanh({n}*x)" for n in numbers})
                 store.add_quarantined([(start, "screen", f"too hot, {start}")])
                 last = start + 15
-                population = [f"x + {n}" for n in range(40 * last)]
-                store.put("state", {"rows": [last, last], "population": population})
+                population = {"population": [f"x + {n}" for n in range(40 * last)]}
+                store.put_search(SearchRecord(candidates=last, scores=last, proposer=population))
         if checkpoint:
             return
         # Another reader keeps what was written in the log.
@@ -140,12 +142,12 @@ def read_refused(folder, original):
         try:
             formulas = [c.formula for c in store.candidates()]
             inside = [s.id_error for s in store.scores("mini")]
-            state = store.get("state")
+            state = store.search()
         except StoreError as error:
             return str(error)
     assert formulas == [row[1] for row in original["candidates"].values()]
     assert inside == [-float(n) for n in range(1, COUNT + 1)]
-    assert state["rows"] == [COUNT, COUNT]
+    assert (state.candidates, state.scores) == (COUNT, COUNT)
     return ""
 
 
@@ -178,7 +180,7 @@ def test_whatever_is_changed_no_false_row_is_read_and_none_is_saved(
             assert saved["candidates"] == original["candidates"]
             assert saved["scores"] == original["scores"]
         with closing(open_run(found.saved)) as store:
-            store.check()
+            store.database.check()
 
 
 def test_what_is_only_in_the_log_is_saved_too_but_not_what_was_never_finished(tmp_path):
@@ -222,7 +224,7 @@ def page_of_scores(folder):
 def test_nothing_that_was_saved_before_is_overwritten(sound, tmp_path):
     folder = damaged(sound, tmp_path, lambda data: overwrite(data, page_of_scores(sound)))
     names = [examine_run(folder).saved.name for _ in range(3)]
-    assert names == ["damaged-salvaged", "damaged-salvaged-2", "damaged-salvaged-3"]
+    assert names == ["damaged-recovered", "damaged-recovered-2", "damaged-recovered-3"]
     assert examine_run(folder, save=False).saved is None
 
 

@@ -1,0 +1,43 @@
+"""What a proposer is told of its proposals after a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from symact.engine.schedule import Step
+from symact.engine.state import SearchState
+from symact.engine.trial import Trial
+from symact.proposers import EvaluatedProposal
+
+
+def feedback(state: SearchState, step: Step) -> list[EvaluatedProposal]:
+    """Return the results of all closed trials, and again of those that were promoted."""
+    closed = {trial.id for trial in step.closed}
+    judged = [state.trials[scored.candidate] for scored in step.scores]
+    predicted: dict[int, float] = {}
+    if state.surrogate.is_ready and judged:
+        scores = map(float, state.predicted(judged))
+        predicted = dict(zip((trial.id for trial in judged), scores, strict=True))
+    again = [trial for trial in judged if trial.id not in closed]
+    return [_result(state, trial, predicted) for trial in (*step.closed, *again)]
+
+
+def _result(state: SearchState, trial: Trial, predicted: Mapping[int, float]) -> EvaluatedProposal:
+    expr = trial.expr if trial.proposal is None else trial.proposal.expr
+    if not trial.results:
+        return EvaluatedProposal(expr, None, trial.outcome, tag=trial.tag)
+    lowest, base = trial.results[0], state.baselines
+    # Measurements and prediction estimate one quantity; their mean is nearer to it.
+    above = [
+        state.penalised(trial, own.fidelity) - base[own.fidelity].reference[0]
+        for own in trial.results
+    ]
+    if trial.id in predicted:
+        above.append(predicted[trial.id])
+    error = base[lowest.fidelity].reference[0] + float(np.add.reduce(above)) / len(above)
+    objectives = (lowest.ood, lowest.id_error, float(trial.flops))
+    return EvaluatedProposal(
+        expr, objectives, trial.outcome, error, trial.results[-1].cases, trial.tag
+    )
