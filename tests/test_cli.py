@@ -16,7 +16,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from html import unescape
 from pathlib import Path
 
@@ -25,7 +24,7 @@ import torch
 
 import symact as symact_library
 from symact.cli import main
-from symact.engine.settings import settings
+from symact.engine.settings import SearchConfig
 from symact.errors import SymactError
 from symact.evaluation import Plan
 from symact.expr.primitives import PRIMITIVES
@@ -383,14 +382,14 @@ def test_set_help_lists_every_setting_with_its_default_and_meaning(tmp_path):
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.iterdir())
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in done.stdout.splitlines()[1:]}
-    expected = {field.name: field.default for kind in (Plan, Evolution) for field in fields(kind)}
+    expected = {**vars(Plan()), **vars(Evolution())}
     assert set(rows) == set(expected)
     for name, (default, meaning) in rows.items():
         value = expected[name]
         assert default == (str(value).lower() if isinstance(value, bool) else str(value))
         assert len(meaning) > 8
     # What the list says can be given back.
-    settings([f"{name}={default}" for name, (default, _) in rows.items()])
+    SearchConfig.of([f"{name}={default}" for name, (default, _) in rows.items()])
 
 
 def test_the_zoo_is_filtered_by_kind_cost_and_words():

@@ -8,6 +8,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from symact.proposers import (
     GeneticProposer,
     Proposal,
 )
-from symact.proposers.evolution import DIVERSITIES, SELECTIONS
+from symact.proposers.evolution import Diversity, Selection
 from symact.proposers.population import Individual, select
 
 GRAMMAR = Grammar.load("pointwise")
@@ -34,7 +35,7 @@ SEEDS = tuple(map(parse, ("relu(x)", "gelu(x)", "x*tanh(softplus(x))", "x + sin(
 PARTS = [
     {"selection": selection, "diversity": diversity, "archive": archive, "islands": islands}
     for selection, diversity, archive, islands in itertools.product(
-        SELECTIONS, DIVERSITIES, (True, False), (1, 3)
+        get_args(Selection), get_args(Diversity), (True, False), (1, 3)
     )
 ]
 each_combination = pytest.mark.parametrize(
@@ -171,8 +172,8 @@ def test_lexicase_has_children_of_a_specialist_that_a_tournament_passes_by():
 @given(
     errors=st.lists(st.floats(-3, 3), min_size=2, max_size=30),
     count=st.integers(2, 12),
-    selection=st.sampled_from(SELECTIONS),
-    diversity=st.sampled_from(DIVERSITIES),
+    selection=st.sampled_from(get_args(Selection)),
+    diversity=st.sampled_from(get_args(Diversity)),
 )
 def test_survivors_are_as_many_as_fit_the_best_among_them(errors, count, selection, diversity):
     pool = [

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from symact.cli.jobs import load_batch
 from symact.engine import resume, search
 from symact.engine.result import load
-from symact.engine.settings import settings as plan_settings
+from symact.engine.settings import SearchConfig
 from symact.errors import BatchError, GrammarError, ParseError, StoreError, SymactError
 from symact.evaluation import Draws
 from symact.expr import parse, show
@@ -97,7 +97,7 @@ def test_a_formula_that_is_meant_badly_is_refused(text):
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_settings_are_settings_or_refused(changes):
     with suppress(SymactError):
-        plan_settings(changes)
+        SearchConfig.of(changes)
 
 
 JOBS = """

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ from symact.proposers import (
     Proposal,
     RandomProposer,
 )
-from symact.proposers.evolution import DIVERSITIES, SELECTIONS
+from symact.proposers.evolution import Diversity, Selection
 from symact.proposers.genetic import VARIATION
 from symact.proposers.population import survivors
 from symact.proposers.reshape import reshape
@@ -456,7 +456,7 @@ def test_the_global_random_numbers_are_neither_used_nor_disturbed():
 def transcript() -> str:
     """Everything that both proposers propose for every grammar, as one text."""
     lines = []
-    parts = itertools.cycle(zip(SELECTIONS, DIVERSITIES, strict=True))
+    parts = itertools.cycle(zip(get_args(Selection), get_args(Diversity), strict=True))
     for name, (selection, diversity) in zip(NAMES, parts, strict=False):
         evolution = Evolution(population=16, islands=2, selection=selection, diversity=diversity)
         evolved = GeneticProposer(grammar(name), seed=11, evolution=evolution, seeds=SEEDS)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from contextlib import ExitStack, closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from symact import zoo
 from symact.engine.budget import Budget, parse_budget
@@ -15,6 +17,7 @@ from symact.engine.finalists import evaluate_finalists
 from symact.engine.loop import Search
 from symact.engine.progress import OnProgress, Progress
 from symact.engine.result import Result, result_of
+from symact.engine.settings import SearchConfig
 from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
 from symact.evaluation import Executor, Ladder, Plan, check_device, check_executor
 from symact.evaluation.diagnosis import check_task
@@ -37,6 +40,7 @@ def search(
     seed: int = 0,
     out: str | Path | None = None,
     proposer: str | Proposer = "gp",
+    config: SearchConfig | None = None,
     plan: Plan | None = None,
     evolution: Evolution | None = None,
     threads: int | None = None,
@@ -57,8 +61,9 @@ def search(
         proposer: ``"gp"``, or a baseline: ``"random"``, or ``"enumerate"`` for all sentences,
             smallest first. ``"replay:FILE"`` and ``"exec:COMMAND"`` judge what another mutator
             proposes (``docs/proposers.md``), as does any object with ``ask`` and ``tell``.
-        plan: Sizes of the rungs and switches of the loop; None for the default.
-        evolution: Sizes and switches of genetic programming; None for the default.
+        config: The settings; None for the default.
+        plan: The part of the settings about fidelities and the loop; None for that of ``config``.
+        evolution: The part about genetic programming; None for that of ``config``.
         threads: Number of workers of an executor that is given by name, each of which trains a
             candidate at a time; None for the number of cores. No result depends on it.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
@@ -76,12 +81,14 @@ def search(
     target = _task(task)
     check_device(device, executor)
     check_executor(executor, threads)
+    settings = config or SearchConfig()
+    settings = SearchConfig(plan or settings.plan, evolution or settings.evolution)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
-    if isinstance(proposer, str):  # what is wrong with it is said before anything is made
-        _proposer(proposer, chosen, seed, evolution or Evolution()).close()
+    if isinstance(proposer, str):  # a faulty proposer is refused before anything is made
+        _proposer(proposer, chosen, seed, settings.evolution).close()
     if seed < 0:
         raise TaskError(f"seed must be at least 0, got {seed}")
-    config = RunConfig(
+    stored = RunConfig(
         protocol=VERSION,
         ladder=LADDER,
         grammar=chosen.name,
@@ -90,13 +97,12 @@ def search(
         budget=str(spent),
         seed=seed,
         proposer=proposer if isinstance(proposer, str) else f"python:{type(proposer).__name__}",
-        plan=asdict(plan or Plan()),
-        evolution=asdict(evolution or Evolution()),
+        **settings.to_dict(),
         versions=_versions(),
     )
-    run = in_memory(config) if out is None else create(out, config)
+    run = in_memory(stored) if out is None else create(out, stored)
     with closing(run), run.claimed(), infrequent_collection():
-        _write_config(run, config)
+        _write_config(run, stored)
         workers = {"threads": threads, "device": device, "executor": executor}
         return _run(run, chosen, target, spent, workers, on_progress, own)
 
@@ -304,24 +310,11 @@ def _write_config(run: Repository, config: RunConfig) -> None:
     """Write the configuration for people to read; the database is what counts."""
     if run.path is None:
         return
-    file, values = run.path / CONFIG_FILE, config.dump()
-    lines = [
-        f"{key} = {_toml(values[key])}"
-        for key in ("protocol", "ladder", "grammar", "task", "budget", "seed", "proposer")
-    ]
-    for table in ("plan", "evolution", "versions"):
-        lines += ["", f"[{table}]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in values[table].items()]
+    keys = ("protocol", "ladder", "grammar", "task", "budget", "seed", "proposer")
+    values = config.dump()
+    shown = {key: values[key] for key in (*keys, "plan", "evolution", "versions")}
+    file = run.path / CONFIG_FILE
     try:
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        file.write_text(tomli_w.dumps(shown), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{file}: cannot be written: {error.strerror}") from None
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return str(value)
