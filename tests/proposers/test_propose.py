@@ -468,7 +468,10 @@ def transcript() -> str:
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "random"])
 def test_the_same_seed_proposes_the_same_in_any_process(hash_seed):
-    code = "import sys; sys.path[:0] = ['tests', 'tests/support', 'tests/proposers']; import test_propose as t; print(t.transcript())"
+    code = (
+        "import sys; sys.path[:0] = ['tests', 'tests/support', 'tests/proposers']; "
+        "import test_propose as t; print(t.transcript())"
+    )
     output = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).resolve().parents[2],
