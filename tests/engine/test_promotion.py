@@ -8,15 +8,18 @@ from hypothesis import strategies as st
 
 from symact.engine.promotion import SHORTLIST, PromotionQueue
 from symact.engine.trial import Trial
+from symact.evaluation import ActivationProblem
+from symact.tasks import task
 
 FORMULAS = {1: "silu(x)", 2: "silu(x - 0.1)", 3: "silu(x - 0.2)", 4: "sin(x)", 5: "tanh(x)"}
+PROBLEM = ActivationProblem(task("polynomial"))
 SCORES = {1: 0.0, 2: 0.1, 3: 0.2, 4: 0.3, 5: 0.4}
 
 
 def queue(scores=SCORES, formulas=FORMULAS):
     made = PromotionQueue()
     for number, score in scores.items():
-        made.add(Trial(formulas[number], id=number), score)
+        made.add(Trial(PROBLEM, formulas[number], id=number), score)
     return made
 
 
@@ -50,7 +53,7 @@ def test_measured_and_predicted_scores_count_alike():
 
 def test_what_was_promoted_before_is_left_out_and_its_kind_remembered():
     made = queue()
-    made.leave_out([Trial(FORMULAS[1], id=1)])
+    made.leave_out([Trial(PROBLEM, FORMULAS[1], id=1)])
     assert take(made, 2.0) == [4, 2]  # the second turn of all is one of rare kinds
 
 

@@ -17,7 +17,7 @@ from symact.engine.finalists import evaluate_finalists
 from symact.engine.loop import Search
 from symact.engine.result import Found, Result, load, result_of
 from symact.errors import SymactError
-from symact.evaluation import InlineExecutor, Ladder, Plan
+from symact.evaluation import ActivationProblem, InlineExecutor, Ladder, Plan
 from symact.evaluation.jobs import TUNING
 from symact.expr import Expr, call, parse, show, var
 from symact.grammar import Grammar
@@ -67,7 +67,8 @@ def test_a_fidelity_is_added_by_one_object(mode):
     middle = replace(full, name="middle", share=0.5, entropy=251)
     fidelities = (mini, middle, replace(full, share=0.5))
     executor = InlineExecutor(errors)
-    ladder = Ladder(task("polynomial"), 3, plan, executor=executor, fidelities=fidelities)
+    problem = ActivationProblem(task("polynomial"))
+    ladder = Ladder(problem, 3, plan, executor=executor, fidelities=fidelities)
     grammar = Grammar.load("pointwise")
     proposer = make_proposer("random", grammar, seed=3, evolution=Evolution(), seeds=())
     config = RunConfig(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from symact.evaluation import Ladder, Plan
+from symact.evaluation import ActivationProblem, Ladder, Plan
 from symact.evaluation.diagnosis import RANKED, check_task, diagnose_task
 from symact.tasks import Task, task
 
@@ -27,6 +27,6 @@ def test_a_diagnosis_warns_where_a_straight_line_wins():
 
     linear = Task.from_arrays(inside, line(inside), outside, line(outside))
     plan = Plan(mini_instances=2, mini_draws=1, full_instances=1, full_draws=1)
-    diagnosis = check_task(Ladder(linear, 0, plan))
+    diagnosis = check_task(Ladder(ActivationProblem(linear), 0, plan))
     assert diagnosis.entries[0].name == "identity"
     assert any("identity has the lowest OOD error" in warning for warning in diagnosis.warnings)

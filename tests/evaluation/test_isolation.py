@@ -21,6 +21,7 @@ from symact.engine import search
 from symact.engine.result import load
 from symact.errors import SymactError
 from symact.evaluation import (
+    ActivationProblem,
     Draws,
     Failed,
     Fidelity,
@@ -314,7 +315,7 @@ def test_a_ladder_of_processes_needs_no_task_there():
     plan = replace(PLAN, mini_instances=1, full_instances=1)
     found = []
     for executor in ("threads", "processes"):
-        ladder = Ladder(own, 0, plan, threads=1, executor=executor)
+        ladder = Ladder(ActivationProblem(own), 0, plan, threads=1, executor=executor)
         try:
             found.append(ladder.train("mini", EXPRS[:2]))
         finally:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from symact.errors import SymactError
-from symact.evaluation import Draws, Failed, Fidelity, Job, Ladder, Plan
+from symact.evaluation import ActivationProblem, Draws, Failed, Fidelity, Job, Ladder, Plan
 from symact.evaluation.draws import by_family
 from symact.evaluation.evaluator import Evaluator
 from symact.evaluation.training.mixed_sizes import (
@@ -28,6 +28,7 @@ SIZES = tuple(
 )
 EXPRS = [parse(text) for text in ("gelu(x)", "x*tanh(2*x)", "sin(x)")]
 PLAN = Plan(mini_instances=2, mini_draws=2, full_instances=1, full_draws=2)
+PROBLEM = ActivationProblem(task("polynomial"))
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,7 @@ def test_a_ladder_answers_in_order_whatever_the_threads_and_the_kinds_of_functio
     asked = [EXPRS[0], STATISTICS, EXPRS[1]]
     found = []
     for threads in (1, 3):
-        own = Ladder(task("polynomial"), 1, PLAN, threads=threads, device="cpu")
+        own = Ladder(PROBLEM, 1, PLAN, threads=threads, device="cpu")
         try:
             full, mini = own.start("full", EXPRS[:2]), own.start("mini", asked)  # at the same time
             found.append([[future.result() for future in futures] for futures in (mini, full)])
@@ -178,7 +179,7 @@ def test_a_ladder_answers_in_order_whatever_the_threads_and_the_kinds_of_functio
 def test_a_fidelity_is_added_by_one_object_and_leaves_the_others_as_they_are():
     medium = Fidelity("medium", 2, SIZES[:2], draws=2, share=0.3, entropy=900)
     ladders = [
-        Ladder(task("polynomial"), 1, PLAN, fidelities=(*PLAN.fidelities(), *more), threads=2)
+        Ladder(PROBLEM, 1, PLAN, fidelities=(*PLAN.fidelities(), *more), threads=2)
         for more in ((), (medium,))
     ]
     try:
@@ -198,7 +199,7 @@ def test_a_fidelity_is_added_by_one_object_and_leaves_the_others_as_they_are():
 @pytest.mark.parametrize("changes", [{}, {"networks": SIZES, "protocol": FULL_FORM}])
 def test_a_fidelity_has_either_networks_or_a_protocol(changes):
     with pytest.raises(SymactError, match="fidelity 'own': give either networks or a protocol"):
-        Fidelity("own", 2, **changes)
+        Draws.of(task("polynomial"), 0, [Fidelity("own", 2, **changes)])
 
 
 @pytest.mark.parametrize(
