@@ -118,7 +118,7 @@ class RegressionProblem(Problem):
 
 
 def run(out=None, **changes):
-    arguments = {"budget": 600, "seed": 5, "plan": PLAN, "evolution": EVOLUTION}
+    arguments = {"budget": 600, "seed": 2, "plan": PLAN, "evolution": EVOLUTION}
     return search(GRAMMAR, RegressionProblem(), out=out, **arguments | changes)
 
 
@@ -140,11 +140,17 @@ def test_a_regression_of_two_variables_is_searched_by_the_same_engine():
     assert list(result.rung_spearman) == ["few-all", "all-selection"]
 
 
-def test_a_regression_resumes_exactly(tmp_path):
-    whole = run(budget=160)
-    begun = run(out=tmp_path / "run", budget=70)
-    resumed = resume(tmp_path / "run", task=RegressionProblem(), budget=160)
-    assert rows(resumed) == rows(whole) != rows(begun)
+def test_an_interrupted_regression_resumes_exactly(tmp_path):
+    def interrupt(progress):
+        if progress.counts["seen"] >= 150:
+            raise KeyboardInterrupt
+
+    whole = run(budget=300)
+    with pytest.raises(KeyboardInterrupt):
+        run(out=tmp_path / "run", budget=300, on_progress=interrupt)
+    assert 0 < load(tmp_path / "run").counts["few"] < 300
+    resumed = resume(tmp_path / "run", task=RegressionProblem())
+    assert rows(resumed) == rows(whole)
     assert resumed.front == whole.front
     # A run is read without its problem.
     assert [found.expr for found in load(tmp_path / "run").front] == [f.expr for f in whole.front]
