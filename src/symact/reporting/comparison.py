@@ -99,7 +99,7 @@ def compare(
     with ExitStack() as stack:
         stores = [stack.enter_context(closing(store)) for store in _stores(runs, out)]
         judged = _judge(stores, judge, found, on_step)
-        # A comparison is stored: asked again, it is not computed again.
+        # Comparisons are cached: an equal call returns the stored one.
         digest = _digest(judge, found)
         known = stores[0].comparison(digest)
         if known is not None:

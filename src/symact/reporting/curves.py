@@ -30,13 +30,13 @@ class BestSoFar:
     """The progress of one run.
 
     Attributes:
-        run: Its directory.
-        proposer: What proposed.
-        task: What it searched on.
-        judged: Candidates judged when a better one was found, and at the end.
-        ratio: The best penalised OOD error until then over the reference's, see
+        run: The run directory.
+        proposer: The proposer of the run.
+        task: The task of the run.
+        judged: Number of evaluated candidates at each improvement, and at the end.
+        ratio: Best penalised OOD error at these points, divided by the OOD error of the reference; see
             :func:`symact.tasks.scores.penalise`.
-        formula: Of that candidate, as it was proposed.
+        formula: Formula of the best candidate at these points, as proposed.
     """
 
     run: str
@@ -63,7 +63,7 @@ def best_so_far(path: str | Path) -> BestSoFar:
     finally:
         run.close()
     if not references or not progress:
-        raise StoreError(f"{path}: nothing was fully trained in this run yet")
+        raise StoreError(f"{path}: this run has no fully trained candidate yet")
     reference = references[highest]
     places: list[int] = []
     ratios: list[float] = []
