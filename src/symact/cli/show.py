@@ -117,7 +117,7 @@ def _cells(number: str, found: Found) -> list[str]:
 def _print_best(result: Result) -> None:
     best, first = result.chosen, result.front[0]
     if best is None:
-        print("no best function: all of the front depend on batch statistics")
+        print("no best function: all functions of the front depend on batch statistics")
         return
     print(f"best: #{best.id}  {best.formula}")
     if best.id != first.id:

@@ -34,8 +34,8 @@ class BestSoFar:
         proposer: The proposer of the run.
         task: The task of the run.
         judged: Number of evaluated candidates at each improvement, and at the end.
-        ratio: Best penalised OOD error at these points, divided by the OOD error of the reference; see
-            :func:`symact.tasks.scores.penalise`.
+        ratio: Best penalised OOD error at these points, divided by the OOD error of the reference;
+            see :func:`symact.tasks.scores.penalise`.
         formula: Formula of the best candidate at these points, as proposed.
     """
 
