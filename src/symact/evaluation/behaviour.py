@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 _CORE, _FAR = BEHAVIOUR.line, BEHAVIOUR_FAR.line
 _EVERYWHERE: Floats = np.concatenate([_CORE, -_FAR, _FAR])
-#: End indices of the left side and of the core in the list of points.
+#: End indices of the core and of the left side in the list of points.
 _LEFT, _RIGHT = len(_CORE), len(_CORE) + len(_FAR)
 #: Value of the other inputs while one input varies. At 0 a product would vanish.
 _OTHERS = 1.0

@@ -34,7 +34,7 @@ MAX_BITS = 1_000
 _OPERATORS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
 _COMPARISONS = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
 _FLIPPED = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
-#: Operators that map truth values to truth values, as NumPy does: True + True is True.
+#: Primitives that keep the type of truth values in NumPy, where True + True is True.
 _KEEP_TRUTH = {"add", "sub", "mul", "min", "max", "neg", "abs", "square", "cube"}
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
