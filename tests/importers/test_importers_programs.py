@@ -273,7 +273,7 @@ def test_what_is_not_followed_makes_its_names_unknown(text, reason):
 
 def test_assumptions_are_noted():
     parameter = from_source(HEAD + SWISH.format("        self.beta = nn.Parameter(torch.ones(1))"))
-    assert parameter.notes == ("a trained parameter is taken at its first value, 1",)
+    assert parameter.notes == ("a trained parameter has its initial value, 1",)
     one = from_source(HEAD + "def a(x):\n    return torch.floor(x)\ndef b(x):\n    return x\n")
     assert one.notes == ("'b' was taken; --entry chooses another: a",)
 
