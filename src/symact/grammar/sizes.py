@@ -1,4 +1,4 @@
-"""The smallest sentences of each type: what limits and growing trees have to respect."""
+"""The smallest expressions of each type, for checking limits and growing random trees."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from symact.grammar.productions import HOLES, Production
 def smallest_sentences(
     types: Mapping[str, tuple[str, ...]], productions: Iterable[Production], leaves: Iterable[str]
 ) -> dict[str, tuple[int, int, int]]:
-    """Return for each type the fewest nodes, least depth and fewest FLOPs of a value of it.
+    """Return the fewest nodes, the least depth and the fewest FLOPs for each type.
 
-    The three minima are taken by themselves. Types that nothing produces have infinity, as a
-    number larger than any limit.
+    The three minima are independent. For a type without expressions they are 10**9, above any
+    limit.
+
+    Args:
+        types: The supertypes of each type.
+        productions: The productions of the grammar.
+        leaves: The types of the leaves.
     """
-    endless = 10**9
+    infinity = 10**9
     known = list(types)
-    best = dict.fromkeys(known, (endless, endless, endless))
+    best = dict.fromkeys(known, (infinity, infinity, infinity))
     for leaf in leaves:
         for wanted in known:
             if is_subtype(leaf, wanted, dict(types)):
@@ -47,7 +52,7 @@ def smallest_sentences(
 
 
 def _uses(production: Production) -> dict[str, int]:
-    """How often each hole occurs in the template."""
+    """Return the number of occurrences of each hole in the template."""
     counts = dict.fromkeys(HOLES, 0)
     stack = [production.template]
     while stack:
@@ -59,7 +64,10 @@ def _uses(production: Production) -> dict[str, int]:
 
 
 def _template_size(production: Production) -> tuple[int, dict[str, int], int]:
-    """Nodes that are no holes, depth above each hole (and of the rest, under ""), FLOPs."""
+    """Return the number of nodes without holes, depths, and FLOPs of a template.
+
+    The depths are those above each hole. The key "" has the depth of the template without holes.
+    """
     nodes, flops = 0, 0
     depths = {"": 0, **dict.fromkeys(HOLES, 0)}
     stack = [(production.template, 1)]
