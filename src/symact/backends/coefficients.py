@@ -1,4 +1,4 @@
-"""Polynomial coefficients of the elementary functions, written by ``tools/fit_kernels.py``.
+"""Coefficients of the elementary functions, written by ``tools/fit_kernels.py``.
 
 The coefficients are in the order of Horner's scheme, from the highest power. The tool documents the
 functions that they approximate.
@@ -6,7 +6,7 @@ functions that they approximate.
 
 from __future__ import annotations
 
-#: float32 coefficients by function. A quotient has two rows, ``_over`` and ``_under``.
+#: float32 coefficients by function. A quotient has the rows ``_over`` and ``_under``.
 SINGLE: dict[str, tuple[float, ...]] = {
     "exp": (
         1.381314439e-03,
@@ -90,8 +90,7 @@ SINGLE: dict[str, tuple[float, ...]] = {
     ),
 }
 
-#: float64 coefficients by function. ``ln2`` and ``pi`` are sums of floats; all but the last have few
-#: bits.
+#: float64 coefficients by function. ``ln2`` and ``pi`` are sums whose first terms have few bits.
 DOUBLE: dict[str, tuple[float, ...]] = {
     "ln2": (
         0.6931471805592082,
