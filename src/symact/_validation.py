@@ -89,7 +89,7 @@ def one_line_errors(what: str, error: type[SymactError] = SymactError) -> Callab
 
     Args:
         what: The name of the class in messages.
-        error: The kind of error to raise.
+        error: The class of the exception to raise.
     """
 
     def decorate(kind: Class) -> Class:
@@ -99,8 +99,8 @@ def one_line_errors(what: str, error: type[SymactError] = SymactError) -> Callab
         def checked(self: Any, *args: Any, **values: Any) -> None:
             try:
                 construct(self, *args, **values)
-            except ValidationError as found:
-                raise error(f"{what}, {problem_of(kind, found)}") from None
+            except ValidationError as invalid:
+                raise error(f"{what}, {problem_of(kind, invalid)}") from None
 
         kind.__init__ = checked  # type: ignore[misc]
         return kind
@@ -108,16 +108,16 @@ def one_line_errors(what: str, error: type[SymactError] = SymactError) -> Callab
     return decorate
 
 
-def problem_of(kind: type, found: ValidationError) -> str:
-    """Return the name of the first wrong field of a dataclass and what is wrong with it."""
-    faults = found.errors(include_url=False)
-    fault = next((f for f in faults if f["type"] == "unexpected_keyword_argument"), faults[0])
-    if not fault["loc"]:  # a check of several fields, which names the field itself
-        return _problem(fault)
-    name = str(fault["loc"][0])
-    if fault["type"] == "unexpected_keyword_argument":
+def problem_of(kind: type, invalid: ValidationError) -> str:
+    """Return the name of the first invalid field of a dataclass and a description of the error."""
+    errors = invalid.errors(include_url=False)
+    first = next((e for e in errors if e["type"] == "unexpected_keyword_argument"), errors[0])
+    if not first["loc"]:  # the message of a check of several fields names the field
+        return _problem(first)
+    name = str(first["loc"][0])
+    if first["type"] == "unexpected_keyword_argument":
         return f"{name}: unknown; {choices(name, kind.__dataclass_fields__)}"  # type: ignore[attr-defined]
-    return f"{name}: {_problem(fault)}"
+    return f"{name}: {_problem(first)}"
 
 
 def _is_union_branch(part: str | int) -> bool:

@@ -82,7 +82,7 @@ def penalise(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
         The score relative to the reference, in log10. Lower is better.
 
     Example:
-        >>> float(merit(-0.5, -0.2))  # the ID error is below its limit
+        >>> float(penalise(-0.5, -0.2))  # the ID error is below its limit
         -0.5
     """
     excess = np.asarray(id_error, dtype=np.float64) - np.log10(RUNG_ID_LIMIT)

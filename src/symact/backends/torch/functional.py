@@ -278,8 +278,8 @@ def widen(x: Tensor) -> Tensor:
 def narrow(value: Tensor, x: Tensor) -> Tensor:
     """Convert a result to the shape and dtype of the input, the default dtype for integers."""
     dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
-    # A constant or a statistic of the whole tensor has one element. A trace must not compare shapes,
-    # because it may run with other shapes.
+    # A constant or a statistic of the whole tensor has one element. A trace must not compare
+    # shapes, because it may run with other shapes.
     has_shape = not is_jit_tracing() and value.shape == x.shape
     return (value if has_shape else value.expand_as(x)).to(dtype)
 
