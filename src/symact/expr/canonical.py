@@ -17,6 +17,7 @@ from typing import Any
 from symact.expr import Expr, call, const, sort_of
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST, PRIMITIVES, VAR, is_subtype
+from symact.expr.printer import POWERS
 from symact.expr.rules import ARGUMENTS, MATH, interpret
 
 _MAX_PASSES = 12
@@ -107,7 +108,6 @@ def _in_order(expr: Expr) -> Expr:
 
 _ODD = {"sin", "tanh", "atan", "asinh", "erf", "softsign", "sign"}
 _EVEN = {"abs", "cos", "sinc", "gaussian"}
-_POWERS = {"square": 2, "cube": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,10 @@ def _product_of_args(expr: Expr) -> _Product | None:
     if expr.op == "neg":
         inner = _product(expr.args[0])
         return inner.scaled(-inner.coefficient)
-    if expr.op in _POWERS:
+    if expr.op in POWERS:
         is_even = expr.op == "square" and expr.args[0].op == "abs"
         base = expr.args[0].args[0] if is_even else expr.args[0]
-        return _product(base).to(_POWERS[expr.op])
+        return _product(base).to(POWERS[expr.op])
     if expr.op in _ODD and _product(expr.args[0]).coefficient < 0:
         return _Product(-1.0, {Expr(expr.op, (_negated(expr.args[0]),)): 1}, {})
     if expr.op in ("add", "sub") and _sum(expr).leads_negative:
@@ -223,7 +223,7 @@ def _quotient(
     """
     top, bottom = _plain(over), _plain(under)
     has_powers = max(*over.values(), *under.values(), 0, 0) > 1
-    roots = list(zip(_POWERS, _roots(over), _roots(under), strict=True)) if has_powers else []
+    roots = list(zip(POWERS, _roots(over), _roots(under), strict=True)) if has_powers else []
     # Use one division: square a quotient only if the denominator has no other factor.
     is_alone = not bottom and sum(bool(below) for _, _, below in roots) == 1
     for name, above, below in roots:

@@ -12,9 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from symact.errors import GrammarError
-from symact.expr import Expr, const, distinct, fold, show, var
+from symact.expr import Expr, const, distinct, show, var
 from symact.expr.primitives import PRIMITIVES, VAR
-from symact.grammar.productions import HOLES, Constants, Grammar, Production, match
+from symact.grammar.productions import (
+    HOLES,
+    Constants,
+    Grammar,
+    Production,
+    hole_counts,
+    match,
+)
 
 #: The literals of an enumeration if the grammar draws literals from a range.
 DEFAULT_CONSTANTS = (0.1, 0.5, 1.0, 2.0, -1.0)
@@ -157,7 +164,7 @@ class Language:
 
     def _group(self, template: Expr, productions: Sequence[Production]) -> Group:
         arity = len(productions[0].args)
-        counts = fold(template, lambda node, args: _count_holes(node, list(args)))
+        counts = hole_counts(template)
         uses = tuple(counts[hole] for hole in HOLES[:arity])
         signatures = tuple(
             dict.fromkeys(
@@ -246,8 +253,3 @@ def _checked(grammar: Grammar, constants: Iterable[float] | None) -> tuple[float
 
 def _type_of(value: float) -> str:
     return "PositiveConst" if value > 0 else "Const"
-
-
-def _count_holes(node: Expr, args: Sequence[dict[str, int]]) -> dict[str, int]:
-    here = {hole: int(node.op == VAR and node.value == hole) for hole in HOLES}
-    return {hole: here[hole] + sum(arg[hole] for arg in args) for hole in HOLES}

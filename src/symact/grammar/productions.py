@@ -311,6 +311,18 @@ def _is_hole(template: Expr) -> bool:
     return template.op == VAR and template.value in HOLES
 
 
+def hole_counts(template: Expr) -> dict[str, int]:
+    """Return the number of occurrences of each hole in a template."""
+    counts = dict.fromkeys(HOLES, 0)
+    stack = [template]
+    while stack:
+        node = stack.pop()
+        if _is_hole(node):
+            counts[str(node.value)] += 1
+        stack.extend(node.args)
+    return counts
+
+
 def _arguments(production: Production, expr: Expr) -> list[Expr] | None:
     """Return the arguments with which a production makes an expression, None if impossible."""
     bindings = match(production.template, expr, {})

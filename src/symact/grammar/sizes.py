@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from symact.expr.primitives import PRIMITIVES, VAR, is_subtype
-from symact.grammar.productions import HOLES, Production
+from symact.grammar.productions import HOLES, Production, hole_counts
 
 
 def smallest_sentences(
@@ -34,7 +34,7 @@ def smallest_sentences(
         changed = False
         for p, own_nodes, own_depths, own_flops in listed:
             args = [best[arg] for arg in p.args]
-            uses = _uses(p)
+            uses = hole_counts(p.template)
             nodes = own_nodes + sum(uses[h] * a[0] for h, a in zip(HOLES, args, strict=False))
             depth = max(
                 [own_depths[""], *(own_depths[h] + a[1] for h, a in zip(HOLES, args, strict=False))]
@@ -49,18 +49,6 @@ def smallest_sentences(
                         best[wanted] = (new[0], new[1], new[2])
                         changed = True
     return best
-
-
-def _uses(production: Production) -> dict[str, int]:
-    """Return the number of occurrences of each hole in the template."""
-    counts = dict.fromkeys(HOLES, 0)
-    stack = [production.template]
-    while stack:
-        node = stack.pop()
-        if node.op == VAR and node.value in counts:
-            counts[str(node.value)] += 1
-        stack.extend(node.args)
-    return counts
 
 
 def _template_size(production: Production) -> tuple[int, dict[str, int], int]:

@@ -3,14 +3,10 @@
 :func:`recognise` finds a known function up to scaling and sign of input and output. The layers
 before and after an activation can absorb both factors. It also fits the trained parameters of
 learnable functions.
-
-:func:`symmetry_key` is a fast key that mirror images share. It serves a search, which need not
-train a function whose mirror image it has trained.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +16,7 @@ from numpy.typing import NDArray
 
 from symact import zoo
 from symact.backends import evaluate
-from symact.backends.sampling import OCTAVE, RECOGNITION_SIDE, SCREEN
+from symact.backends.sampling import OCTAVE, RECOGNITION_SIDE
 from symact.expr import Expr, const, parse, show, substitute, uses_statistics, variables
 from symact.zoo import Known
 
@@ -43,8 +39,6 @@ _MOST_FITS = 16
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-12
 #: Functions with more trained parameters are excluded: they can imitate other functions.
 _MOST_PARAMETERS = 3
-#: A quantum of a key, relative to the size near by; no dyadic number is half-way between two.
-_QUANTUM = 1.0743e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,61 +192,6 @@ def _bound(known: Known, given: Mapping[str, float]) -> Expr:
 def _parametric(name: str) -> Expr:
     known = zoo.find(name)
     return parse(known.parametric or "x", ("x", *known.parameters))
-
-
-# Keys.
-
-
-def symmetry_key(values: Floats, *, scaled: bool = False) -> str:
-    """Return one key for the values of f(x), -f(x), f(-x) and -f(-x).
-
-    Networks with these functions are trained alike, because initial weights are symmetric. Equal
-    values give equal keys up to rounding, relative to the size of both images.
-
-    Args:
-        values: Values of f on :data:`symact.backends.sampling.SCREEN`'s line, finite.
-        scaled: Whether a f(x) has the same key for every factor a that is not 0.
-
-    >>> key = lambda text: symmetry_key(evaluate(parse(text), SCREEN.line))
-    >>> key("x - gelu(x)") == key("gelu(x)") == key("-gelu(x)") != key("silu(x)")
-    True
-    """
-    turned = values[_MIRRORED]
-    size = np.maximum(np.abs(values), np.abs(turned))
-    core = float(size[:_CORE].max())
-    if scaled and core > 0:
-        values, turned, size, core = values / core, turned / core, size / core, 1.0
-    quantum = _QUANTUM * (size + 1e-3 * core)
-    quantum[quantum == 0] = 1.0
-    images = [np.rint(image / quantum) + 0.0 for image in (values, turned)]
-    # The largest of the four, element by element from the left, is the same for all four.
-    chosen = max(image.tolist() for own in images for image in (own, -own))
-    digest = np.array(chosen) + 0.0
-    if not scaled:
-        digest = np.append(digest, float(f"{core:.6e}"))
-    return hashlib.sha256(digest.tobytes()).hexdigest()[:24]
-
-
-#: Indices of the mirror images of the grid's points, and how many points lie within [-8, 8].
-_MIRRORED = np.array([int(np.flatnonzero(-x == SCREEN.line)[0]) for x in SCREEN.line])
-_CORE = int((np.abs(SCREEN.line) <= 8).sum())
-
-
-def known_image(values: Floats) -> Known | None:
-    """Return the known function that values are a mirror image or a multiple of, or None.
-
-    Args:
-        values: Values on :data:`symact.backends.sampling.SCREEN`'s line, finite.
-    """
-    return _by_key().get(symmetry_key(values, scaled=True))
-
-
-@cache
-def _by_key() -> Mapping[str, Known]:
-    with np.errstate(all="ignore"):
-        table = {k: evaluate(k.expr, SCREEN.line) for k in zoo.known() if not k.statistics}
-    keyed = {symmetry_key(v, scaled=True): k for k, v in reversed(table.items())}
-    return {key: k for key, k in keyed.items() if np.isfinite(table[k]).all()}
 
 
 def _oddness(found: Recognised) -> tuple[bool, int]:
