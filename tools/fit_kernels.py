@@ -23,16 +23,18 @@ Array = NDArray[np.float64]
 Texts = list[str]
 
 TARGET = Path(__file__).parents[1] / "src" / "symact" / "backends" / "coefficients.py"
-HEAD = '''"""Coefficients of the elementary functions, as ``tools/fit_kernels.py`` writes them.
+HEAD = '''"""Coefficients of the elementary functions, written by ``tools/fit_kernels.py``.
 
-A polynomial's coefficients stand from the highest power down, as Horner's scheme takes them. What
-each of them approximates is written where it is fitted.
+The coefficients are in the order of Horner's scheme, from the highest power. The tool documents the
+functions that they approximate.
 """
 
 from __future__ import annotations
 '''
-OF_SINGLE = "For float32, by function. A quotient has coefficients over and under the line."
-OF_DOUBLE = "For float64, by function, and numbers as sums of floats, all but the last of few bits."
+OF_SINGLE = "float32 coefficients by function. A quotient has the rows ``_over`` and ``_under``."
+OF_DOUBLE = (
+    "float64 coefficients by function. ``ln2`` and ``pi`` are sums whose first terms have few bits."
+)
 
 
 def nodes(low: float, high: float, count: int = 4000) -> Array:

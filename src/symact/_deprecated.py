@@ -1,7 +1,7 @@
-"""Earlier names of public modules, each with one warning.
+"""Forward the earlier names of public modules to the present ones, with a deprecation warning.
 
-Importing an earlier name gives a module that forwards to the present one. Nothing is loaded before
-that.
+An import of an earlier name returns a module that forwards every attribute. The present module is
+loaded at that import.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-#: Earlier names in ``symact`` to the present ones.
+#: Present name of each earlier module of ``symact``.
 MOVED = {
     "behaviour": "evaluation.behaviour",
     "comparison": "reporting.comparison",
@@ -25,18 +25,18 @@ MOVED = {
     "propose": "proposers",
     "score": "evaluation",
 }
-#: Members that are in another module than the rest of their earlier one.
+#: Members that moved to a different module than the rest of their earlier module.
 MOVED_MEMBERS = {"symact.comparison.write_report": "symact.reporting.report"}
 
 
 class _Forward(Loader):
-    """Fills a module with a ``__getattr__`` that asks the present one."""
+    """Loads a module whose ``__getattr__`` reads from the present module."""
 
     def __init__(self, present: str) -> None:
         self._present = present
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave the making of the module to Python."""
+        """Return None: Python creates the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         present = import_module(self._present)
@@ -53,7 +53,7 @@ class _Forward(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the earlier names; anything else is left to the other finders."""
+    """Finds modules by their earlier names and ignores all other names."""
 
     def __init__(self, package: str) -> None:
         self._specs = {

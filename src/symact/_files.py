@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 
 
 def beside(path: Path) -> Path:
-    """Return a name beside a file that nobody else takes, of the same kind of file."""
+    """Return an unused path in the directory of a file, with the same suffix."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a draft that replaces a file in the end, or goes away where that fails.
+    """Yield a temporary path; at the end of the block, move it over ``path``.
 
-    A reader sees the old file or the new one, never half of one. Of several writers the last
-    counts.
+    A reader sees either the old file or the new one. If several writers replace the same file, the
+    last one wins. If the block raises, the old file stays and the temporary file is deleted.
     """
-    draft = beside(path)
+    temporary = beside(path)
     try:
-        yield draft
-        os.replace(draft, path)
+        yield temporary
+        os.replace(temporary, path)
     finally:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text, in UTF-8, as :func:`replacing` does."""
-    with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+    """Write a text file atomically, in UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

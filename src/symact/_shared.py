@@ -1,4 +1,4 @@
-"""Changes of process-wide settings that several threads may make at the same time."""
+"""Temporary changes of process-wide settings, safe for overlapping threads."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 
 class SharedChange:
-    """A context manager for a change that lasts while at least one thread is in its block.
+    """A context manager that applies a change while at least one thread is inside its block.
 
-    Each thread saving and restoring a setting for itself would be wrong: of two overlapping
-    threads, the second saves what the first has changed.
+    The first thread to enter applies the change. The last thread to leave undoes it. If each thread
+    saved and restored the setting, a second thread would save the changed value.
 
     Args:
         apply: Makes the change and returns a function that undoes it.
@@ -60,7 +60,7 @@ def _limit_blas() -> Callable[[], object]:
     return lambda: limits.restore_original_limits()
 
 
-#: Pauses the cyclic garbage collector. For code that makes many objects and no cycles.
+#: Pauses the cyclic garbage collector, for code that allocates many objects without cycles.
 paused_collector = SharedChange(_pause_collector)
 
 _single_blas = SharedChange(_limit_blas)
@@ -68,9 +68,10 @@ _single_blas = SharedChange(_limit_blas)
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Run BLAS and OpenMP code of the block in one thread, so its results do not depend on cores.
+    """Limit BLAS and OpenMP to one thread inside the block.
 
-    BLAS libraries have one setting for the process, OpenMP has one for each thread.
+    Results then do not depend on the number of cores. The BLAS limit holds for the process, the
+    OpenMP limit for the calling thread.
     """
     from threadpoolctl import threadpool_limits
 

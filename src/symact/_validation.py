@@ -1,4 +1,4 @@
-"""Check what a user wrote against a pydantic model; report one line that says what and where."""
+"""Check user input against a pydantic model and report the first error in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from symact.errors import SymactError, choices
 
 Model = TypeVar("Model", bound=BaseModel)
 Class = TypeVar("Class", bound=type)
-#: The path of a value inside the data: keys and list positions.
+#: The path of a value inside the data: keys and list indices.
 Location = tuple[str | int, ...]
 
 _EXPECTED = {
@@ -53,36 +53,35 @@ def validated(
     source: str = "",
     where: Callable[[Location], str] = key_of,
 ) -> Model:
-    """Return the model of some data.
+    """Return data as an instance of a pydantic model.
 
     Args:
         model: A pydantic model that forbids unknown keys.
-        data: What the user wrote.
-        error: The kind of error to raise.
-        source: The file or argument that the data came from.
-        where: Names a location for the reader.
+        data: The values from the user.
+        error: The class of the exception to raise.
+        source: The file or argument that holds the data; "" to leave it out of the message.
+        where: Returns the text of a location for the message.
 
     Raises:
-        SymactError: Of the given kind, one line about the first fault.
+        SymactError: The data is invalid. The exception is an ``error`` with a one-line message.
     """
     try:
         return model.model_validate(data)
-    except ValidationError as found:
-        location, problem = _first_fault(model, found)
-        line = (
-            f"{source}, {where(location)}: {problem}" if source else f"{where(location)}: {problem}"
-        )
+    except ValidationError as invalid:
+        location, problem = _first_error(model, invalid)
+        line = f"{where(location)}: {problem}"
+        line = f"{source}, {line}" if source else line
         raise error(" ".join(line.split("\n"))) from None
 
 
-def _first_fault(model: type[BaseModel], found: ValidationError) -> tuple[Location, str]:
-    """Return the location and the description of the fault to report: unknown keys come first."""
-    faults = found.errors(include_url=False)
-    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
-    location = tuple(part for part in fault["loc"] if not _is_union_branch(part))
-    if fault["type"] == "extra_forbidden":
+def _first_error(model: type[BaseModel], invalid: ValidationError) -> tuple[Location, str]:
+    """Return the location and the description of the error to report: an unknown key if any."""
+    errors = invalid.errors(include_url=False)
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    location = tuple(part for part in first["loc"] if not _is_union_branch(part))
+    if first["type"] == "extra_forbidden":
         return location, f"unknown; {choices(str(location[-1]), _names(model, location[:-1]))}"
-    return location, _problem(fault)
+    return location, _problem(first)
 
 
 def one_line_errors(what: str, error: type[SymactError] = SymactError) -> Callable[[Class], Class]:
@@ -90,7 +89,7 @@ def one_line_errors(what: str, error: type[SymactError] = SymactError) -> Callab
 
     Args:
         what: The name of the class in messages.
-        error: The kind of error to raise.
+        error: The class of the exception to raise.
     """
 
     def decorate(kind: Class) -> Class:
@@ -100,8 +99,8 @@ def one_line_errors(what: str, error: type[SymactError] = SymactError) -> Callab
         def checked(self: Any, *args: Any, **values: Any) -> None:
             try:
                 construct(self, *args, **values)
-            except ValidationError as found:
-                raise error(f"{what}, {problem_of(kind, found)}") from None
+            except ValidationError as invalid:
+                raise error(f"{what}, {problem_of(kind, invalid)}") from None
 
         kind.__init__ = checked  # type: ignore[misc]
         return kind
@@ -109,25 +108,26 @@ def one_line_errors(what: str, error: type[SymactError] = SymactError) -> Callab
     return decorate
 
 
-def problem_of(kind: type, found: ValidationError) -> str:
-    """Return the name of the first wrong field of a dataclass and what is wrong with it."""
-    faults = found.errors(include_url=False)
-    fault = next((f for f in faults if f["type"] == "unexpected_keyword_argument"), faults[0])
-    if not fault["loc"]:  # a check of several fields, which names the field itself
-        return _problem(fault)
-    name = str(fault["loc"][0])
-    if fault["type"] == "unexpected_keyword_argument":
+def problem_of(kind: type, invalid: ValidationError) -> str:
+    """Return the name of the first invalid field of a dataclass and a description of the error."""
+    errors = invalid.errors(include_url=False)
+    first = next((e for e in errors if e["type"] == "unexpected_keyword_argument"), errors[0])
+    if not first["loc"]:  # the message of a check of several fields names the field
+        return _problem(first)
+    name = str(first["loc"][0])
+    if first["type"] == "unexpected_keyword_argument":
         return f"{name}: unknown; {choices(name, kind.__dataclass_fields__)}"  # type: ignore[attr-defined]
-    return f"{name}: {_problem(fault)}"
+    return f"{name}: {_problem(first)}"
 
 
 def _is_union_branch(part: str | int) -> bool:
-    """Whether pydantic put this part into a location to name a branch of a union."""
+    """Whether a part of a location is the name that pydantic gives to a branch of a union."""
     return isinstance(part, str) and (part.endswith("]") or part in ("str", "int", "float", "bool"))
 
 
-def _problem(fault: Any) -> str:
-    kind, context, value = fault["type"], fault.get("ctx", {}), fault["input"]
+def _problem(error: Any) -> str:
+    """Return the description of one error of pydantic."""
+    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "value_error":
         return str(context["error"])
     if kind == "missing":
@@ -139,17 +139,17 @@ def _problem(fault: Any) -> str:
         return f"unknown '{value}'; {choices(str(value), known)}"
     expected = _EXPECTED.get(kind)
     if expected is None:
-        return str(fault["msg"])
+        return str(error["msg"])
     return f"expected {expected.format(**context)}, got {value!r:.40}"
 
 
 def _names(model: type[BaseModel], location: Location) -> list[str]:
     """Return the keys of the table at a location."""
-    own: Any = model
+    table: Any = model
     for part in location:
-        if isinstance(part, str) and hasattr(own, "model_fields"):
-            own = _model_in(own.model_fields[part].annotation)
-    return [field.alias or name for name, field in own.model_fields.items()]
+        if isinstance(part, str) and hasattr(table, "model_fields"):
+            table = _model_in(table.model_fields[part].annotation)
+    return [field.alias or name for name, field in table.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> Any:

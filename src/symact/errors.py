@@ -1,16 +1,16 @@
-"""Errors that a user can act on: one line with what, where, and the nearest valid choice."""
+"""Exceptions for user errors. Each message is one line: what, where, the nearest valid choice."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-#: How many valid names a message lists at most, so that it stays on a line.
+#: The largest number of valid names that a message lists.
 MOST_LISTED = 12
 
 
 class SymactError(Exception):
-    """Base of every error the command line prints as one line with exit status 2."""
+    """Base class. The command line prints such an error as one line and exits with status 2."""
 
 
 class ParseError(SymactError):
@@ -18,35 +18,35 @@ class ParseError(SymactError):
 
 
 class GrammarError(SymactError):
-    """A grammar file is malformed, or an expression is no sentence of a grammar."""
+    """A grammar file is malformed, or a grammar does not produce an expression."""
 
 
 class TaskError(SymactError):
-    """A task is unknown, or the data given for one is unusable."""
+    """A task is unknown, or the data of a task is unusable."""
 
 
 class DtypeError(SymactError, TypeError):
-    """A tensor has a type that activation functions are not defined for."""
+    """A tensor has an unsupported dtype, such as a complex one."""
 
 
 class ZooError(SymactError):
-    """The zoo has no function of that name."""
+    """The zoo has no function of the given name."""
 
 
 class BudgetError(SymactError):
-    """A budget is neither a time nor a number of candidates."""
+    """A budget is not a time or a number of candidates."""
 
 
 class StoreError(SymactError):
-    """A run directory or its database cannot be used as asked."""
+    """A run directory or its database cannot be used for the requested operation."""
 
 
 class DamagedError(StoreError):
-    """A run directory or its database is not what was written."""
+    """A run directory or its database is corrupt."""
 
 
 class ImportRefusedError(SymactError):
-    """A program has something that cannot be made an expression."""
+    """A program has an operation without a counterpart in the expression language."""
 
 
 class BatchError(SymactError):
@@ -54,16 +54,16 @@ class BatchError(SymactError):
 
 
 def choices(name: str, known: Iterable[str], command: str = "") -> str:
-    """Return the hint that ends a message about an unknown name.
+    """Return a hint about valid names, for the end of a message about an unknown name.
 
     Args:
-        name: What the user wrote.
-        known: The valid names, in the order they should be listed.
-        command: The command that lists all of them, "" if there is none.
+        name: The unknown name.
+        known: The valid names, in the order to list them.
+        command: The command that lists all valid names; "" if there is none.
 
     Returns:
-        ``"did you mean 'tanh'?"`` where one name is near. Else the known names, or their number
-        where they are many.
+        ``"did you mean 'tanh'?"`` if a valid name is similar. Otherwise the first
+        :data:`MOST_LISTED` names, or the number of names and the command if there are more.
 
     >>> choices("tanhh", ["sin", "tanh"])
     "did you mean 'tanh'?"

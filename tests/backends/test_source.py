@@ -98,7 +98,7 @@ def test_variables_are_arguments_in_alphabetic_order():
 def test_what_cannot_be_written_is_refused_in_one_line():
     with pytest.raises(SymactError, match="unknown language 'numpi'; did you mean 'numpy'"):
         to_source(parse("x"), "numpi")
-    with pytest.raises(SymactError, match="'my f' is no name"):
+    with pytest.raises(SymactError, match="'my f' is not a valid function name"):
         to_source(parse("x"), name="my f")
     with pytest.raises(SymactError, match="batch statistics"):
         to_source(parse("x - mean(x)"), "c")

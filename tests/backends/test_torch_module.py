@@ -92,7 +92,7 @@ def test_float64_stays(act, x):
 @pytest.mark.parametrize("compile", MODES)
 def test_complex_tensors_are_refused_in_one_line(text, compile):
     module = to_torch(parse(text), compile=compile)
-    with pytest.raises(DtypeError, match=r"real numbers, not torch\.complex64; pass x\.real") as e:
+    with pytest.raises(DtypeError, match=r"real tensor, got torch\.complex64; pass x\.real") as e:
         module(torch.zeros(2**15, dtype=torch.complex64))
     assert isinstance(e.value, TypeError)
     assert "\n" not in str(e.value)

@@ -121,7 +121,7 @@ def test_the_sign_is_a_product_where_a_language_has_none():
         ("value = a if a > 0 else b", "cannot contain"),
         ("value = 0 < a < 1", "cannot contain"),
         ("value = a.real", "cannot contain"),
-        ("value = 'a'", "numbers only"),
+        ("value = 'a'", "a literal in a rule is a number"),
         ("import os", "consists of assignments"),
     ],
 )

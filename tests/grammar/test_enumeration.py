@@ -386,7 +386,7 @@ def test_arguments_out_of_range_are_refused(arguments, message):
 
 
 def test_literals_for_a_grammar_without_any_are_refused():
-    with pytest.raises(GrammarError, match="has no literals, got 2"):
+    with pytest.raises(GrammarError, match="does not allow literals, got 2"):
         enumerate_grammar(Grammar.parse("[productions]\nadd = 1\n"), constants=[2])
 
 

@@ -176,7 +176,7 @@ def test_where_the_slope_vanishes_faster_than_the_density_the_variation_is_infin
         ("x", {"eps": math.inf}, "eps must be finite"),
         ("sign(x)", {}, "flat everywhere"),
         ("2 + 0*x", {}, "flat everywhere"),
-        ("x - mean(x)", {}, "reads batch statistics"),
+        ("x - mean(x)", {}, "has batch statistics"),
         ("log(x)", {}, "not finite"),
         ("1/x", {}, "not finite"),
     ],

@@ -9,15 +9,13 @@ from strategies import exprs
 
 from symact import zoo
 from symact.backends import evaluate
-from symact.backends.sampling import SCREEN
 from symact.expr import call, const, parse, substitute, uses_statistics, var
 from symact.reporting.text_plot import behaviour, text_plot
-from symact.zoo.recognise import known_image, recognise, symmetry_key
+from symact.zoo.recognise import recognise
 
 FUNCTIONS = [k for k in zoo.known() if not k.statistics and k.name != "identity"]
 #: A jump or a far kink is met on a grid only by chance, and SAU is a kink of width 1e-4.
 HARD = {"SAU", "Hardshrink", "FATReLU", "Heaviside", "SIREN", "ReLU6"}
-GRID = SCREEN.line
 X = np.concatenate([-np.geomspace(0.01, 50, 60), [0], np.geomspace(0.01, 50, 60)])
 
 
@@ -78,55 +76,6 @@ def test_other_writings_are_called_by_the_name(text, name):
 )
 def test_what_is_new_a_line_or_no_number_is_not_called_anything(text):
     assert recognise(parse(text)) is None
-
-
-@pytest.mark.parametrize("known", zoo.known(), ids=lambda known: known.name)
-def test_mirror_images_have_one_key(known):
-    mirrored = substitute(known.expr, {"x": call("neg", var())})
-    images = [known.expr, mirrored, call("neg", known.expr), call("neg", mirrored)]
-    keys = {symmetry_key(evaluate(image, GRID)) for image in images}
-    assert len(keys) == 1
-    double = symmetry_key(evaluate(call("mul", const(-2.5), known.expr), GRID))
-    assert double not in keys
-    if not known.statistics:
-        values = evaluate(call("mul", const(-2.5), mirrored), GRID)
-        image = known_image(values)
-        assert image is not None
-        assert any(np.allclose(unit(values), own, atol=1e-6) for own in images_of(image.expr))
-
-
-def unit(values: np.ndarray) -> np.ndarray:
-    return values / np.abs(values[np.abs(GRID) <= 8]).max()
-
-
-def images_of(expr) -> list[np.ndarray]:
-    order = np.argsort(-GRID)[np.argsort(np.argsort(GRID))]  # of the points mirrored at 0
-    own = unit(evaluate(expr, GRID))
-    return [own, -own, own[order], -own[order]]
-
-
-def test_a_mirror_image_that_rounds_otherwise_has_the_same_key():
-    one, other = (evaluate(parse(text), GRID) for text in ("x - gelu(x)", "gelu(x)"))
-    assert symmetry_key(one) == symmetry_key(other)
-    assert known_image(one).name == "GELU"
-
-
-@settings(max_examples=60, deadline=None)
-@given(one=exprs(), other=exprs())
-def test_functions_that_differ_have_other_keys(one, other):
-    with np.errstate(all="ignore"):
-        a, b = evaluate(one, GRID), evaluate(other, GRID)
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return
-    order = np.argsort(-GRID)[np.argsort(np.argsort(GRID))]
-    close = {"rtol": 1e-5, "atol": 1e-5 * np.abs(a).max()}
-    same = any(np.allclose(a, own, **close) for own in (b, -b, b[order], -b[order]))
-    assert same or symmetry_key(a) != symmetry_key(b)
-
-
-def test_a_function_is_known_but_not_the_next_one():
-    assert known_image(evaluate(parse("gelu(x) + 0.11*sin(x)"), GRID)) is None
-    assert known_image(evaluate(parse("0.5*silu(-x)"), GRID)).name == "SiLU"
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,6 +1,6 @@
 """The backends of expressions: numba, Triton, torch, sympy, LaTeX and source code.
 
-The functions here import a heavy library only when they are called, so ``import symact`` is fast.
+Each function imports its library at the first call. ``import symact`` therefore stays fast.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 
 def to_tape(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Program:
-    """Lower to a flat 3-address program of the named inputs for the numba interpreter.
+    """Convert an expression to a flat three-address program for the numba interpreter.
+
+    Args:
+        expr: An expression of the variables ``inputs``.
+        inputs: The distinct names of the inputs, at least one.
 
     Raises:
-        ValueError: The expression has a variable that is not among the inputs.
+        ValueError: The inputs are not distinct, or the expression has another variable.
     """
     from symact.backends.numba import tape
 
@@ -38,16 +42,16 @@ def evaluate(
 
     Args:
         expr: An expression of the variables ``inputs``.
-        arrays: One for each input, float32 or float64, of shapes that broadcast against each
-            other. Batch statistics are over all points.
+        arrays: One array for each input, float32 or float64. The arrays must broadcast. Batch
+            statistics are over all points.
         inputs: The names of the inputs.
 
     Returns:
-        An array of the common shape and dtype.
+        An array of the broadcast shape and the common dtype.
 
     Raises:
-        ValueError: The numbers of arrays and inputs differ, the dtype is another one, or the
-            expression has a variable that is not among the inputs.
+        ValueError: The number of arrays or a dtype is wrong, or the expression has a variable
+            outside ``inputs``.
 
     Example:
         >>> import numpy as np
@@ -73,14 +77,20 @@ def evaluate_with_slopes(
         expr: An expression of the variables ``inputs``.
         arrays: As for :func:`evaluate`.
         inputs: The names of the inputs.
-        wrt: The input by which to differentiate; None for the first. For the derivative by a
-            parameter, make the parameter an input.
+        wrt: The input with respect to which to differentiate; None for the first.
 
     Returns:
-        Values and derivatives, both of the common shape and dtype of the arrays.
+        Values and derivatives, both of the broadcast shape and the common dtype.
 
     Raises:
-        ValueError: As for :func:`evaluate`, or no input is called ``wrt``.
+        ValueError: As for :func:`evaluate`, or ``wrt`` is not an input.
+
+    Example:
+        >>> import numpy as np
+        >>> from symact import parse
+        >>> values, slopes = evaluate_with_slopes(parse("x**2"), np.array([1.0, 3.0]))
+        >>> slopes
+        array([2., 6.])
     """
     from symact.backends.numba import tape
 
@@ -89,35 +99,58 @@ def evaluate_with_slopes(
 
 
 def to_sympy(expr: Expr) -> sympy.Expr:
-    """Lower to a sympy expression with one real symbol for each variable."""
+    """Convert to a sympy expression with one real symbol for each variable.
+
+    Raises:
+        SymactError: A constant subexpression is not a finite float.
+    """
     from symact.backends import sympy
 
     return sympy.to_sympy(expr)
 
 
 def derivative(expr: Expr, wrt: str = "x") -> Expr:
-    """Return the derivative by a variable as an expression, at a kink that of one side."""
+    """Return the derivative with respect to a variable. At a kink it is one-sided.
+
+    Raises:
+        SymactError: sympy finds no derivative in the expression language.
+
+    Example:
+        >>> from symact import parse
+        >>> str(derivative(parse("x*sin(x)")))
+        'x*cos(x) + sin(x)'
+    """
     from symact.backends import sympy
 
     return sympy.derivative(expr, wrt)
 
 
 def collected(expr: Expr) -> Expr:
-    """Return the same function with like terms collected, where that is shorter."""
+    """Collect like terms. Return the expression unchanged if that is not shorter."""
     from symact.backends import sympy
 
     return sympy.collected(expr)
 
 
 def log_slope(expr: Expr) -> Expr:
-    """Return f''/f' as an expression, 0 on flat pieces."""
+    """Return f''/f' as an expression. It is 0 on flat pieces.
+
+    Raises:
+        SymactError: sympy finds no derivative in the expression language.
+    """
     from symact.backends import sympy
 
     return sympy.log_slope(expr)
 
 
 def to_latex(expr: Expr) -> str:
-    """Print as LaTeX."""
+    r"""Return the LaTeX source of an expression for math mode. Numbers have six digits.
+
+    Example:
+        >>> from symact import parse
+        >>> print(to_latex(parse("x*sigmoid(1.7*x)")))
+        x \sigma(1.7 x)
+    """
     from symact.backends import latex
 
     return latex.to_latex(expr)
@@ -126,23 +159,22 @@ def to_latex(expr: Expr) -> str:
 def to_torch(
     expr: Expr, *, compile: bool | None = None, inputs: Sequence[str] | None = None
 ) -> torch.nn.Module:
-    """Return a ``torch.nn.Module`` that applies the expression to tensors of any shape.
+    """Return a ``torch.nn.Module`` that applies an expression to tensors of any shape.
 
-    It computes in float32 at least and returns the type of its input. Batch statistics are over
-    the whole tensor, as the language-model functions define them. A pickled module needs symact to
-    load.
+    The module computes in float32 or float64 and returns the dtype of its input. Batch statistics
+    are over the whole tensor. A pickled module needs symact to load.
 
     Args:
-        expr: An expression of one variable or of several.
-        compile: Whether forward and backward are one fused kernel each, which keep only the input:
-            symact's own on the CPU, those of ``torch.compile`` on a GPU. None fuses tensors of at
-            least 2**14 elements; smaller ones gain nothing.
-        inputs: The names of the variables, in the order of the module's tensors; None for
-            alphabetic order. Functions of several inputs are not fused.
+        expr: An expression of one or more variables.
+        compile: Whether to use one fused kernel each for the forward and the backward pass. The CPU
+            kernel is part of symact; a GPU uses ``torch.compile``. None fuses tensors of at least
+            2**14 elements.
+        inputs: The names of the variables, in the order of the tensors; None for alphabetical
+            order. Functions of several inputs are not fused.
 
     Raises:
-        SymactError: The expression has a variable that is not among ``inputs``, or a fused kernel
-            of several inputs is asked for.
+        SymactError: The expression has a variable outside ``inputs``, or ``compile`` is true for
+            several inputs.
 
     Example:
         >>> from symact import parse

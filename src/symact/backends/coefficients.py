@@ -1,12 +1,12 @@
-"""Coefficients of the elementary functions, as ``tools/fit_kernels.py`` writes them.
+"""Coefficients of the elementary functions, written by ``tools/fit_kernels.py``.
 
-A polynomial's coefficients stand from the highest power down, as Horner's scheme takes them. What
-each of them approximates is written where it is fitted.
+The coefficients are in the order of Horner's scheme, from the highest power. The tool documents the
+functions that they approximate.
 """
 
 from __future__ import annotations
 
-#: For float32, by function. A quotient has coefficients over and under the line.
+#: float32 coefficients by function. A quotient has the rows ``_over`` and ``_under``.
 SINGLE: dict[str, tuple[float, ...]] = {
     "exp": (
         1.381314439e-03,
@@ -90,7 +90,7 @@ SINGLE: dict[str, tuple[float, ...]] = {
     ),
 }
 
-#: For float64, by function, and numbers as sums of floats, all but the last of few bits.
+#: float64 coefficients by function. ``ln2`` and ``pi`` are sums whose first terms have few bits.
 DOUBLE: dict[str, tuple[float, ...]] = {
     "ln2": (
         0.6931471805592082,

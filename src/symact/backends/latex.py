@@ -1,4 +1,4 @@
-"""The LaTeX printer: formulas for math mode, in the order in which they are written."""
+"""The LaTeX printer. It keeps the order of terms and factors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from symact.expr import Expr
 from symact.expr.primitives import CONST
 from symact.expr.printer import ATOM, Printed, Printer, Template
 
-# Levels: comparison 1, sum 2, sign 3, product 4, fraction 5, power 6.
+# Precedence levels: comparison 1, sum 2, sign 3, product 4, fraction 5, power 6.
 
 _SIGN, _PRODUCT = 3, 4
 
@@ -35,7 +35,7 @@ _TEMPLATES = {
     "gt": Template("{0} > {1}", 1, (2, 2)),
     "ge": Template(r"{0} \ge {1}", 1, (2, 2)),
 }
-#: The functions that LaTeX or custom writes otherwise than ``\operatorname{name}``.
+#: The names of functions in LaTeX, if they differ from ``\operatorname{name}``.
 _HEADS = {
     "log": r"\ln",
     "sin": r"\sin",
@@ -76,12 +76,12 @@ _GREEK = frozenset(
 class _LatexPrinter(Printer):
     """Prints an expression in LaTeX for math mode.
 
-    sympy's printer is no alternative: it reorders and rewrites formulas.
+    The printer of sympy is not used, because it reorders and rewrites formulas.
     """
 
     def printed(self, node: Expr, args: Sequence[Printed]) -> Printed:
         if node.op == "mul" and node.args[1].op == CONST != node.args[0].op:
-            args = args[::-1]  # a number is written before its factor
+            args = args[::-1]  # print the number first
         return super().printed(node, args)
 
     def template(self, node: Expr, args: Sequence[Printed]) -> Template | None:
@@ -94,7 +94,7 @@ class _LatexPrinter(Printer):
         return Template(r"{0} \cdot {1}", template.level, template.needs) if needs_dot else template
 
     def variable(self, name: str) -> str:
-        """Return a variable: Greek letters by name, digits at the end as a subscript."""
+        """Return a variable, with Greek letters by name and trailing digits as a subscript."""
         stem = name.rstrip("0123456789")
         roman = stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
         letter = rf"\{stem}" if stem in _GREEK else roman
@@ -119,7 +119,7 @@ _latex = _LatexPrinter(_TEMPLATES)
 
 
 def to_latex(expr: Expr) -> str:
-    r"""Return a formula in LaTeX for math mode, numbers with six digits.
+    r"""Return the LaTeX source of an expression for math mode. Numbers have six digits.
 
     Example:
         >>> from symact.expr import parse

@@ -1,7 +1,7 @@
-"""The points at which functions are compared, for any number of inputs.
+"""Grids of sample points at which functions are compared, for any number of inputs.
 
-Each use has its own grid: a line of points for one input. For several inputs, every coordinate has
-the points of the line in another order, as in a Latin hypercube.
+Each use has its own grid. A grid is a line of points for one input. For several inputs, each
+coordinate has a different permutation of the line, as in a Latin hypercube.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Points for one input, and for several.
+    """Sample points for any number of inputs.
 
     Attributes:
         line: The points of one input, float64 ``[point]``.
-        bands: Absolute values that divide the line into bands. A point has all its coordinates in
-            one band, so that a point near 0 is near 0 in every coordinate.
+        bands: Absolute values that divide the line into bands. All coordinates of a point are in
+            the same band: a point near 0 is near 0 in every coordinate.
     """
 
     line: FloatArray
     bands: tuple[float, ...] = ()
 
     def points(self, inputs: int = 1) -> FloatArray:
-        """Return the points, float64 ``[input, point]``; the first row is the line.
+        """Return the points, float64 ``[input, point]``. The first row is the line.
 
         Example:
             >>> Grid(np.array([-2.0, -1.0, 1.0, 2.0]), bands=(1.5,)).points(2)
@@ -47,8 +47,8 @@ def _points(grid: Grid, inputs: int) -> FloatArray:
     rng = np.random.Generator(np.random.PCG64(7919))
     for _ in range(inputs - 1):
         row = grid.line.copy()
-        for own in np.unique(band):
-            members = np.flatnonzero(band == own)
+        for number in np.unique(band):
+            members = np.flatnonzero(band == number)
             row[members] = row[rng.permutation(members)]
         rows.append(row)
     points = np.stack(rows)
@@ -56,18 +56,18 @@ def _points(grid: Grid, inputs: int) -> FloatArray:
     return points
 
 
-#: The screen: dense where pre-activations are, sparse far out.
+#: The grid of the screen: dense at typical pre-activations, sparse for large values.
 SCREEN = Grid(
     np.concatenate([np.linspace(-8, 8, 129), [-100, -50, -30, -20, -12, 12, 20, 30, 50, 100]]),
     bands=(4.0, 8.0),
 )
-#: A second sample for functions of batch statistics: asymmetric, without round numbers.
+#: A second, asymmetric sample for functions of batch statistics.
 SKEWED = Grid(np.random.default_rng(1710).normal(0.7, 2.3, 117))
-#: The features of the surrogate.
+#: The grid of the features of the surrogate.
 SURROGATE = Grid(np.sinh(np.linspace(-3.4, 3.4, 61)), bands=(4.0,))
-#: The signature that novelty compares.
+#: The grid of the signatures that novelty compares.
 NOVELTY = Grid(np.linspace(-4, 4, 33))
-#: The comparison of a simplified expression with the original.
+#: The grid on which a simplified expression is compared with the original.
 SIMPLIFICATION = Grid(
     np.unique(
         np.concatenate(
@@ -80,17 +80,17 @@ SIMPLIFICATION = Grid(
     ),
     bands=(5.0, 50.0),
 )
-#: Behaviour within the usual range: a kink is a jump of the slope between neighbours.
+#: The grid for kinks: jumps of the slope between neighbouring points.
 BEHAVIOUR = Grid(np.linspace(-8.0, 8.0, 16 * 64 + 1))
-#: Behaviour far out, for one side: two stretches a factor of 4 apart.
+#: The grid for asymptotic behaviour on one side: two intervals a factor of 4 apart.
 BEHAVIOUR_FAR = Grid(np.concatenate([np.linspace(40, 50, 48), np.linspace(160, 200, 48)]))
-#: Points of an octave, and one side of the points that recognition compares.
+#: The points per octave, and the positive points, of the grid for recognition.
 OCTAVE = 32
 RECOGNITION_SIDE = Grid(np.geomspace(2.0**-8, 2.0**6, 14 * OCTAVE + 1))
 
-#: Rounding of doubles to 16 bits of the mantissa: half of the last kept bit, and the kept bits.
+#: Constants to round the mantissa of a double to 16 bits: half a unit, and the mask of kept bits.
 _HALF, _KEPT = 1 << (52 - 16 - 1), -1 << (52 - 16)
-#: Index of the opposite of each point of the screen's line, ``[point]``.
+#: The index of the point -x for each point x of the line of the screen, ``[point]``.
 _OPPOSITE: NDArray[np.int64] = np.empty(len(SCREEN.line), dtype=np.int64)
 _OPPOSITE[np.argsort(SCREEN.line)] = np.argsort(SCREEN.line)[::-1]
 
@@ -99,9 +99,9 @@ def mirror_key(values: FloatArray) -> str:
     """Return a hash that is equal for f(x), -f(x), f(-x) and -f(-x).
 
     The line of :data:`SCREEN` is symmetric, so the values of f(-x) are a permutation of those of
-    f(x). Mantissas are rounded to 16 bits, and absolute values below 1e-6 to zero. The formula of a
-    mirror image may cancel large terms, as ``x - gelu(x)`` does for -GELU(-x). Its values then
-    have larger rounding errors than :func:`fingerprint` accepts.
+    f(x). Mantissas are rounded to 16 bits, and absolute values below 1e-6 to zero. The tolerance is
+    larger than that of :func:`fingerprint`, because the formula of a mirror image may cancel large
+    terms. An example is ``x - gelu(x)`` for -GELU(-x).
 
     Args:
         values: Values of f on the line of :data:`SCREEN`, float64 ``[point]``, finite.
@@ -111,10 +111,10 @@ def mirror_key(values: FloatArray) -> str:
         >>> mirror_key(np.tanh(line) - 1) == mirror_key(np.tanh(line) + 1)
         True
     """
-    own = ((values.view(np.int64) + _HALF) & _KEPT).view(np.float64)
-    own[np.abs(own) < 1e-6] = 0.0
-    mirrored = own[_OPPOSITE]
-    images = (own, 0.0 - own, mirrored, 0.0 - mirrored)
+    rounded = ((values.view(np.int64) + _HALF) & _KEPT).view(np.float64)
+    rounded[np.abs(rounded) < 1e-6] = 0.0
+    mirrored = rounded[_OPPOSITE]
+    images = (rounded, 0.0 - rounded, mirrored, 0.0 - mirrored)
     return _digest(min(image.tobytes() for image in images))
 
 
@@ -124,7 +124,11 @@ def fingerprint(values: FloatArray) -> str:
     Functions that differ only by rounding errors have the same fingerprint.
 
     Args:
-        values: float64 ``[point]``, finite.
+        values: Finite values, float64 ``[point]``.
+
+    Example:
+        >>> fingerprint(np.array([0.1 + 0.2])) == fingerprint(np.array([0.3]))
+        True
     """
     mantissa, exponent = np.frexp(values + 0.0)
     rounded = np.ldexp(np.round(mantissa * 2**22) / 2**22, exponent) + 0.0

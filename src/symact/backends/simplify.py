@@ -1,4 +1,4 @@
-"""Simplification: shorter formulas with the same values, by rules and by sympy in limited time."""
+"""Simplification of expressions by algebraic rules and by sympy, with a time limit."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from symact.expr.canonical import canonical
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST
 
-#: Returns the values of an expression of some inputs at float64 points, one array for each input.
+#: A function like :func:`symact.backends.evaluate`.
 Evaluate = Callable[..., NDArray[np.float64]]
 
-#: Tolerances of equal values.
+#: Relative and absolute tolerance of equal values.
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12
-#: Files whose functions are callbacks of weak references.
+#: Files that define callbacks of weak references.
 _CALLED_BACK = {weakref.__file__, _weakrefset.__file__}
-#: Python function calls of sympy in one second, for threads without an alarm. Measured on one core
-#: of a server of 2023.
+#: Python function calls per second of sympy, for the limit in threads without an alarm. Measured on
+#: one core of a server from 2023.
 CALLS_PER_SECOND = 1_500_000
-#: sympy has process-wide caches; one thread uses it at a time.
+#: Only one thread uses sympy at a time, because its caches are process-wide.
 _SYMPY = threading.Lock()
 
 
 class TimeUp(BaseException):
-    """The time is up. No subclass of Exception: no handler inside sympy shall catch it."""
+    """The time limit is over. A BaseException, because sympy catches Exception."""
 
 
 def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = None) -> Expr:
-    """Return an expression with the same values that costs no more.
+    """Return an equivalent expression that costs no more.
 
-    A rewrite has fewer FLOPs, or as many FLOPs and at most as many nodes. It equals the original
-    on points from -1e4 to 1e4, with the same points finite. Results are cached.
+    The result has fewer FLOPs, or the same FLOPs and no more nodes. Its values agree with those of
+    the original at points from -1e4 to 1e4, including which values are finite. Results are cached.
+    Functions of batch statistics are simplified by rules only.
 
-    Functions of batch statistics are simplified by rules only, without sympy. The result depends on
-    the machine only if the time runs out: in the main thread on its speed, and not on its load; in
-    other threads the limit is a number of function calls.
+    The result depends on the speed of the machine only if the time limit is reached in the main
+    thread. Other threads limit the number of function calls instead; see :func:`time_limit`.
 
     Args:
         expr: A function of any variables.
-        seconds: Time limit of sympy, see :func:`time_limit`; 0 or less to use rules only.
-        evaluate: Computes values as :func:`symact.backends.evaluate` does, the default.
+        seconds: The time limit of sympy in seconds. With 0 or less, only rules are used.
+        evaluate: A function like :func:`symact.backends.evaluate`, the default.
 
     Example:
         >>> from symact import parse
@@ -81,9 +81,9 @@ def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
     if normal != expr and _price(normal) <= _price(expr) and agrees(normal):
         best = normal
     if seconds > 0 and not uses_statistics(expr):
-        for found in _by_sympy(best, seconds):
-            if _price(found) < _price(best) and agrees(found):
-                best = found
+        for form in _by_sympy(best, seconds):
+            if _price(form) < _price(best) and agrees(form):
+                best = form
     short = _with_short_literals(best)
     if short != best and agrees(short):
         best = short
@@ -92,7 +92,7 @@ def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
 
 @functools.lru_cache(maxsize=16_384)
 def _with_short_literals(expr: Expr) -> Expr:
-    """Round literals to ten digits: the product of 1.4 and 1.6 is 2.2399999999999998."""
+    """Round literals to ten digits, such as 2.2399999999999998 for 1.4*1.6."""
     if expr.op == CONST:
         return const(float(f"{expr.number:.10g}"))
     args = tuple(map(_with_short_literals, expr.args))
@@ -112,7 +112,7 @@ def _agree(values: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
 
 
 def _by_sympy(expr: Expr, seconds: float) -> list[Expr]:
-    """Return the forms of an expression that sympy finds in time."""
+    """Return the forms of an expression that sympy finds within the time limit."""
     from sympy.core.cache import clear_cache
 
     found: list[Expr] = []
@@ -130,7 +130,7 @@ def _sympy_forms(expr: Expr) -> Iterator[Expr]:
 
     from symact.backends.sympy import from_sympy, to_sympy
 
-    # sympy raises errors of many kinds, such as RecursionError. There is no form then.
+    # sympy raises many kinds of errors, such as RecursionError. Ignore the form in that case.
     with suppress(Exception):
         start = to_sympy(expr)
         for step in (sympy.factor_terms, sympy.cancel, sympy.simplify):
@@ -139,7 +139,7 @@ def _sympy_forms(expr: Expr) -> Iterator[Expr]:
 
 
 def _would_be_lost(frame: FrameType | None) -> bool:
-    """Return whether Python would only print an exception: in a destructor or a weak callback."""
+    """Whether Python would swallow an exception: in a destructor or a weak reference callback."""
     while frame is not None:
         code = frame.f_code
         if code.co_name == "__del__" or code.co_filename in _CALLED_BACK:
@@ -150,12 +150,15 @@ def _would_be_lost(frame: FrameType | None) -> bool:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise :class:`TimeUp` in the block after a time of computing.
+    """Raise :class:`TimeUp` inside the block when a time limit is reached.
 
-    The main thread of a Unix process is interrupted by ``SIGALRM`` after ``seconds`` of its own CPU
-    time. The earlier handler and timer are restored. Other threads count Python function calls by a
-    trace function, :data:`CALLS_PER_SECOND` for each second. They cannot interrupt C code or loops
-    without calls.
+    In the main thread of a Unix process, ``SIGALRM`` interrupts the block after ``seconds`` of CPU
+    time of the thread. The previous handler and timer are restored. In other threads, a trace
+    function counts Python function calls: :data:`CALLS_PER_SECOND` for each second. It cannot
+    interrupt C code or loops without calls.
+
+    Args:
+        seconds: The time limit in seconds.
     """
     limit = _alarm(seconds) if _has_alarm() else _call_limit(round(seconds * CALLS_PER_SECOND))
     with limit:
@@ -163,7 +166,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def _has_alarm() -> bool:
-    """Return whether this is the main thread of a Unix process with a handler set by Python."""
+    """Whether this is the main thread of a Unix process and Python set the signal handler."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and hasattr(signal, "setitimer") and signal.getsignal(signal.SIGALRM) is not None
 

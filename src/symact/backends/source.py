@@ -1,8 +1,8 @@
-"""Source code of an expression: a function in NumPy, JAX or C that needs no symact.
+"""Generate source code in NumPy, JAX or C from an expression. The code does not need symact.
 
-An operator or an elementary function is written in place. Every other primitive becomes a helper
-function, which is written from the rule of its row (:mod:`symact.expr.rules`). A subexpression that
-is used more than once is computed once.
+Operators and elementary functions are written inline. Every other primitive becomes a helper
+function, generated from its rule (:mod:`symact.expr.rules`). A subexpression with several uses is
+computed once.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from symact.expr.rules import FUNCTIONS, Target, emit
 
 
 class _Source(Printer):
-    """Writes one function.
+    """Writes the source code of one function.
 
     Args:
-        target: The language of rules.
-        templates: The templates of the language, beside those of operators and functions.
+        target: The target language of the rules.
+        templates: Additional templates of the language.
     """
 
     def __init__(self, target: Target, templates: dict[str, Template]) -> None:
@@ -37,7 +37,7 @@ class _Source(Printer):
         self._target = target
 
     def write(self, expr: Expr, name: str) -> str:
-        """Return the source text of a function of the variables of an expression."""
+        """Return the source code of a function with one argument for each variable."""
         uses = Counter(arg for node in distinct(expr) for arg in node.args)
         names = variables(expr) or ("x",)
         lines: list[tuple[str, str]] = []
@@ -76,20 +76,20 @@ class _Source(Printer):
     def function(
         self, name: str, args: Sequence[str], steps: Sequence[tuple[str, str]], result: str
     ) -> str:
-        """Return the definition of a function: assignments, then the returned expression."""
+        """Return the source code of a function: assignments and the returned expression."""
 
     @abstractmethod
     def module(self, functions: Sequence[str]) -> str:
-        """Return the source text of a file with some functions."""
+        """Return the source code of a file with some functions."""
 
 
 class _Python(_Source):
-    """Writes Python for a library of arrays.
+    """Writes Python code for an array library.
 
     Args:
-        target: The library.
-        module: The name of the library in the source.
-        imports: The import statements.
+        target: The target of the library.
+        module: The name of the library in the code.
+        imports: The import statements that the code may need.
     """
 
     def __init__(self, target: Target, module: str, *imports: str) -> None:
@@ -105,7 +105,10 @@ class _Python(_Source):
     def function(
         self, name: str, args: Sequence[str], steps: Sequence[tuple[str, str]], result: str
     ) -> str:
-        lines = [f"def {name}({', '.join(args)}):", *(f"    {own} = {text}" for own, text in steps)]
+        lines = [
+            f"def {name}({', '.join(args)}):",
+            *(f"    {step} = {text}" for step, text in steps),
+        ]
         return "\n".join([*lines, f"    return {result}"]) + "\n"
 
     def module(self, functions: Sequence[str]) -> str:
@@ -121,17 +124,17 @@ class _C(_Source):
         super().__init__(C, {"where": Template("({0} ? {1} : {2})", needs=(2, 2, 2))})
 
     def helper_name(self, op: str) -> str:
-        return f"{op}_"  # the library has functions such as fmax, and a user may have relu
+        return f"{op}_"  # avoids clashes with names of other C code, such as relu
 
     def function(
         self, name: str, args: Sequence[str], steps: Sequence[tuple[str, str]], result: str
     ) -> str:
-        head = f"double {name}({', '.join(f'double {own}' for own in args)}) {{"
-        lines = [head, *(f"    const double {own} = {text};" for own, text in steps)]
+        head = f"double {name}({', '.join(f'double {arg}' for arg in args)}) {{"
+        lines = [head, *(f"    const double {step} = {text};" for step, text in steps)]
         return "\n".join([*lines, f"    return {result};", "}"]) + "\n"
 
     def module(self, functions: Sequence[str]) -> str:
-        helpers = [f"static {own}" for own in functions[:-1]]
+        helpers = [f"static {helper}" for helper in functions[:-1]]
         return "\n".join(["#include <math.h>\n", *helpers, functions[-1]])
 
 
@@ -140,15 +143,15 @@ _LANGUAGES: dict[str, _Source] = {
     "jax": _Python(JAX, "jnp", "import jax.numpy as jnp", "from jax.scipy import special"),
     "c": _C(),
 }
-#: The names of the languages.
+#: The names of the supported languages.
 LANGUAGES = tuple(_LANGUAGES)
 
 
 def to_source(expr: Expr, language: str = "numpy", *, name: str = "activation") -> str:
     """Return the source code of a function that computes an expression.
 
-    The function takes one argument for each variable, in alphabetic order. In NumPy and JAX the
-    arguments are arrays of any shape; in C they are of type ``double``.
+    The function has one argument for each variable, in alphabetical order. In NumPy and JAX the
+    arguments are arrays of any shape. In C they are of type ``double``.
 
     Args:
         expr: The expression.
@@ -156,7 +159,8 @@ def to_source(expr: Expr, language: str = "numpy", *, name: str = "activation") 
         name: The name of the function, an identifier.
 
     Raises:
-        SymactError: An unknown language, a name that is no identifier, or batch statistics in C.
+        SymactError: The language is unknown, ``name`` is not an identifier, or the expression has
+            batch statistics and the language is C.
 
     Example:
         >>> from symact.expr import parse
@@ -171,9 +175,13 @@ def to_source(expr: Expr, language: str = "numpy", *, name: str = "activation") 
     if language not in _LANGUAGES:
         raise SymactError(f"unknown language '{language}'; {choices(language, LANGUAGES)}")
     if not name.isidentifier():
-        raise SymactError(f"'{name}' is no name of a function; use letters, digits and underscores")
+        raise SymactError(
+            f"'{name}' is not a valid function name; use letters, digits and underscores"
+        )
     if language == "c" and uses_statistics(expr):
-        raise SymactError("C source computes single elements; this function reads batch statistics")
+        raise SymactError(
+            "C source code supports single elements only; this function has batch statistics"
+        )
     return _LANGUAGES[language].write(expr, name)
 
 

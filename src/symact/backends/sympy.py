@@ -1,8 +1,8 @@
-"""Expressions as sympy objects and back: the algebraic lowering.
+"""Conversion of expressions to sympy and back, and symbolic derivatives.
 
-Composite primitives (``gelu``, ``sigmoid``, ...) become functions of our own that sympy can
-differentiate and evaluate but never takes apart: ``1/(1 + exp(-u))`` rewritten by general rules
-overflows where ``sigmoid(u)`` does not.
+Composite primitives such as ``gelu`` and ``sigmoid`` become sympy functions of this module. sympy
+can differentiate and evaluate them, but does not expand them. Expanded forms such as
+``1/(1 + exp(-u))`` may overflow after a rewrite.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MAX_FLOAT = 1.7976931348623157e308
 
 
 class _AbstractPrimitive(sympy.Function):  # type: ignore[misc]  # sympy is untyped
-    """A primitive that sympy leaves alone: a definition, a derivative, a range."""
+    """A primitive that sympy does not expand, with its definition, derivative and range."""
 
     nargs = 1
-    above: ClassVar[str] = "real"  # what is known of the value: "positive", "nonnegative" or "real"
+    above: ClassVar[str] = "real"  # the range: "positive", "nonnegative" or "real"
 
     @staticmethod
     def definition(a: Any) -> Any:
-        """Return the function in terms that sympy knows."""
+        """Return the function in terms of sympy functions."""
         raise NotImplementedError
 
     @staticmethod
@@ -164,7 +164,7 @@ class Gaussian(_AbstractPrimitive):
 
 
 class Mean(sympy.Function):  # type: ignore[misc]  # sympy is untyped
-    """The mean over the tensor, opaque: its value is not a function of one element."""
+    """The mean over the tensor. It is opaque: its value depends on all elements."""
 
     nargs = 1
     is_extended_real = True
@@ -175,7 +175,7 @@ class Mean(sympy.Function):  # type: ignore[misc]  # sympy is untyped
 
 
 class Std(sympy.Function):  # type: ignore[misc]  # sympy is untyped
-    """The standard deviation over the tensor, opaque."""
+    """The standard deviation over the tensor. It is opaque."""
 
     nargs = 1
     is_extended_real = True
@@ -187,13 +187,13 @@ class Std(sympy.Function):  # type: ignore[misc]  # sympy is untyped
 
 
 def _equal(a: Any, b: Any) -> Any:
-    """Compare real numbers, none of which is infinite or NaN."""
+    """Compare numbers under the assumption that all symbols are finite."""
     if a == b:
         return True
     return False if sympy.oo in (a, b) else sympy.Eq(a, b)
 
 
-#: What the rules of primitives call, for sympy.
+#: The functions of the rule language for sympy.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": sympy.Abs,
     "sqrt": sympy.sqrt,
@@ -214,11 +214,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def opaque(primitive: Primitive) -> Any:
-    """Return a sympy function that a primitive's rule defines and differentiates."""
+    """Return a sympy function whose definition and derivatives are the rule of a primitive."""
 
     def compute(args: Sequence[Any], output: str, **known: Any) -> Any:
         values = dict(zip(ARGUMENTS, args, strict=False)) | known
-        # sympy knows infinity by this name; a float inf would be a number like others.
+        # sympy treats a float inf as an ordinary number; oo is its infinity.
         return interpret(primitive.rule, _FUNCTIONS, {**values, "inf": sympy.oo}, output)
 
     class Opaque(_AbstractPrimitive):
@@ -242,7 +242,7 @@ def _extremum(kind: Any) -> Callable[[Any, Any], Any]:
     def build(a: Any, b: Any) -> Any:
         try:
             return kind(a, b)
-        except ValueError:  # sympy refuses to order what may be complex, such as log(x)
+        except ValueError:  # the arguments may be complex, such as log(x)
             return kind(a, b, evaluate=False)
 
     return build
@@ -252,7 +252,7 @@ def _relation(kind: Any) -> Callable[[Any, Any], Any]:
     def build(a: Any, b: Any) -> Any:
         try:
             return kind(a, b)
-        except TypeError:  # the same for comparisons
+        except TypeError:  # the arguments may be complex
             return kind(a, b, evaluate=False)
 
     return build
@@ -262,7 +262,7 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     return sympy.Piecewise((a, condition), (b, True))
 
 
-#: The primitives that sympy has itself or that it simplifies better in another form than the rule.
+#: Primitives that are not converted by their rule, because sympy has a better form.
 _KNOWN: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
@@ -301,19 +301,24 @@ _KNOWN: dict[str, Callable[..., Any]] = {
     "mean": Mean,
     "std": Std,
 }
-#: How each primitive is built.
+#: The sympy function of each primitive.
 TO_SYMPY: dict[str, Callable[..., Any]] = {
     name: _KNOWN[name] if name in _KNOWN else opaque(row) for name, row in PRIMITIVES.items()
 }
 
 
 def to_sympy(expr: Expr) -> Any:
-    """Return the sympy form of an expression over real symbols.
+    """Convert an expression to sympy, with one real symbol for each variable.
 
-    sympy rewrites while it builds and knows no IEEE arithmetic: ``exp(log(x))`` becomes ``x``.
+    sympy simplifies during construction and ignores IEEE arithmetic: ``exp(log(x))`` becomes ``x``.
 
     Raises:
-        SymactError: A subexpression of constants only is not a finite float.
+        SymactError: A constant subexpression is not a finite float.
+
+    Example:
+        >>> from symact import parse
+        >>> to_sympy(parse("2*x + x"))
+        3*x
     """
     return fold(expr, _build_checked)
 
@@ -323,16 +328,16 @@ def _build(node: Expr, args: Sequence[Any]) -> Any:
         return sympy.Symbol(str(node.value), real=True)
     if node.op == CONST:
         number = node.number
-        whole = number.is_integer() and abs(number) < 1e15
-        return sympy.Integer(int(number)) if whole else sympy.Float(number)
+        is_whole = number.is_integer() and abs(number) < 1e15
+        return sympy.Integer(int(number)) if is_whole else sympy.Float(number)
     return TO_SYMPY[node.op](*args)
 
 
 def _build_checked(node: Expr, args: Sequence[Any]) -> Any:
     value = _build(node, args)
-    # sympy's numbers have no largest one: unchecked, exp(exp(exp(30))) takes all memory.
+    # sympy has numbers of any size: without this check exp(exp(exp(30))) takes all memory.
     if node.args and getattr(value, "is_number", False) and not _is_float(value):
-        raise SymactError(f"'{show(node)}' is a constant but no finite number")
+        raise SymactError(f"the constant '{show(node)}' is not a finite number")
     return value
 
 
@@ -345,13 +350,13 @@ def _is_float(value: Any) -> bool:
 
 
 def from_sympy(e: Any) -> Expr:
-    """Return the expression that means the same, its commutative arguments in sympy's order.
+    """Convert a sympy expression. Commutative arguments are in the order of sympy.
 
-    Powers become products of ``square`` and ``cube``, roots and quotients; a Piecewise becomes
-    nested ``where``; subexpressions of numbers only become literals.
+    Powers become calls of ``square``, ``cube`` and ``sqrt``, products and quotients. A Piecewise
+    becomes nested calls of ``where``. Constant subexpressions become literals.
 
     Raises:
-        SymactError: Something in ``e`` has no counterpart, or is no finite real number.
+        SymactError: A part of ``e`` has no counterpart or is not a finite real number.
     """
     if getattr(e, "is_number", False):
         return _number(e)
@@ -362,18 +367,18 @@ def from_sympy(e: Any) -> Expr:
             return build(e)
     name = _NAMES.get(e.func)
     if name is None:
-        raise SymactError(f"sympy's {type(e).__name__} has no counterpart here: {str(e)[:80]}")
+        raise SymactError(f"sympy's {type(e).__name__} has no counterpart in symact: {str(e)[:80]}")
     return call(name, *map(from_sympy, e.args))
 
 
 def _number(e: Any) -> Expr:
     if not _is_float(e):
-        raise SymactError(f"{str(e)[:80]} is no finite real number")
+        raise SymactError(f"{str(e)[:80]} is not a finite real number")
     return const(float(e))
 
 
 def _ordered(args: Iterable[Any]) -> list[Any]:
-    # Not the order of e.args: those of Max and Min come from a set.
+    # The order of e.args is not deterministic: Max and Min store a set.
     return sorted(args, key=sympy.default_sort_key)
 
 
@@ -418,7 +423,7 @@ def _power(e: Any) -> Expr:
         term, exponent = call("sqrt", term), 2 * exponent
     doubled = 2 * exponent
     if not (exponent.is_number and doubled == int(doubled) and abs(exponent) <= _MAX_POWER):
-        raise SymactError(f"only whole powers to {_MAX_POWER} and roots exist, got {str(e)[:80]}")
+        raise SymactError(f"expected a whole power up to {_MAX_POWER} or a root, got {str(e)[:80]}")
     whole, half = divmod(abs(int(doubled)), 2)
     factors = ([_whole_power(term, whole)] if whole else []) + [call("sqrt", term)] * half
     product = _chain("mul", factors)
@@ -438,7 +443,7 @@ def _whole_power(base: Expr, power: int) -> Expr:
 def _piecewise(e: Any) -> Expr:
     *cases, (otherwise, condition) = e.args
     if condition is not sympy.true:
-        raise SymactError(f"a Piecewise must say what holds otherwise: {str(e)[:80]}")
+        raise SymactError(f"a Piecewise needs a default case (otherwise): {str(e)[:80]}")
     value = from_sympy(otherwise)
     for branch, condition in reversed(cases):
         value = _choose(condition, from_sympy(branch), value)
@@ -446,7 +451,7 @@ def _piecewise(e: Any) -> Expr:
 
 
 def _choose(condition: Any, a: Expr, b: Expr) -> Expr:
-    """Return ``a`` where the condition holds and ``b`` elsewhere; ``where`` takes no and, or."""
+    """Return ``a`` if the condition holds, else ``b``, as nested calls of ``where``."""
     if isinstance(condition, sympy.And):
         return functools.reduce(lambda c, part: _choose(part, c, b), _ordered(condition.args), a)
     if isinstance(condition, sympy.Or):
@@ -475,7 +480,7 @@ _FROM_SYMPY: tuple[tuple[Any, Callable[[Any], Expr]], ...] = (
     (sympy.Min, lambda e: _chain("min", map(from_sympy, _ordered(e.args)))),
 )
 
-#: The primitives that are one sympy class with the same arguments.
+#: The primitive of each sympy class with the same arguments.
 _NAMES: dict[Any, str] = {
     build: name for name, build in TO_SYMPY.items() if isinstance(build, type)
 } | {
@@ -489,22 +494,23 @@ _NAMES: dict[Any, str] = {
 
 
 def derivative(expr: Expr, wrt: str = "x") -> Expr:
-    """Return the derivative by a variable, piece by piece: at a kink that of one side.
+    """Return the derivative with respect to a variable. At a kink it is one-sided.
 
     Args:
         expr: An expression of any variables.
-        wrt: The name of the variable by which to differentiate.
+        wrt: The name of the variable.
 
     Raises:
-        SymactError: sympy finds none that the expression language has.
+        SymactError: sympy finds no derivative in the expression language.
     """
     return from_sympy(_regular(_choices(_slope(expr, wrt))))
 
 
 def log_slope(expr: Expr) -> Expr:
-    """Return f''/f' in x, the derivative of log|f'|, with common factors cancelled.
+    """Return f''/f' as a function of x, with common factors cancelled.
 
-    It is 0 on flat pieces, where f' is 0: the limit of a straight piece whose slope vanishes.
+    This is the derivative of log|f'|. It is 0 on flat pieces, the limit for linear pieces with
+    vanishing slope.
 
     Raises:
         SymactError: As for :func:`derivative`.
@@ -529,7 +535,7 @@ def _slope(expr: Expr, wrt: str) -> Any:
 
 
 def _choices(form: Any) -> Any:
-    """Write everything that has kinks as a choice between smooth pieces."""
+    """Rewrite functions with kinks as a Piecewise of smooth functions."""
     form = form.replace(Softsign, Softsign.definition)
     return form.replace(
         lambda e: isinstance(e, sympy.Abs | sympy.sign | sympy.Max | sympy.Min),
@@ -538,7 +544,7 @@ def _choices(form: Any) -> Any:
 
 
 def _regular(form: Any) -> Any:
-    """Drop point masses, and write in words of the expression language."""
+    """Remove Dirac deltas and replace erfc, which the expression language lacks."""
     form = form.replace(sympy.DiracDelta, lambda *args: sympy.Integer(0))
     return form.replace(sympy.erfc, lambda a: 1 - sympy.erf(a))
 
@@ -548,9 +554,10 @@ def _pieces(form: Any) -> Any:
 
 
 def collected(expr: Expr) -> Expr:
-    """Return a function with like terms collected, or as it is where that is no shorter.
+    """Collect like terms. Return the expression unchanged if that is not shorter.
 
-    Literals are rounded to ten digits: rounding errors of the last digit keep equal terms apart.
+    Literals are rounded to ten digits, because rounding errors would prevent equal terms from
+    cancelling.
     """
     form = to_sympy(expr)
     rounded = {n: sympy.Float(f"{float(n):.10g}") for n in form.atoms(sympy.Float)}

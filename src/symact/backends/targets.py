@@ -1,4 +1,4 @@
-"""The targets into which the rules of primitives are written (:func:`symact.expr.rules.emit`)."""
+"""Targets of the rules of primitives, for :func:`symact.expr.rules.emit`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from symact.expr.rules import FUNCTIONS, Target
 
 _PLAIN = {name: f"{name}({{0}})" for name in FUNCTIONS}
 
-#: Scalar functions that numba compiles; ``a`` gives a literal its dtype.
+#: Scalar functions for numba. ``like(a, ...)`` gives a literal the dtype of ``a``.
 NUMBA = Target(
     {**_PLAIN, "sqrt": "np.sqrt({0})", "select": "select({0}, {1}, {2})"},
     number="like(a, {})",
     names={"inf": "like(a, np.inf)", "nan": "like(a, np.nan)"},
 )
 
-#: Functions of tensors for Triton, where ``-a`` is ``0 - a`` and gives +0 at 0.
+#: Functions of tensors for Triton. There ``-a`` is ``0 - a``, which is +0 for a = 0.
 TRITON = Target(
     {
         **_PLAIN,
@@ -27,10 +27,9 @@ TRITON = Target(
 
 
 def _arrays(module: str, special: str) -> Target:
-    """Return the target of a library of arrays with NumPy's names and one of special functions."""
-    own = {name: f"{module}.{name}({{0}})" for name in FUNCTIONS}
+    """Return the target of an array library with the names of NumPy and SciPy."""
     functions = {
-        **own,
+        **{name: f"{module}.{name}({{0}})" for name in FUNCTIONS},
         "atan": f"{module}.arctan({{0}})",
         "erf": f"{special}.erf({{0}})",
         "erfc": f"{special}.erfc({{0}})",
@@ -45,7 +44,7 @@ NUMPY = _arrays("np", "special")
 #: ``import jax.numpy as jnp`` and ``from jax.scipy import special``.
 JAX = _arrays("jnp", "special")
 
-#: C99 with ``<math.h>``; all names are ``double``. A comparison is an ``int``.
+#: C99 with ``<math.h>``. All variables are ``double``; a comparison is an ``int``.
 C = Target(
     {
         **_PLAIN,

@@ -1,25 +1,28 @@
-"""The Triton lowering: programs as data again, and one interpreter kernel for a whole stack.
+"""The Triton backend: one interpreter kernel runs the programs of a whole stack of networks.
 
-A GPU thread block takes a block of points of one network, so that all its threads run the same
-instructions: a branch on the opcode costs a jump and no divergence. Compiling a kernel for every
-candidate would take a second each; this one is compiled once, with and once without slopes.
+A GPU thread block processes a block of points of one network. All its threads run the same
+instructions, so branches on the opcode do not diverge. Compiling a kernel for every candidate would
+take one second each. This kernel is compiled twice: with and without slopes.
 
-Where intermediate results stand decides the speed. A GPU has no indexed registers, and memory is
-no good place: with enough threads to hide latency the rows of a block outgrow the L1 cache of an
-H200, which besides writes every store through to L2. Choosing among register tensors costs selects,
-two for each of them and each point, which is more than most primitives. So :func:`encode` turns
-the tape into code for an accumulator: an instruction leaves its result there, the next one mostly
-wants just that, and only what is read later moves to one of :data:`SLOTS` register tensors, or
-back. Both moves stand under branches of their own. Nearly all programs need no more slots than
-there are; rows in memory take the rest.
+The storage of intermediate results determines the speed:
 
-The elementary functions and the rules stand in :mod:`symact.backends.triton_kernels`, which is
-generated. They use products and sums only: Triton's own exp is too coarse far from 0, its
-interpreter has no libdevice, and float32 products are what such a GPU has most of. Results differ
-from those of numba where the compiler fuses products and sums, and in division, which is off by up
-to two units in the last place.
+- A GPU has no indexed registers.
+- Memory is slow. The rows of enough threads to hide latency exceed the L1 cache of an H200, and
+  every store is written through to L2.
+- Selecting one of several register tensors costs two selects for each tensor and point. This is
+  more than most primitives cost.
 
-This module needs triton, so nobody imports it before a CUDA device has been seen.
+:func:`encode` therefore converts a program to code for an accumulator. An instruction leaves its
+result in the accumulator, where the next instruction usually reads it. Results for later
+instructions are also stored in one of :data:`SLOTS` register tensors. Most programs need no more
+slots. Further results are stored in rows in memory.
+
+The generated module :mod:`symact.backends.triton_kernels` has the elementary functions and the
+rules. They use only products and sums: Triton's exp is inaccurate far from 0, and its interpreter
+has no libdevice. Results differ from those of numba by fused products and sums, and by up to two
+units in the last place in divisions.
+
+The module needs triton. Import it only if there is a CUDA device.
 """
 
 from __future__ import annotations
@@ -37,20 +40,20 @@ from symact.backends.numba.program import Program
 from symact.backends.triton_kernels import instruction
 from symact.expr.primitives import BY_OPCODE, PRIMITIVES
 
-#: Points of a thread block: four a thread, one 16-byte load.
+#: The number of points of a thread block: four for each thread, one 16-byte load.
 BLOCK = 512
 WARPS = 4
-#: Register tensors for values (and as many for tangents) beside the accumulator.
+#: The number of register tensors for values, and for tangents, besides the accumulator.
 SLOTS = 4
-#: Thread blocks of a launch whose programs need rows in memory; each owns its rows and takes
-#: several blocks of points. Eight for each multiprocessor of an H200.
+#: The number of thread blocks of a launch with rows in memory: eight for each multiprocessor of an
+#: H200. Each thread block has its own rows and processes several blocks of points.
 WORKERS = 1056
 
-# A constant stands right of a tensor, or Triton's interpreter takes the sum for a constant too.
+# Constants are written to the right of tensors. Otherwise Triton's interpreter returns a constant.
 _BLOCK = tl.constexpr(BLOCK)
 _SLOTS = tl.constexpr(SLOTS)
 
-# Where an operand stands; constant i is at -1 - i.
+# Locations of operands. Constant i has the location -1 - i.
 X = 0
 ACCUMULATOR = 1
 FIRST_SLOT = 2
@@ -63,20 +66,20 @@ _WHERE = tl.constexpr(PRIMITIVES["where"].opcode)
 
 
 @triton.jit
-def _fetch(place, x, values, tangents, constants, rows, SLOPES: tl.constexpr):  # noqa: N803
-    """Return value and tangent of an operand that is not in the accumulator."""
+def _fetch(location, x, values, tangents, constants, rows, SLOPES: tl.constexpr):  # noqa: N803
+    """Return the value and the tangent of an operand outside the accumulator."""
     value, tangent = x, tl.full(x.shape, 1.0, tl.float32)
-    if place < 0:
-        value = tl.full(x.shape, 0.0, tl.float32) + tl.load(constants + (-1 - place))
+    if location < 0:
+        value = tl.full(x.shape, 0.0, tl.float32) + tl.load(constants + (-1 - location))
         tangent = tl.full(x.shape, 0.0, tl.float32)
-    elif place >= _FIRST_SLOT + _SLOTS:
-        row = rows + (place - _FIRST_SLOT - _SLOTS) * (2 * _BLOCK) + tl.arange(0, _BLOCK)
+    elif location >= _FIRST_SLOT + _SLOTS:
+        row = rows + (location - _FIRST_SLOT - _SLOTS) * (2 * _BLOCK) + tl.arange(0, _BLOCK)
         value = tl.load(row)
         if SLOPES:
             tangent = tl.load(row + _BLOCK)
-    elif place >= _FIRST_SLOT:
+    elif location >= _FIRST_SLOT:
         for slot in tl.static_range(_SLOTS):
-            if place == _FIRST_SLOT + slot:
+            if location == _FIRST_SLOT + slot:
                 value = values[slot]
                 if SLOPES:
                     tangent = tangents[slot]
@@ -85,10 +88,10 @@ def _fetch(place, x, values, tangents, constants, rows, SLOPES: tl.constexpr):  
 
 @triton.jit
 def _put(kept, slot, new):
-    """Return register tensors with one replaced."""
+    """Return the register tensors with one replaced."""
     out = ()
-    for own in tl.static_range(_SLOTS):
-        out += (tl.where(slot == own, new, kept[own]),)  # type: ignore[assignment]
+    for index in tl.static_range(_SLOTS):
+        out += (tl.where(slot == index, new, kept[index]),)  # type: ignore[assignment]
     return out
 
 
@@ -106,25 +109,26 @@ def interpret(
     own_rows,
     SLOPES: tl.constexpr,  # noqa: N803
 ):
-    """Run every network's program on its points.
+    """Run the program of every network on its points.
 
     Args:
         z: float32 [network, size].
-        value_out: Takes the values.
-        slope_out: Takes the slopes; not touched without ``SLOPES``.
-        code: int32 [instruction, 5] as :func:`encode` makes it.
-        spans: int32 [network, 3]: code from and to, and the place of the result.
+        value_out: Output, the values.
+        slope_out: Output, the slopes; unused without ``SLOPES``.
+        code: int32 [instruction, 5] from :func:`encode`.
+        spans: int32 [network, 3]: first instruction, last instruction (exclusive), location of the
+            result.
         constants: float32 [constant].
         scratch: float32, ``own_rows`` pairs of rows for each thread block.
-        networks: How many.
-        size: Points of a network.
-        own_rows: See ``scratch``.
-        SLOPES: Whether to carry tangents.
+        networks: The number of networks.
+        size: The number of points of a network.
+        own_rows: The number of pairs of rows of a thread block.
+        SLOPES: Whether to compute tangents.
     """
     worker = tl.program_id(0)
     tiles = tl.cdiv(size, _BLOCK)
     rows = scratch + worker.to(tl.int64) * own_rows * (2 * _BLOCK)
-    # Triton's interpreter takes no tensors in range(), with numpy from 2.4 on.
+    # With numpy from 2.4, Triton's interpreter accepts no tensors in range().
     tile = worker
     while tile < networks * tiles:
         network = tile // tiles
@@ -143,24 +147,24 @@ def interpret(
         while step < last:
             word = code + step * 5
             op, slot = tl.load(word), tl.load(word + 1)
-            place_a, place_b = tl.load(word + 2), tl.load(word + 3)
+            from_a, from_b = tl.load(word + 2), tl.load(word + 3)
             a, da, b, db = acc, dacc, acc, dacc
-            if place_a != _ACCUMULATOR:
-                a, da = _fetch(place_a, x, values, tangents, constants, rows, SLOPES)
-            if place_b != _ACCUMULATOR:
-                b, db = _fetch(place_b, x, values, tangents, constants, rows, SLOPES)
+            if from_a != _ACCUMULATOR:
+                a, da = _fetch(from_a, x, values, tangents, constants, rows, SLOPES)
+            if from_b != _ACCUMULATOR:
+                b, db = _fetch(from_b, x, values, tangents, constants, rows, SLOPES)
             if op == _WHERE:
                 c, dc = acc, dacc
-                place_c = tl.load(word + 4)
-                if place_c != _ACCUMULATOR:
-                    c, dc = _fetch(place_c, x, values, tangents, constants, rows, SLOPES)
+                from_c = tl.load(word + 4)
+                if from_c != _ACCUMULATOR:
+                    c, dc = _fetch(from_c, x, values, tangents, constants, rows, SLOPES)
                 acc = tl.where(a != 0.0, b, c)
                 dacc = tl.where(a != 0.0, db, dc)
             else:
                 acc, dacc = instruction(op, acc, dacc, a, da, b, db, SLOPES)
             if slot >= _SLOTS:
-                # Which thread holds which point is the compiler's choice at each access: all
-                # threads wait until the old row is read and until the new one stands.
+                # The compiler assigns points to threads anew at each access. The barriers wait
+                # until the old row is read and until the new row is written.
                 row = rows + (slot - _SLOTS) * (2 * _BLOCK) + tl.arange(0, _BLOCK)
                 tl.debug_barrier()
                 tl.store(row, acc)
@@ -181,19 +185,19 @@ def interpret(
 
 
 def encode(program: Program, first_constant: int = 0) -> tuple[NDArray[np.int32], int, int]:
-    """Turn a program into code for the accumulator.
+    """Convert a program to code for the accumulator.
 
     Args:
-        program: With one input and without batch statistics.
-        first_constant: Where its constants begin among those of all programs.
+        program: A program with one input and without batch statistics.
+        first_constant: The index of its first constant among the constants of all programs.
 
     Returns:
-        int32 [instruction, 5]: opcode, the slot that keeps the result beside the accumulator or
-        -1, and the places of three operands; the place of the result; how many slots it takes.
+        The code, the location of the result, and the number of slots. The code is int32
+        [instruction, 5]: opcode, slot of the result or -1, and the locations of three operands.
     """
     constants = len(program.constants)
-    maker: dict[int, int] = {}  # of a register's present value: the instruction
-    reads: list[list[int | None]] = []  # for each operand its maker, None for x and constants
+    maker: dict[int, int] = {}  # the instruction that wrote each register
+    reads: list[list[int | None]] = []  # the maker of each operand, None for x and constants
     last_read: dict[int, int] = {}
     code = program.code.tolist()
     for step, (op, target, *operands) in enumerate(code):
@@ -209,11 +213,11 @@ def encode(program: Program, first_constant: int = 0) -> tuple[NDArray[np.int32]
         for column, made in enumerate(reads[step], 2):
             register = operands[column - 2]
             if made is None:
-                # Without a maker it is x or a constant.
+                # An operand without a maker is x or a constant.
                 words[step, column] = X if register == 0 else -first_constant - register
             elif made != step - 1:
                 words[step, column] = FIRST_SLOT + slot_of[made]
-        # Operands are read before the result is kept, which may take their place.
+        # Operands are read before the result is stored, so the result may reuse their slots.
         ended = {made for made in reads[step] if made in slot_of and last_read[made] == step}
         free += sorted((slot_of.pop(made) for made in ended), reverse=True)
         if last_read.get(step, step) > step + 1:
@@ -225,15 +229,16 @@ def encode(program: Program, first_constant: int = 0) -> tuple[NDArray[np.int32]
 
 
 class Programs:
-    """The programs of a stack on its device, ready for :func:`apply`.
+    """The programs of a stack of networks on a device, for :func:`apply`.
 
     Args:
-        spans: ``(program, first network, last network)``, one after another from network 0 on.
-        device: Where the stack stands.
+        spans: ``(program, first network, last network)``, contiguous from network 0. The last
+            network is exclusive.
+        device: The device of the stack.
 
     Raises:
-        ValueError: A program has batch statistics, which need the whole tensor at once, or
-            several inputs; or the spans leave a gap.
+        ValueError: A program has batch statistics or several inputs, or the spans are not
+            contiguous.
     """
 
     def __init__(
@@ -244,17 +249,19 @@ class Programs:
         first_code, first_constant, slots, self.networks = 0, 0, 0, 0
         for program, first, last in spans:
             if program.statistics:
-                raise ValueError("batch statistics need the whole tensor at once")
+                raise ValueError("the Triton interpreter does not support batch statistics")
             if len(program.inputs) != 1:
                 names = ", ".join(program.inputs)
-                raise ValueError(f"the Triton interpreter takes one input, got {names}")
+                raise ValueError(f"the Triton interpreter supports one input, got {names}")
             if first != self.networks or last < first:
-                raise ValueError(f"networks {first} to {last} do not follow {self.networks}")
-            own, result, own_slots = encode(program, first_constant)
-            rows += [(first_code, first_code + len(own), result)] * (last - first)
-            words.append(own)
+                raise ValueError(
+                    f"spans must be contiguous; expected network {self.networks}, got {first}"
+                )
+            encoded, result, own_slots = encode(program, first_constant)
+            rows += [(first_code, first_code + len(encoded), result)] * (last - first)
+            words.append(encoded)
             constants.append(program.constants)
-            first_code += len(own)
+            first_code += len(encoded)
             first_constant += len(program.constants)
             slots, self.networks = max(slots, own_slots), last
 
@@ -265,7 +272,7 @@ class Programs:
         self.spans = upload(np.array(rows, dtype=np.int32).reshape(-1, 3))
         with np.errstate(over="ignore"):
             self.constants = upload(np.concatenate(constants).astype(np.float32))
-        #: Pairs of rows that each thread block has in memory.
+        #: The number of pairs of rows in memory of each thread block.
         self.own_rows = max(0, slots - SLOTS)
         room = max(1, WORKERS * self.own_rows * 2 * BLOCK)
         self.scratch = torch.empty(room, dtype=torch.float32, device=device)
@@ -274,24 +281,27 @@ class Programs:
 def apply(
     programs: Programs, z: torch.Tensor, value: torch.Tensor, slope: torch.Tensor | None
 ) -> None:
-    """Apply every network's program to its part of ``z``.
+    """Apply the program of every network to its part of ``z``.
 
-    Nothing is allocated and nobody waits, so that a CUDA graph can capture it, after a first call
-    that loads the kernel. Kernels differ by whether slopes are wanted and whether a network's
-    points are a multiple of 16.
+    The call allocates no memory and does not synchronise, so a CUDA graph can capture it. A first
+    call must load the kernel before. There are separate kernels with and without slopes, and for
+    numbers of points that are a multiple of 16 or not.
 
     Args:
-        programs: Of as many networks.
+        programs: The programs of the networks.
         z: float32 [network, unit, point], contiguous.
-        value: Takes the values; of z's shape, contiguous; may be z.
-        slope: Takes the derivatives, None if they are not wanted.
+        value: Output, the values; contiguous, with the shape of ``z``. It may be ``z``.
+        slope: Output, the derivatives; None for values only.
+
+    Raises:
+        ValueError: A tensor has another dtype or shape, or is not contiguous.
     """
     out = value if slope is None else slope
     for tensor in (z, value, out):
         if not tensor.is_contiguous() or tensor.dtype != torch.float32:
-            raise ValueError("the interpreter takes contiguous tensors of float32")
+            raise ValueError("expected contiguous float32 tensors")
     if not z.shape == value.shape == out.shape or z.shape[0] != programs.networks:
-        raise ValueError("z, its values and slopes must have one shape, with every network")
+        raise ValueError("z, value and slope must have the same shape [network, unit, point]")
     if z.numel() == 0:
         return
     size = z.numel() // programs.networks

@@ -1,9 +1,9 @@
-"""A canonical form by rules of algebra, in microseconds and without sympy.
+"""Canonical forms by algebraic rewriting, in microseconds and without sympy.
 
-The rules see an expression as a *sum* (terms with coefficients) or a *product* (factors with
-powers, over and under the line), and rebuild it from that view. They hold for real numbers;
-where rounding, overflow or NaN make a difference, the probe of
-:func:`symact.backends.simplify.simplify` finds it.
+The rules view an expression as a *sum* (terms with coefficients) or a *product* (powers of factors
+in a numerator and a denominator). They rebuild the expression from that view. The rules hold for
+real numbers. :func:`symact.backends.simplify.simplify` compares values to detect differences by
+rounding, overflow or NaN.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from symact.expr import Expr, call, const, sort_of
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST, PRIMITIVES, VAR, is_subtype
+from symact.expr.printer import POWERS
 from symact.expr.rules import ARGUMENTS, MATH, interpret
 
 _MAX_PASSES = 12
@@ -28,7 +29,7 @@ _SWAPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 
 
 def _folded(node: Expr) -> Expr | None:
-    """Return the literal that a primitive of literals equals, None if it is not finite."""
+    """Return the value of a call with literal arguments as a literal, None if not finite."""
     if not node.args or any(arg.op != CONST for arg in node.args) or sort_of(node) == "Bool":
         return None
     value = _value(node)
@@ -36,7 +37,7 @@ def _folded(node: Expr) -> Expr | None:
 
 
 def _value(node: Expr) -> float | None:
-    """Return the value of a primitive of literals, None where Python's arithmetic has none."""
+    """Return the value of a call with literal arguments, None outside the domain."""
     primitive = PRIMITIVES[node.op]
     if primitive.statistic:
         return node.args[0].number if node.op == "mean" else 0.0
@@ -47,23 +48,21 @@ def _value(node: Expr) -> float | None:
         return None
 
 
-# What is known of an expression, and the order of arguments.
+# Properties of expressions, and the order of arguments. They are cached, because the expressions of
+# a search share most of their subexpressions.
 
 _UNSAFE = {"exp", "log", "log1p", "sqrt", "div"}
 
 
-# Children share most of their parts with their parents: what is known of a part is remembered.
-
-
 @functools.lru_cache(maxsize=16_384)
 def _is_tame(expr: Expr) -> bool:
-    """Whether the value is finite wherever ``x`` is, short of astronomic powers."""
+    """Whether the value is finite for every ``x`` that is not extremely large."""
     return expr.op not in _UNSAFE and all(map(_is_tame, expr.args))
 
 
 def _is_nonnegative(expr: Expr) -> bool:
-    """Whether the signatures of the primitives prove that no value is below 0."""
-    return any(is_subtype(own, "NonNegative") for own in _types(expr))
+    """Whether the signatures of the primitives prove that the value is never below 0."""
+    return any(is_subtype(name, "NonNegative") for name in _types(expr))
 
 
 @functools.lru_cache(maxsize=16_384)
@@ -79,12 +78,12 @@ def _types(expr: Expr) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=4096)
 def _result_types(op: str, *args: frozenset[str]) -> frozenset[str]:
-    """Return the types of a primitive's value where its arguments have some types."""
+    """Return the result types of a primitive, given the types of its arguments."""
     return frozenset(
         signature.result
         for signature in PRIMITIVES[op].signatures
         if all(
-            any(is_subtype(own, needed) for own in types)
+            any(is_subtype(name, needed) for name in types)
             for types, needed in zip(args, signature.args, strict=True)
         )
     )
@@ -92,14 +91,14 @@ def _result_types(op: str, *args: frozenset[str]) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=16_384)
 def _rank(expr: Expr) -> tuple[Any, ...]:
-    """Return the sort key of arguments: variables, then by size; literals last."""
+    """Return the sort key of an argument: by size, literals last."""
     args = [_rank(arg) for arg in expr.args]
     nodes = 1 + sum(arg[1] for arg in args)
     return (expr.op == CONST, nodes, expr.op, expr.value, *args)
 
 
 def _in_order(expr: Expr) -> Expr:
-    """Sort the arguments of what is left as it is, where they may be swapped."""
+    """Sort the arguments of a commutative primitive."""
     if expr.op not in PRIMITIVES or not PRIMITIVES[expr.op].commutative:
         return expr
     return Expr(expr.op, tuple(sorted(expr.args, key=_rank)))
@@ -109,20 +108,22 @@ def _in_order(expr: Expr) -> Expr:
 
 _ODD = {"sin", "tanh", "atan", "asinh", "erf", "softsign", "sign"}
 _EVEN = {"abs", "cos", "sinc", "gaussian"}
-_POWERS = {"square": 2, "cube": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class _Product:
-    """``coefficient * over / under``; factors to their powers, their signs made positive."""
+    """``coefficient * over / under``, with the exponent of each factor.
+
+    Signs of factors are moved into the coefficient.
+    """
 
     coefficient: float
     over: Mapping[Expr, int]
     under: Mapping[Expr, int]
 
     def to(self, power: int) -> _Product:
-        over = {base: own * power for base, own in self.over.items()}
-        under = {base: own * power for base, own in self.under.items()}
+        over = {base: exponent * power for base, exponent in self.over.items()}
+        under = {base: exponent * power for base, exponent in self.under.items()}
         return _Product(self.coefficient**power, over, under)
 
     def times(self, other: _Product) -> _Product:
@@ -148,7 +149,7 @@ def _plus(a: Mapping[Expr, int], b: Mapping[Expr, int]) -> dict[Expr, int]:
 
 @functools.lru_cache(maxsize=16_384)
 def _product(expr: Expr) -> _Product:
-    """View an expression as a product; what is none is a product of itself."""
+    """View an expression as a product, in the simplest case with itself as the only factor."""
     if expr.op == CONST:
         return _Product(expr.number, {}, {})
     try:
@@ -163,15 +164,15 @@ def _product_of_args(expr: Expr) -> _Product | None:
         return _product(expr.args[0]).times(_product(expr.args[1]))
     if expr.op == "div":
         divisor = _product(expr.args[1])
-        # c/0 stays: it is infinite or NaN.
+        # Keep a division by 0: its value is infinite or NaN.
         return _product(expr.args[0]).times(divisor.inverse()) if divisor.coefficient else None
     if expr.op == "neg":
         inner = _product(expr.args[0])
         return inner.scaled(-inner.coefficient)
-    if expr.op in _POWERS:
+    if expr.op in POWERS:
         is_even = expr.op == "square" and expr.args[0].op == "abs"
         base = expr.args[0].args[0] if is_even else expr.args[0]
-        return _product(base).to(_POWERS[expr.op])
+        return _product(base).to(POWERS[expr.op])
     if expr.op in _ODD and _product(expr.args[0]).coefficient < 0:
         return _Product(-1.0, {Expr(expr.op, (_negated(expr.args[0]),)): 1}, {})
     if expr.op in ("add", "sub") and _sum(expr).leads_negative:
@@ -180,7 +181,7 @@ def _product_of_args(expr: Expr) -> _Product | None:
 
 
 def _from_product(view: _Product) -> Expr:
-    """Build the cheapest expression of a product that costs no transcendental more."""
+    """Build a cheap expression of a product without additional transcendental functions."""
     coefficient, over, under = view.coefficient, dict(view.over), dict(view.under)
     if coefficient == 0 and all(map(_is_tame, [*over, *under])) and not under:
         return const(0.0)
@@ -194,14 +195,14 @@ def _from_product(view: _Product) -> Expr:
 
 
 def _from_negative(over: Mapping[Expr, int], under: Mapping[Expr, int]) -> Expr:
-    """Build minus a product, the sign inside one of its factors where that is free."""
+    """Build a negated product. Move the sign into a factor if that costs no FLOP."""
     for powers in (over, under):
         for base in sorted(powers, key=_rank):
             absorbed = _absorb_sign(base) if powers[base] % 2 else None
             if absorbed is not None:
-                own = {key: power for key, power in powers.items() if key != base}
-                own = _plus(own, {absorbed: powers[base]})
-                return _quotient(own, under) if powers is over else _quotient(over, own)
+                others = {key: power for key, power in powers.items() if key != base}
+                signed = _plus(others, {absorbed: powers[base]})
+                return _quotient(signed, under) if powers is over else _quotient(over, signed)
     return _quotient(over, under, negate=True)
 
 
@@ -212,14 +213,18 @@ def _quotient(
     *,
     negate: bool = False,
 ) -> Expr:
-    """Build a quotient of powers with shared roots taken together: ``(a**2*b)**2 * c``.
+    """Build a quotient of powers. Factors with a common power are grouped: ``(a**2*b)**2 * c``.
 
-    ``head`` is a number that leads the numerator; None means none.
+    Args:
+        over: Exponents of the factors of the numerator.
+        under: Exponents of the factors of the denominator.
+        head: A number in front of the numerator, or None.
+        negate: Whether to negate the first factor.
     """
     top, bottom = _plain(over), _plain(under)
     has_powers = max(*over.values(), *under.values(), 0, 0) > 1
-    roots = list(zip(_POWERS, _roots(over), _roots(under), strict=True)) if has_powers else []
-    # One division: a squared quotient only where nothing else is below the line.
+    roots = list(zip(POWERS, _roots(over), _roots(under), strict=True)) if has_powers else []
+    # Use one division: square a quotient only if the denominator has no other factor.
     is_alone = not bottom and sum(bool(below) for _, _, below in roots) == 1
     for name, above, below in roots:
         if above and is_alone:
@@ -236,7 +241,7 @@ def _quotient(
 
 
 def _plain(powers: Mapping[Expr, int]) -> list[Expr]:
-    """Return the bases that occur once, or once besides a square: 1, 5, 7, 11."""
+    """Return the bases with a factor outside squares and cubes (exponents 1, 5, 7, 11, ...)."""
     return sorted((base for base, power in powers.items() if _is_plain(power)), key=_rank)
 
 
@@ -245,7 +250,7 @@ def _is_plain(power: int) -> bool:
 
 
 def _roots(powers: Mapping[Expr, int]) -> tuple[dict[Expr, int], dict[Expr, int]]:
-    """Return the powers of what is to be squared and of what is to be cubed."""
+    """Return the exponents of the factors to square and of the factors to cube."""
     squared = {base: power - _is_plain(power) for base, power in powers.items() if power > 1}
     halves = {base: power // 2 for base, power in squared.items() if power % 2 == 0}
     thirds = {base: power // 3 for base, power in squared.items() if power % 2}
@@ -253,7 +258,7 @@ def _roots(powers: Mapping[Expr, int]) -> tuple[dict[Expr, int], dict[Expr, int]
 
 
 def _absorb_sign(base: Expr) -> Expr | None:
-    """Return minus the factor if that costs no more than the factor, else None."""
+    """Return the negated factor if it costs at most as much as the factor, else None."""
     if base.op in _ODD:
         minus = Expr(base.op, (_negated(base.args[0]),))
     elif base.op in ("add", "sub"):
@@ -280,7 +285,9 @@ def _to_silu(over: dict[Expr, int]) -> None:
     """Replace ``u * sigmoid(u)`` by ``silu(u)``."""
     for gate in [base for base in over if base.op == "sigmoid"]:
         (u,) = gate.args
-        count = min(over.get(gate, 0), over.get(u, 0))  # an earlier one may have taken this gate
+        count = min(
+            over.get(gate, 0), over.get(u, 0)
+        )  # an earlier iteration may have removed the gate
         if count:
             unit = Expr("silu", (u,))
             over[unit] = over.get(unit, 0) + count
@@ -305,20 +312,20 @@ def _negated(expr: Expr) -> Expr:
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """``constant`` plus the terms, each with its coefficient."""
+    """``constant`` plus terms with coefficients."""
 
     constant: float
     terms: Mapping[Expr, float]
 
     def scaled(self, factor: float) -> _Sum:
-        terms = {term: factor * own for term, own in self.terms.items()}
+        terms = {term: factor * coefficient for term, coefficient in self.terms.items()}
         return _Sum(factor * self.constant, terms)
 
     def plus(self, other: _Sum) -> _Sum:
         terms = dict(self.terms)
-        for term, own in other.terms.items():
-            terms[term] = terms.get(term, 0.0) + own
-            # 0*exp(x) stays: it is NaN where exp(x) is infinite, as exp(x) - exp(x) is.
+        for term, coefficient in other.terms.items():
+            terms[term] = terms.get(term, 0.0) + coefficient
+            # Keep 0*exp(x): like exp(x) - exp(x), it is NaN where exp(x) is infinite.
             if terms[term] == 0 and _is_tame(term):
                 del terms[term]
         return _Sum(self.constant + other.constant, terms)
@@ -333,7 +340,7 @@ class _Sum:
 
 @functools.lru_cache(maxsize=16_384)
 def _sum(expr: Expr) -> _Sum:
-    """View an expression as a sum; what is none is a sum of one term."""
+    """View an expression as a sum, in the simplest case of one term."""
     if expr.op == CONST:
         return _Sum(expr.number, {})
     if expr.op in ("add", "sub"):
@@ -351,20 +358,20 @@ def _sum(expr: Expr) -> _Sum:
 
 
 def _from_sum(view: _Sum) -> Expr:
-    """Build a sum: what is added, then what is subtracted, then the constant."""
+    """Build a sum: positive terms, then negative terms, then the constant."""
     terms = view.ordered()
-    added = [_term(unit, own) for unit, own in terms if own >= 0]
-    subtracted = [(unit, own) for unit, own in terms if own < 0]
+    added = [_term(unit, factor) for unit, factor in terms if factor >= 0]
+    subtracted = [(unit, factor) for unit, factor in terms if factor < 0]
     constant = view.constant
     if not added and (constant or not terms):
         added, constant = [const(constant)], 0.0
     if not added:
-        unit, own = min(subtracted, key=lambda item: _sign_cost(*item))
-        subtracted.remove((unit, own))
-        added = [_term(unit, own)]
+        unit, factor = min(subtracted, key=lambda item: _sign_cost(*item))
+        subtracted.remove((unit, factor))
+        added = [_term(unit, factor)]
     total = _chain("add", added)
-    for unit, own in subtracted:
-        total = call("sub", total, _term(unit, -own))
+    for unit, factor in subtracted:
+        total = call("sub", total, _term(unit, -factor))
     if constant:
         total = call("add" if constant > 0 else "sub", total, const(abs(constant)))
     return total
@@ -391,7 +398,7 @@ def _even(node: Expr) -> Expr:
 
 
 def _homogeneous(node: Expr) -> Expr:
-    """Move a positive coefficient of the argument outside."""
+    """Move a positive coefficient out of the argument."""
     view = _product(node.args[0])
     coefficient = abs(view.coefficient)
     if coefficient in (0, 1) or not view.over:
@@ -416,7 +423,7 @@ def _relu(node: Expr) -> Expr:
 
 
 def _extremum(node: Expr) -> Expr:
-    """Flatten nested extrema, drop repeated arguments and constants that never win."""
+    """Flatten nested extrema and drop repeated arguments and redundant constants."""
     choose = max if node.op == "max" else min
     items = dict.fromkeys(_flattened(node, node.op))
     numbers = [item.number for item in items if item.op == CONST]
@@ -507,11 +514,16 @@ _RULES: dict[str, Callable[[Expr], Expr]] = {
 
 @functools.lru_cache(maxsize=16_384)
 def canonical(expr: Expr) -> Expr:
-    """Return the normal form under the own rules: deterministic, and normal itself.
+    """Return the canonical form of an expression. The function is deterministic and idempotent.
 
-    Equal normal forms mean equal functions of a real variable, up to rounding and overflow; the
-    reverse does not hold. Costs microseconds to a few milliseconds and may cost a FLOP more than
-    the original where that had shared subexpressions; :func:`simplify` never does.
+    Expressions with equal canonical forms are equal functions of real variables, up to rounding and
+    overflow. The converse does not hold. The result may cost more FLOPs than the original if that
+    has shared subexpressions; :func:`symact.backends.simplify.simplify` rejects such results.
+
+    Example:
+        >>> from symact.expr import parse
+        >>> str(canonical(parse("x*2 - x + 1/(1 + exp(-x))")))
+        'x + sigmoid(x)'
     """
     for _ in range(_MAX_PASSES):
         rewritten = _pass(expr)
@@ -523,7 +535,7 @@ def canonical(expr: Expr) -> Expr:
 
 @functools.lru_cache(maxsize=16_384)
 def _pass(expr: Expr) -> Expr:
-    """Apply the rules once to every part, from the leaves up."""
+    """Apply the rules once to every subexpression, from the leaves up."""
     node = Expr(expr.op, tuple(map(_pass, expr.args)), expr.value) if expr.args else expr
     literal = _folded(node)
     if literal is not None:

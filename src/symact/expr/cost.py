@@ -1,4 +1,4 @@
-"""What one evaluation of an expression costs, after sharing and constant folding."""
+"""The cost of an expression in floating-point operations (FLOPs)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ _FLOPS = {name: row.flops for name, row in PRIMITIVES.items()}
 
 
 def flops(expr: Expr) -> int:
-    """Return the floating-point operations of one evaluation.
+    """Return the number of floating-point operations per element.
 
-    Each distinct subexpression counts once; leaves and subexpressions of constants only are free.
+    Each distinct subexpression counts once. Leaves and constant subexpressions cost nothing.
+    :data:`symact.expr.primitives.PRIMITIVES` defines the cost of each primitive.
 
     Example:
         >>> from symact.expr import parse

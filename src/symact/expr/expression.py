@@ -1,7 +1,4 @@
-"""The immutable expression tree, and functions that build, traverse and rewrite it.
-
-A traversal is a ``fold``, which visits every distinct node once.
-"""
+"""The immutable expression tree, and functions that build, traverse and rewrite it."""
 
 from __future__ import annotations
 
@@ -22,12 +19,12 @@ class Expr:
     """An immutable expression tree.
 
     Attributes:
-        op: A primitive's name, ``"var"`` or ``"const"``.
+        op: The name of a primitive, ``"var"`` or ``"const"``.
         args: The argument expressions, in order.
-        value: The number of a constant, the name of a variable, None for a primitive.
-        size: Nodes, leaves included, shared ones counted at each use.
-        depth: The height of the tree; a leaf has depth 1.
-        varies: Whether it contains a variable.
+        value: The number of a constant, the name of a variable, or None for a primitive.
+        size: The number of nodes of the tree, leaves included.
+        depth: The height of the tree. A leaf has depth 1.
+        varies: Whether the expression contains a variable.
     """
 
     op: str
@@ -38,8 +35,8 @@ class Expr:
     varies: bool = field(repr=False)
     _hash: int = field(repr=False)
 
-    # Evolution makes and compares expressions by the hundred thousand. What a generated constructor
-    # and a generated comparison cost was a third of its time.
+    # The constructor and the comparison are written by hand for speed: the generated ones took a
+    # third of the time of evolution.
     def __init__(
         self, op: str, args: tuple[Expr, ...] = (), value: float | str | None = None
     ) -> None:
@@ -49,7 +46,7 @@ class Expr:
             if arg.depth > depth:
                 depth = arg.depth
             varies = varies or arg.varies
-        # A slot's own setter takes half the time of object.__setattr__.
+        # The setter of a slot takes half the time of object.__setattr__.
         _set_op(self, op)
         _set_args(self, args)
         _set_value(self, value)
@@ -74,7 +71,7 @@ class Expr:
         return self._hash
 
     def __reduce__(self) -> tuple[type[Expr], tuple[str, tuple[Expr, ...], float | str | None]]:
-        # Through the constructor: a stored hash is wrong in another process.
+        # The constructor computes the hash anew: hashes differ between processes.
         return Expr, (self.op, self.args, self.value)
 
     def __str__(self) -> str:
@@ -95,7 +92,11 @@ _set_op, _set_args, _set_value, _set_size, _set_depth, _set_varies, _set_hash = 
 
 
 def const(value: float) -> Expr:
-    """Return a literal; its value must be finite, and -0.0 becomes 0.0."""
+    """Return a literal. -0.0 becomes 0.0.
+
+    Raises:
+        ParseError: The value is not finite.
+    """
     number = float(value)
     if not math.isfinite(number):
         raise ParseError(f"a constant must be finite, got {value}")
@@ -103,15 +104,15 @@ def const(value: float) -> Expr:
 
 
 def var(name: str = "x") -> Expr:
-    """Return a variable; ``x`` is the input of an activation function."""
+    """Return a variable. ``x`` is the input of an activation function."""
     return Expr(VAR, (), name)
 
 
 def call(name: str, *args: Expr) -> Expr:
-    """Apply a primitive, checking its name, its arity and the sorts of its arguments.
+    """Return the call of a primitive.
 
     Raises:
-        ParseError: No such primitive, or arguments that do not fit it.
+        ParseError: The name is unknown, or the number or the sorts of the arguments are wrong.
     """
     primitive = PRIMITIVES.get(name)
     if primitive is None:
@@ -137,33 +138,32 @@ def fold(
 ) -> T:
     """Compute ``visit(node, results of its arguments)`` bottom-up, once per distinct node.
 
-    Equal subexpressions share one result, so a fold does common-subexpression elimination by
-    itself. It is iterative: depth is no limit.
+    Equal subexpressions share one result. The traversal is iterative, without a depth limit.
 
     Args:
         expr: The expression.
         visit: Computes the result of a node.
-        arguments: Returns the arguments whose results ``visit`` takes; None for all of them.
+        arguments: Returns the arguments to visit; None for all arguments.
     """
     done: dict[Expr, T] = {}
     stack = [expr]
     while stack:
         node = stack[-1]
-        own = node.args if arguments is None else arguments(node)
-        for arg in own:
+        visited = node.args if arguments is None else arguments(node)
+        for arg in visited:
             if arg not in done:
                 if arg.args:
                     stack.append(arg)
                     break
                 done[arg] = visit(arg, [])
         else:
-            done[node] = visit(node, [done[arg] for arg in own])
+            done[node] = visit(node, [done[arg] for arg in visited])
             stack.pop()
     return done[expr]
 
 
 def literals(expr: Expr) -> list[float]:
-    """Return the different numbers of an expression in the order of :func:`fold`."""
+    """Return the distinct numbers of an expression in the order of :func:`fold`."""
     found: list[float] = []
 
     def visit(node: Expr, args: Sequence[None]) -> None:
@@ -175,7 +175,12 @@ def literals(expr: Expr) -> list[float]:
 
 
 def with_literals(expr: Expr, values: Sequence[float]) -> Expr:
-    """Return an expression with other numbers for its different literals, in their order."""
+    """Replace the literals of an expression.
+
+    Args:
+        expr: The expression.
+        values: The new value of each number in :func:`literals`, in that order.
+    """
     new = dict(zip(literals(expr), values, strict=True))
 
     def visit(node: Expr, args: Sequence[Expr]) -> Expr:
@@ -187,7 +192,7 @@ def with_literals(expr: Expr, values: Sequence[float]) -> Expr:
 
 
 def distinct(expr: Expr) -> list[Expr]:
-    """Return each distinct subexpression once, arguments before what uses them."""
+    """Return each distinct subexpression once, arguments before the calls that use them."""
     nodes: dict[Expr, None] = {}
     stack = [expr]
     while stack:
@@ -205,17 +210,17 @@ def distinct(expr: Expr) -> list[Expr]:
 
 
 def uses_statistics(expr: Expr) -> bool:
-    """Whether the value at one element depends on the other elements of the tensor."""
+    """Whether an expression contains a batch statistic (``mean`` or ``std``)."""
     return any(node.op in PRIMITIVES and PRIMITIVES[node.op].statistic for node in distinct(expr))
 
 
 def variables(expr: Expr) -> tuple[str, ...]:
-    """Return the names of the variables, each once, sorted."""
+    """Return the distinct names of the variables, sorted."""
     return tuple(sorted(str(node.value) for node in distinct(expr) if node.op == VAR))
 
 
 def substitute(expr: Expr, bindings: Mapping[str, Expr]) -> Expr:
-    """Replace variables by expressions; names without a binding stay."""
+    """Replace variables by expressions. Variables without a binding stay."""
 
     def visit(node: Expr, args: Sequence[Expr]) -> Expr:
         if node.op == VAR:

@@ -23,31 +23,36 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<symbol>\*\*|<=|>=|[-+*/()<>,]))"
 )
-#: The numbers that formulas may name.
+#: Named constants of the language.
 NAMED_NUMBERS = {"pi": math.pi}
-#: What to write instead of a character that other languages use.
+#: Hints for characters that are operators in other languages.
 _HINTS = {"^": "; write x**2 for a power"}
 
 
 def parse(text: str, names: tuple[str, ...] = ("x",)) -> Expr:
-    """Read an expression such as ``"gelu(x) + 0.1*sin(x)"``.
+    """Parse an expression such as ``"gelu(x) + 0.1*sin(x)"``.
 
     Args:
         text: Infix arithmetic, ``**2`` and ``**3``, comparisons inside ``where``, and calls of
-            primitives. ``pi`` stands for its value.
-        names: The variables that may occur.
+            primitives. ``pi`` is a literal.
+        names: The allowed variables.
 
     Raises:
-        ParseError: With the column and what was expected.
+        ParseError: The text is not an expression. The message states the column.
+
+    Example:
+        >>> expr = parse("relu(x) + (0.1*(x**2))")
+        >>> str(expr), expr.depth
+        ('relu(x) + 0.1*x**2', 4)
     """
     if len(text) > MAX_TEXT:
         raise ParseError(f"an expression may have {MAX_TEXT} characters, got {len(text)}")
     return _parsed(text, names)
 
 
-@functools.lru_cache(maxsize=4096)  # a search reads what it wrote a moment ago
+@functools.lru_cache(maxsize=4096)  # a search parses formulas that it has just printed
 def _parsed(text: str, names: tuple[str, ...]) -> Expr:
-    return _Parser(text, names).whole()
+    return _Parser(text, names).expression()
 
 
 class _Parser:
@@ -92,30 +97,33 @@ class _Parser:
         if found != symbol:
             raise self._error(f"expected '{symbol}', found '{found or 'the end'}'", column)
 
-    def whole(self) -> Expr:
+    def expression(self) -> Expr:
+        """Parse the complete text."""
         expr = self.infix(1)
         kind, found, column = self._next()
         if kind != "end":
             raise self._error(f"unexpected '{found}' after the expression", column)
         if sort_of(expr) == "Bool":
-            raise self._error("a comparison is no activation; use where(a < b, c, d)", 0)
+            raise self._error("a comparison is not a number; use where(a < b, c, d)", 0)
         if expr.depth > MAX_DEPTH:
             raise self._error(f"nested deeper than {MAX_DEPTH}", 0)
         return expr
 
     def infix(self, level: int) -> Expr:
+        """Parse infix operators of at least a precedence level."""
         self.nesting += 1
         if self.nesting > MAX_DEPTH:
             raise self._error(f"nested deeper than {MAX_DEPTH}", self.tokens[self.position][2])
         left = self.sign()
-        while (own := INFIX_LEVEL.get(self._peek(), 0)) >= level:
+        while (found := INFIX_LEVEL.get(self._peek(), 0)) >= level:
             _, symbol, column = self._next()
-            right = self.infix(own + 1)
+            right = self.infix(found + 1)
             left = self._call(BY_INFIX[symbol], (left, right), column)
         self.nesting -= 1
         return left
 
     def sign(self) -> Expr:
+        """Parse an operand with any number of minus signs."""
         if self._peek() != "-":
             return self.power()
         _, _, column = self._next()
@@ -130,19 +138,21 @@ class _Parser:
         return self._call("neg", (operand,), column)
 
     def power(self) -> Expr:
+        """Parse an atom with an optional power."""
         base = self.atom()
         if self._peek() == "**":
             self._next()
             _, exponent, column = self._next()
             name = {str(power): name for name, power in POWERS.items()}.get(exponent)
             if name is None:
-                raise self._error(f"only **2 and **3 exist, got '**{exponent}'", column)
+                raise self._error(f"the only powers are **2 and **3, got '**{exponent}'", column)
             base = self._call(name, (base,), column)
             if self._peek() == "**":
                 raise self._error("powers of powers need parentheses", column)
         return base
 
     def atom(self) -> Expr:
+        """Parse a number, a variable, a call or an expression in parentheses."""
         kind, found, column = self._next()
         if kind == "number":
             value = float(found)

@@ -1,13 +1,13 @@
 """The vocabulary: one row for each primitive of the expression language.
 
-A row says what a primitive is called, what it takes, what it returns, what it costs and by which
-rule it is computed. The numba and Triton kernels, constant folding and source code are derived from
-the rules (:mod:`symact.expr.rules`). Run ``python tools/generate_kernels.py`` after a change.
+A row states the name, argument types, result type, cost and rule of a primitive. The numba and
+Triton kernels, constant folding and source code are derived from the rules
+(:mod:`symact.expr.rules`). Run ``python tools/generate_kernels.py`` after a change.
 
-Types are ranges. ``Unit <: Signed <: Real`` and ``Divisor <: Positive <: NonNegative <: Real``;
-``Unit`` is also ``NonNegative``. The *sorts* of the language are only Real and Bool: any
-well-sorted text parses and has its IEEE meaning. Ranges matter to grammars, which use the
-signatures below to keep candidates finite by construction.
+Types are ranges of values: ``Unit <: Signed <: Real``, ``Divisor <: Positive <: NonNegative <:
+Real`` and ``Unit <: NonNegative``. Grammars use the types in the signatures to propose finite
+candidates. The parser uses only the *sorts* Real and Bool: every well-sorted expression has an
+IEEE 754 value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from textwrap import dedent
 
 from symact.expr.rules import Rule, parse_rule
 
-#: Each type with its direct supertypes, in an order where supertypes come first.
+#: The direct supertypes of each type. Supertypes come before subtypes.
 TYPES: dict[str, tuple[str, ...]] = {
     "Real": (),
     "Signed": ("Real",),  # [-1, 1]
@@ -49,16 +49,16 @@ class Primitive:
     """One row of the vocabulary.
 
     Attributes:
-        opcode: The number of the instruction in programs. It is stable: a new primitive takes a
-            new number, and a removed primitive's number is not used again.
+        opcode: The number of the instruction in programs. Numbers are stable: each new primitive
+            takes an unused number, and a removed number is never reused.
         name: The name in formulas and grammars.
-        signatures: Sound typings, the most general first.
+        signatures: Valid typings, the most general first.
         flops: Cost of one evaluation in floating-point operations (see :data:`PRIMITIVES`).
         meaning: The definition in words or mathematics.
         definition: The text of the rule (:mod:`symact.expr.rules`); empty for a statistic.
-        infix: The operator that prints it, or None for ``name(...)``.
-        commutative: Whether its two arguments may be swapped.
-        statistic: Whether it reads the whole tensor rather than one element.
+        infix: The infix operator, or None if the primitive is written as a call.
+        commutative: Whether the two arguments may be swapped.
+        statistic: Whether the primitive reduces the whole tensor instead of single elements.
     """
 
     opcode: int
@@ -73,7 +73,7 @@ class Primitive:
 
     @cached_property
     def rule(self) -> Rule:
-        """How the value and the partial derivatives of one element are computed."""
+        """The rule for the value and the partial derivatives of one element."""
         return parse_rule(self.definition)
 
     @cached_property
@@ -122,16 +122,17 @@ def _row(
     commutative: bool = False,
     statistic: bool = False,
 ) -> Primitive:
-    own, rule = _signatures(signatures), dedent(definition).strip()
-    return Primitive(opcode, name, own, flops, meaning, rule, infix, commutative, statistic)
+    typings, rule = _signatures(signatures), dedent(definition).strip()
+    return Primitive(opcode, name, typings, flops, meaning, rule, infix, commutative, statistic)
 
 
 _COMPARED = "RR>B RC>B"
 _BOUNDED = "R>S"
 _EXTREMUM = "RR>R SS>S UU>U NN>N PP>P DD>D RC>R CR>R"
 
-#: FLOPs: an addition, product, comparison or sign change counts 1, a division or root 4, an
-#: elementary transcendental function 10; a composite is the sum of its parts as written.
+#: The primitives by name. FLOPs: 1 for an addition, product, comparison or sign change; 4 for a
+#: division or root; 10 for an elementary transcendental function. A composite primitive costs the
+#: sum of the parts of its definition.
 PRIMITIVES: dict[str, Primitive] = {
     row.name: row
     for row in (
@@ -442,11 +443,11 @@ PRIMITIVES: dict[str, Primitive] = {
 #: The primitive of each opcode.
 BY_OPCODE: dict[int, Primitive] = {row.opcode: row for row in PRIMITIVES.values()}
 
-#: Leaves of the expression language: the input variable and a literal. They cost nothing.
+#: Operations of the leaves: a variable and a literal.
 VAR = "var"
 CONST = "const"
 
 
 def is_subtype(lower: str, upper: str, types: dict[str, tuple[str, ...]] = TYPES) -> bool:
-    """Whether every value of type ``lower`` is one of type ``upper``."""
+    """Whether every value of type ``lower`` also has type ``upper``."""
     return lower == upper or any(is_subtype(parent, upper, types) for parent in types[lower])

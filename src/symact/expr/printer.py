@@ -1,6 +1,7 @@
-"""Printers of expressions: templates and precedence levels, one table for each target language.
+"""Printers of expressions by templates and precedence levels.
 
 :func:`show` prints the canonical text. It is the inverse of :func:`symact.expr.parser.parse`.
+Other languages have their own tables of templates.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from dataclasses import dataclass
 from symact.expr.expression import Expr, fold
 from symact.expr.primitives import CONST, PRIMITIVES, VAR
 
-#: The level of a text that needs no parentheses anywhere.
+#: The precedence level of a text that never needs parentheses.
 ATOM = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """How one primitive is printed.
+    """The text and the precedence of one primitive.
 
     Attributes:
         text: A format string of the arguments, such as ``"{0} + {1}"``.
-        level: The precedence of the result; a higher level binds tighter.
-        needs: For each argument the least level that goes without parentheses.
+        level: The precedence level of the result. A higher level binds tighter.
+        needs: For each argument, the lowest level that needs no parentheses.
     """
 
     text: str
@@ -31,18 +32,18 @@ class Template:
     needs: tuple[int, ...] = (0, 0, 0)
 
 
-#: A text with its precedence level.
+#: A text and its precedence level.
 Printed = tuple[str, int]
 
 
 class Printer:
     """Prints expressions by a table of templates.
 
-    A primitive without a template is printed as a call. Subclasses override the methods for the
-    rules of their language.
+    A primitive without a template is printed as a call. A subclass overrides methods for the syntax
+    of its language.
 
     Args:
-        templates: The template of each primitive that is not printed as a call.
+        templates: Templates by the name of the primitive.
     """
 
     def __init__(self, templates: Mapping[str, Template]) -> None:
@@ -53,7 +54,7 @@ class Printer:
         return fold(expr, self.printed)[0]
 
     def printed(self, node: Expr, args: Sequence[Printed]) -> Printed:
-        """Return the text and the level of a node from those of its arguments."""
+        """Return the text and the level of a node, given the texts and levels of its arguments."""
         if node.op == VAR:
             return self.variable(str(node.value)), ATOM
         if node.op == CONST:
@@ -68,7 +69,7 @@ class Printer:
         return template.text.format(*texts), template.level
 
     def template(self, node: Expr, args: Sequence[Printed]) -> Template | None:
-        """Return the template of a node, None for a call."""
+        """Return the template of a node, or None for a call."""
         return self.templates.get(node.op)
 
     def variable(self, name: str) -> str:
@@ -91,7 +92,7 @@ class Printer:
 #: The precedence of each infix operator: comparison 1, sum 2, product 3, sign 4, power 5.
 INFIX_LEVEL = {"<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3}
 _SIGN, _POWER = 4, 5
-#: The primitives that print as powers, with their exponents.
+#: Exponents of the primitives that are printed as powers.
 POWERS = {"square": 2, "cube": 3}
 #: The primitive of each infix operator.
 BY_INFIX = {row.infix: row.name for row in PRIMITIVES.values() if row.infix}
@@ -106,10 +107,10 @@ def infix(operator: str) -> Template:
 
 
 class _TextPrinter(Printer):
-    """Prints the canonical text, which :func:`symact.expr.parser.parse` reads."""
+    """Prints the canonical text. :func:`symact.expr.parser.parse` reads it."""
 
     def template(self, node: Expr, args: Sequence[Printed]) -> Template | None:
-        # A literal would take the sign, so neg of a literal is printed as a call.
+        # "-2" is a negative literal, so neg(2) is printed as a call.
         is_signed_literal = node.op == "neg" and node.args[0].op == CONST
         return None if is_signed_literal else self.templates.get(node.op)
 
@@ -127,9 +128,9 @@ _text = _TextPrinter(
 )
 
 
-@functools.lru_cache(maxsize=4096)  # a search prints an expression several times in a row
+@functools.lru_cache(maxsize=4096)  # a search prints each expression several times
 def show(expr: Expr) -> str:
-    """Return the canonical text of an expression, with as few parentheses as parsing allows.
+    """Return the canonical text of an expression, with the fewest possible parentheses.
 
     Example:
         >>> from symact.expr import parse

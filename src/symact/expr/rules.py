@@ -1,20 +1,20 @@
-"""Rules: how a primitive is computed, in a small language from which the backends are derived.
+"""The rule language: definitions of primitives from which the backends are generated.
 
-A rule is a text of assignments in Python's syntax, each to a new name::
+A rule is a list of assignments in Python syntax. Each assignment defines a new name::
 
     e = exp(-abs(a))
     q = 1/(1 + e)
     value = select(a >= 0, q, e*q)
     da = e*q*q
 
-The arguments are ``a``, ``b`` and ``c``. The rule assigns the ``value`` and the partial derivatives
-``da``, ``db``, ``dc``, one for each argument. A rule that no partial derivatives can express
-assigns the ``tangent`` instead, from the arguments and their tangents ``ta``, ``tb``, ``tc``.
+The arguments are ``a``, ``b`` and ``c``. The rule assigns the ``value`` and one partial derivative
+for each argument: ``da``, ``db``, ``dc``. Instead of partial derivatives a rule may assign the
+``tangent``, a function of the arguments and their tangents ``ta``, ``tb``, ``tc``.
 
-There are no branches, so that every loop over a rule vectorises: ``select(condition, yes, no)``
-chooses between two values, both of which are computed. The operators are ``+ - * /``, the sign and
-the comparisons; the functions are :data:`FUNCTIONS`; the constants are ``pi``, ``inf`` and ``nan``.
-Everything has its IEEE 754 meaning.
+The language has no branches, which lets compilers vectorise every rule. ``select(condition, yes,
+no)`` computes both values and returns one. The operators are ``+ - * /``, the sign and the
+comparisons. The functions are :data:`FUNCTIONS`, the constants ``pi``, ``inf`` and ``nan``. All
+operations follow IEEE 754.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: The functions of the language with the number of their arguments. ``bell(u)`` is exp(-u**2),
-#: and ``erfc(u)`` keeps its relative accuracy where it is small.
+#: The number of arguments of each function. ``bell(u)`` is exp(-u**2). ``erfc(u)`` has full
+#: relative accuracy for large u.
 FUNCTIONS: dict[str, int] = {
     "abs": 1,
     "sqrt": 1,
@@ -44,7 +44,7 @@ FUNCTIONS: dict[str, int] = {
     "bell": 1,
     "select": 3,
 }
-#: Their values for a Python float. They raise ArithmeticError or ValueError where there is none.
+#: The functions for Python floats. They raise ArithmeticError or ValueError outside their domain.
 MATH: dict[str, Callable[..., float]] = {
     **{name: getattr(math, name) for name in FUNCTIONS if hasattr(math, name)},
     "abs": abs,
@@ -95,10 +95,10 @@ class Rule:
 
 
 def parse_rule(text: str) -> Rule:
-    """Read a rule.
+    """Parse a rule.
 
     Raises:
-        ValueError: A statement is no assignment to a new name, or an expression is outside the
+        ValueError: A statement does not assign a new name, or an expression is not part of the
             language.
     """
     steps: dict[str, ast.expr] = {}
@@ -106,7 +106,7 @@ def parse_rule(text: str) -> Rule:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=expr):
                 if name in steps or name in (*ARGUMENTS, *TANGENTS, *CONSTANTS):
-                    raise ValueError(f"a rule assigns each name once, '{name}' is taken")
+                    raise ValueError(f"a rule assigns each name once, '{name}' is already defined")
                 steps[name] = _Reader({*ARGUMENTS, *TANGENTS, *steps}).visit(expr)
             case _:
                 raise ValueError(f"a rule consists of assignments, got: {ast.unparse(statement)}")
@@ -114,7 +114,7 @@ def parse_rule(text: str) -> Rule:
 
 
 class _Reader(ast.NodeTransformer):
-    """Checks an expression and computes its parts that are numbers only."""
+    """Checks an expression and folds its constant parts."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = names
@@ -124,7 +124,7 @@ class _Reader(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if not isinstance(node.value, int | float) or isinstance(node.value, bool):
-            raise ValueError(f"a rule has numbers only, got {node.value!r}")
+            raise ValueError(f"a literal in a rule is a number, got {node.value!r}")
         return ast.Constant(float(node.value))
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -157,7 +157,7 @@ class _Reader(ast.NodeTransformer):
 
 
 def _computed(node: ast.expr) -> ast.expr:
-    """Return the number that an expression of numbers is, else the expression."""
+    """Fold an expression of numbers to a number; return any other expression unchanged."""
     parts = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
     numbers = parts[1:] if isinstance(node, ast.Call) else parts
     if not all(isinstance(part, ast.Constant) for part in numbers):
@@ -168,14 +168,14 @@ def _computed(node: ast.expr) -> ast.expr:
 def interpret(
     rule: Rule, functions: Mapping[str, Any], values: Mapping[str, Any], output: str = "value"
 ) -> Any:
-    """Compute one output of a rule on values of any kind that have Python's operators.
+    """Compute one output of a rule for values of any type with Python's operators.
 
     Args:
         rule: The rule.
-        functions: Those of :data:`FUNCTIONS` for the kind of the values. Without ``select``, only
-            the chosen value is computed. Comparisons ``eq``, ``ne``, ``lt``, ``le``, ``gt`` and
-            ``ge`` may replace the operators.
-        values: The arguments ``a``, ``b``, ``c``, and their tangents where the output needs them.
+        functions: An implementation of each of :data:`FUNCTIONS` for the type of the values.
+            Without ``select``, only the selected value is computed. Optional entries ``eq``,
+            ``ne``, ``lt``, ``le``, ``gt`` and ``ge`` replace the comparison operators.
+        values: The arguments ``a``, ``b``, ``c``, and their tangents if the output needs them.
         output: The name of the step to compute.
     """
     known = {**CONSTANTS, **values}
@@ -209,13 +209,13 @@ def interpret(
 
 @dataclass(frozen=True)
 class Target:
-    """A programming language, or a library of one, into which rules are written.
+    """A programming language or library for which :func:`emit` writes source code.
 
     Attributes:
         functions: A template for each of :data:`FUNCTIONS`, such as ``"np.exp({0})"``.
         number: The template of a number.
         names: The texts of ``inf`` and ``nan``.
-        has_sign: Whether the language has the sign ``-a``; else it is the product with -1.
+        has_sign: Whether to write ``-a``; False to write the product with -1.
     """
 
     functions: Mapping[str, str]
@@ -227,12 +227,12 @@ class Target:
 def emit(
     rule: Rule, target: Target, outputs: Collection[str] = ("value",)
 ) -> list[tuple[str, str]]:
-    """Write a rule in a target: the assigned names and the source texts of their expressions.
+    """Return the source code of a rule as pairs of a name and the text of its expression.
 
     Args:
         rule: The rule.
-        target: The language to write.
-        outputs: The steps that are wanted; steps that they do not need are left out.
+        target: The language or library.
+        outputs: The names to compute. Steps that no output needs are omitted.
 
     Example:
         >>> rule = parse_rule("twice = a + a; value = exp(twice); da = 2*value")
@@ -247,7 +247,7 @@ def emit(
 
 
 class _Writer(ast.NodeTransformer):
-    """Replaces the functions and numbers of an expression by texts of the target."""
+    """Replaces the functions and numbers of an expression by the texts of a target."""
 
     def __init__(self, target: Target) -> None:
         self._target = target

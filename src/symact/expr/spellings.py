@@ -1,11 +1,11 @@
-"""Hints for names that are no primitive, among them names that other libraries use."""
+"""Suggest a primitive for an unknown name, including the names of other libraries."""
 
 from __future__ import annotations
 
 from symact.errors import choices
 from symact.expr.primitives import PRIMITIVES
 
-#: Names of other libraries and papers with the primitive that computes the same.
+#: The primitive for each name that other libraries or papers use.
 _ELSEWHERE = {
     "swish": "silu",
     "arctan": "atan",
@@ -23,7 +23,7 @@ _ELSEWHERE = {
 
 
 def nearest_primitive(name: str) -> str:
-    """Return the hint that ends a message about a name that is no primitive.
+    """Return a hint about valid primitives, for the end of a message about an unknown name.
 
     >>> nearest_primitive("swish")
     "did you mean 'silu'?"

@@ -1,4 +1,4 @@
-"""Typed grammars: which expressions a search may propose."""
+"""Typed grammars: the sets of expressions that a search may propose."""
 
 from symact.grammar.counting import SentenceCount
 from symact.grammar.derivation import DEFAULT_CONSTANTS, Group, Language, default_constants, union

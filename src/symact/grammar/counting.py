@@ -1,10 +1,12 @@
-"""How many sentences a grammar has of each size, and where one stands: exact, without making any.
+"""Exact numbers of the sentences of a grammar by size, and the rank of a sentence.
 
-An expression that many derivations make is one sentence. So what is counted are trees by the set
-of types that derive them: a deterministic bottom-up tree automaton (Comon et al., Tree Automata
-Techniques and Applications, ch. 1), whose runs are counted size by size. The inside of a rule's
-template adds one bit for each of its parts. A rule that uses an argument twice is beyond a tree
-automaton; its instances are counted by themselves and moved to the state they really have.
+Sentences are counted without enumerating them. An expression with several derivations counts once.
+Therefore the states of a deterministic bottom-up tree automaton are counted (Comon et al., Tree
+Automata Techniques and Applications, ch. 1). A state is the set of types that derive a tree, stored
+as a bit mask. Each inner node of a rule's template adds one bit.
+
+A tree automaton cannot express a rule that uses an argument twice. The instances of such a rule are
+counted separately and moved to their actual state.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from symact.expr.primitives import VAR
 from symact.grammar.derivation import Group, Language, union
 from symact.grammar.productions import HOLES
 
-#: How many trees there are in each state (mask).
+#: The number of trees in each state (mask).
 _Counts = Mapping[int, int]
 
 
@@ -27,11 +29,17 @@ class SentenceCount:
     """Counts the sentences of a language.
 
     Args:
-        language: What is counted.
+        language: The language to count.
 
     Raises:
-        GrammarError: A rule that uses an argument twice may make what lies inside another rule's
-            template; no grammar of this package does that.
+        GrammarError: Two rules that use an argument twice overlap: an instance of one may be part
+            of the template of the other. No grammar of this package has such rules.
+
+    Example:
+        >>> from symact.grammar import Grammar
+        >>> count = SentenceCount(Language(Grammar.load("pointwise")))
+        >>> count.sentences(1)
+        1
     """
 
     def __init__(self, language: Language) -> None:
@@ -53,7 +61,7 @@ class SentenceCount:
         for leaf, mask in self._leaf_parts.items():
             leaves[leaf] = leaves.get(leaf, 0) | mask
         self._leaves = leaves
-        #: For each size from 0: trees by state, and the same by the primitive at the root.
+        #: For each size from 0: the trees by state, and by state and root primitive.
         self._by_root: list[dict[str, dict[int, int]]] = [{}, {}]
         self._trees: list[dict[int, int]] = [{}, {}]
         for mask in leaves.values():
@@ -68,20 +76,20 @@ class SentenceCount:
         yield from (mask for _, mask in self._language.leaves)
 
     def sentences(self, size: int) -> int:
-        """Return how many sentences have exactly ``size`` nodes."""
+        """Return the number of sentences with exactly ``size`` nodes."""
         start = self._language.start
         return sum(n for mask, n in self._of(size).items() if mask & start)
 
     def place(self, sentence: Expr) -> int | None:
-        """Return how many sentences stand up to and including this one.
+        """Return the rank of a sentence, from 1.
 
-        The order is by size, then by the primitive at the root in the order of the grammar, then by
-        the sizes of the arguments from the left, then by the arguments themselves; x is the first
-        leaf, the literals follow in their order.
+        Sentences are ordered by these keys: the size, the root primitive in the order of the
+        grammar, the sizes of the arguments from the left, and the arguments themselves. Leaves are
+        in the order of ``Language.leaves``.
 
         Returns:
-            None if it is no sentence of the language, or if the grammar has rules whose templates
-            are more than one primitive: these have no such order.
+            The rank, or None if the expression is not a sentence. Also None if a rule of the
+            grammar has a template of several primitives: such grammars have no order.
         """
         groups = self._language.groups
         simple = all(group.simple for group in groups)
@@ -94,7 +102,7 @@ class SentenceCount:
     # The automaton.
 
     def _part(self, node: Expr, holes: Mapping[str, int]) -> int:
-        """Return the bit that says that a tree is this part of a template."""
+        """Return the bit of the trees that match a part of a template."""
         if node.op == VAR and node.value in holes:
             return holes[str(node.value)]
         used = tuple(holes[h] for h in HOLES if any(n.value == h for n in distinct(node)))
@@ -113,7 +121,7 @@ class SentenceCount:
         self._rules.setdefault(node.op, []).append((needs, mask))
 
     def _step(self, op: str, states: tuple[int, ...]) -> int:
-        """Return the state of a tree from those of its arguments; 0 derives nothing."""
+        """Return the state of a tree, given the states of its arguments. 0 means no type."""
         known = self._steps.get((op, states))
         if known is None:
             known = 0
@@ -146,7 +154,7 @@ class SentenceCount:
             self._move(group, size)
 
     def _combine(self, into: dict[int, int], op: str, arguments: Sequence[_Counts]) -> None:
-        """Add the trees whose root is ``op`` and whose arguments are of these kinds."""
+        """Add the trees with root ``op``, given the counts of its arguments by state."""
         seen = []
         for counts, bits in zip(arguments, self._relevant[op], strict=True):
             merged: dict[int, int] = {}
@@ -160,7 +168,7 @@ class SentenceCount:
                 _add(into, state, math.prod(count for _, count in choice))
 
     def _move(self, group: Group, size: int) -> None:
-        """Give the instances of a rule that uses an argument twice the state they have."""
+        """Move the instances of a rule that uses an argument twice to their actual state."""
         trees = self._trees[size]
         moved: list[tuple[int, int, int]] = []
         for sizes in group.splits(size):
@@ -193,7 +201,7 @@ class SentenceCount:
         return found[template]
 
     def _less(self, tree: Expr) -> dict[int, int]:
-        """Return the trees of the same size that stand before this one."""
+        """Return the number, by state, of trees of the same size that precede a tree."""
         less: dict[int, int] = {}
         if not tree.args:
             leaves = self._leaves.items()
@@ -205,27 +213,27 @@ class SentenceCount:
         for op in itertools.takewhile(lambda op: op != tree.op, roots):
             for mask, count in roots[op].items():
                 _add(less, mask, count)
-        own = tuple(arg.size for arg in tree.args)
-        for sizes in _compositions(tree.size - 1, len(own)):
-            if sizes < own:
+        arg_sizes = tuple(arg.size for arg in tree.args)
+        for sizes in _compositions(tree.size - 1, len(arg_sizes)):
+            if sizes < arg_sizes:
                 self._combine(less, tree.op, [self._trees[s] for s in sizes])
         for i, arg in enumerate(tree.args):
             same = [{self._language.mask(other): 1} for other in tree.args[:i]]
-            free = [self._trees[s] for s in own[i + 1 :]]
+            free = [self._trees[s] for s in arg_sizes[i + 1 :]]
             self._combine(less, tree.op, [*same, self._less(arg), *free])
         return less
 
     # Rules that use an argument twice.
 
     def _check_overlaps(self) -> None:
-        """Refuse rules whose instances could lie in each other where :meth:`_move` looks."""
+        """Raise for rules with overlapping instances, which :meth:`_move` would count twice."""
         for one, other in itertools.product(self._twice, self._twice):
             for part in distinct(other.template):
                 if not part.args or (part == other.template and one is other):
                     continue
-                for (bits, _), (own, _) in itertools.product(other.signatures, one.signatures):
-                    holes = dict(zip(other.holes, bits, strict=True))
-                    fillers = dict(zip(one.holes, own, strict=True))
+                for (outer, _), (inner, _) in itertools.product(other.signatures, one.signatures):
+                    holes = dict(zip(other.holes, outer, strict=True))
+                    fillers = dict(zip(one.holes, inner, strict=True))
                     if self._unify(part, holes, one.template, fillers, frozenset()):
                         raise GrammarError(
                             f"grammar '{self._language.grammar.name}': its sentences cannot be "
@@ -240,7 +248,7 @@ class SentenceCount:
         b_holes: Mapping[str, int],
         seen: frozenset[tuple[int, Expr]],
     ) -> bool:
-        """Whether some tree may be an instance of both; True where in doubt."""
+        """Whether some tree may match both templates; True if undecided."""
         a_is_hole = a.op == VAR and a.value in a_holes
         b_is_hole = b.op == VAR and b.value in b_holes
         if a_is_hole and b_is_hole:
@@ -270,7 +278,7 @@ class SentenceCount:
         )
 
     def _roots(self, bit: int) -> set[Expr | str]:
-        """The leaves and the primitives that what has a type may begin with."""
+        """Return the leaves and primitives at the root of expressions of a type."""
         leaves = {leaf for leaf, mask in self._language.leaves if mask & bit}
         return leaves | {
             group.template.op
@@ -279,7 +287,7 @@ class SentenceCount:
         }
 
     def _leaf_mask(self, leaf: Expr) -> int:
-        return next((mask for own, mask in self._language.leaves if own == leaf), 0)
+        return next((mask for known, mask in self._language.leaves if known == leaf), 0)
 
 
 def _add(counts: dict[int, int], mask: int, count: int) -> None:
@@ -287,13 +295,13 @@ def _add(counts: dict[int, int], mask: int, count: int) -> None:
 
 
 def _relevant(rules: Sequence[tuple[tuple[int, ...], int]]) -> tuple[int, ...]:
-    """The bits that matter at each argument of a primitive."""
+    """Return the union of the required bits for each argument of a primitive."""
     columns = zip(*(needs for needs, _ in rules), strict=True)
     return tuple(union(column) for column in columns)
 
 
 def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """Yield the ways to write a number as a sum of positive parts, in order."""
+    """Yield the ways to write a number as a sum of positive parts, in lexicographic order."""
     if parts == 0:
         return
     if parts == 1:

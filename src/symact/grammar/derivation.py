@@ -1,8 +1,8 @@
-"""A grammar with a finite set of literals, in the form that enumerating and counting need.
+"""The language of a grammar over a finite set of literals, for enumeration and counting.
 
-Types become bits. An expression has a *mask*: the bits of all types that it can be asked for as.
-Where nesting is bounded there is a bit for each type and level, so that a bound costs no other
-machinery: what is made on a level may be asked for there and on every level above.
+Each type is one bit. The *mask* of an expression is the set of all types that it can be derived as.
+With a depth limit there is one bit for each type and level. An expression of one level can also be
+used at every higher level.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from symact.errors import GrammarError
-from symact.expr import Expr, const, distinct, fold, show, var
+from symact.expr import Expr, const, distinct, show, var
 from symact.expr.primitives import PRIMITIVES, VAR
-from symact.grammar.productions import HOLES, Constants, Grammar, Production, match
+from symact.grammar.productions import (
+    HOLES,
+    Constants,
+    Grammar,
+    Production,
+    hole_counts,
+    match,
+)
 
-#: The literals of an enumeration where a grammar draws its own from a range: a small and a large
-#: factor, the halves and doubles between, a sign.
+#: The literals of an enumeration if the grammar draws literals from a range.
 DEFAULT_CONSTANTS = (0.1, 0.5, 1.0, 2.0, -1.0)
 
 #: Masks are kept in 64-bit integers.
@@ -29,11 +35,11 @@ class Group:
     """All productions with one template.
 
     Attributes:
-        template: An expression of the holes a, b, c, as many as there are arguments.
-        uses: How often each hole occurs.
-        own: Nodes of the template that are no holes.
-        signatures: Bits of the arguments and mask of the result, one for each typing.
-        commutative: Whether swapping the two arguments changes neither values nor types.
+        template: An expression with one hole (a, b, c) for each argument.
+        uses: The number of occurrences of each hole.
+        own: The number of nodes of the template without its holes.
+        signatures: The bits of the arguments and the mask of the result, for each typing.
+        commutative: Whether the two arguments may be swapped without changing value or type.
     """
 
     template: Expr
@@ -49,15 +55,15 @@ class Group:
 
     @property
     def simple(self) -> bool:
-        """Whether it applies one primitive to its arguments in order."""
+        """Whether the template is one primitive applied to the arguments in order."""
         return self.template.args == tuple(map(var, self.holes))
 
     def asked(self, position: int) -> int:
-        """The bits of all types that an argument is asked for as."""
+        """Return the bits of all types that the argument at a position may have."""
         return union(bits[position] for bits, _ in self.signatures)
 
     def splits(self, size: int) -> Iterator[tuple[int, ...]]:
-        """Yield the sizes of arguments that make an expression of ``size``, in order."""
+        """Yield the argument sizes that give an expression of ``size`` nodes, in order."""
         yield from _splits(self.uses, size - self.own)
 
 
@@ -73,7 +79,7 @@ def _splits(uses: Sequence[int], left: int) -> Iterator[tuple[int, ...]]:
 
 
 def union(masks: Iterable[int]) -> int:
-    """Return the bits that are in any of them."""
+    """Return the bitwise or of some masks."""
     found = 0
     for mask in masks:
         found |= mask
@@ -81,16 +87,16 @@ def union(masks: Iterable[int]) -> int:
 
 
 class Language:
-    """The sentences of a grammar over some literals, up to some nesting.
+    """The sentences of a grammar over some literals, up to a nesting depth.
 
     Args:
-        grammar: Its limits on depth and FLOPs are not applied.
+        grammar: The grammar. Its limits on depth and FLOPs are not applied.
         constants: The literals; None for :func:`default_constants`.
-        depth: How many productions may be nested, None for any number.
+        depth: The largest number of nested productions; None for no limit.
 
     Raises:
-        GrammarError: Literals for a grammar without any, one that is not finite, or a depth that
-            is out of range.
+        GrammarError: The grammar has no literals but some are given, a literal is not finite, or
+            the depth is out of range.
     """
 
     def __init__(
@@ -107,7 +113,7 @@ class Language:
         most = _MOST_BITS // len(demanded) - 1
         if depth is not None and not 1 <= depth <= most:
             raise GrammarError(
-                f"grammar '{grammar.name}': the depth of an enumeration is from 1 to {most}, "
+                f"grammar '{grammar.name}': the depth of an enumeration must be from 1 to {most}, "
                 f"got {depth}"
             )
         self._bits = {
@@ -116,18 +122,18 @@ class Language:
             for i, wanted in enumerate(demanded)
         }
         self._levels = levels
-        #: The bit of a whole sentence.
+        #: The bit of a sentence: the start type on the highest level.
         self.start = self._bits[grammar.start, levels - 1]
         groups: dict[Expr, list[Production]] = {}
         for production in grammar.productions:
             groups.setdefault(production.template, []).append(production)
         renames = [p for own in groups.values() for p in own if p.template.op == VAR]
         self._renames = [s for p in renames if p.args for s in self._signatures(p)]
-        #: Groups in the order of the grammar; what only renames an argument is in no group.
+        #: The groups in the order of the grammar, without rules that only rename an argument.
         self.groups = tuple(
             self._group(template, own) for template, own in groups.items() if template.op != VAR
         )
-        #: The leaves with their masks: the terminals, then the literals, each in their order.
+        #: The leaves with their masks: first the terminals, then the literals.
         self.leaves = tuple(
             (leaf, mask)
             for leaf, mask in [
@@ -137,13 +143,13 @@ class Language:
             if mask
         )
 
-    def _mask(self, own: str, level: int) -> int:
-        """The bits of all that a value of type ``own``, made on a level, may be asked for as."""
+    def _mask(self, type_: str, level: int) -> int:
+        """Return the bits of the types and levels at which a value may be used."""
         grammar = self.grammar
         return sum(
             bit
             for (wanted, above), bit in self._bits.items()
-            if above >= level and grammar.is_subtype(own, wanted)
+            if above >= level and grammar.is_subtype(type_, wanted)
         )
 
     def _signatures(self, production: Production) -> list[tuple[tuple[int, ...], int]]:
@@ -158,7 +164,7 @@ class Language:
 
     def _group(self, template: Expr, productions: Sequence[Production]) -> Group:
         arity = len(productions[0].args)
-        counts = fold(template, lambda node, args: _count_holes(node, list(args)))
+        counts = hole_counts(template)
         uses = tuple(counts[hole] for hole in HOLES[:arity])
         signatures = tuple(
             dict.fromkeys(
@@ -182,7 +188,7 @@ class Language:
         )
 
     def mask(self, expr: Expr) -> int:
-        """Return the bits of all that an expression may be asked for as, 0 for nothing."""
+        """Return the bits of all types that derive an expression, 0 if there are none."""
         leaves = dict(self.leaves)
         masks: dict[Expr, int] = {}
         for node in distinct(expr):
@@ -190,15 +196,15 @@ class Language:
             for group in self.groups:
                 bindings = match(group.template, node, {}) if node.args else None
                 if bindings is not None:
-                    own = [masks[bindings[hole]] for hole in group.holes]
+                    states = [masks[bindings[hole]] for hole in group.holes]
                     for bits, result in group.signatures:
-                        if all(state & bit for state, bit in zip(own, bits, strict=True)):
+                        if all(state & bit for state, bit in zip(states, bits, strict=True)):
                             made |= result
             masks[node] = made
         return masks[expr]
 
     def close(self, mask: int) -> int:
-        """Add what rules that only rename an argument make of a mask."""
+        """Add the types that renaming rules derive from the types of a mask."""
         grown = True
         while grown:
             before = mask
@@ -210,10 +216,15 @@ class Language:
 
 
 def default_constants(constants: Constants | None) -> tuple[float, ...]:
-    """Return the literals of an enumeration of a grammar that draws them like this.
+    """Return the literals of an enumeration.
 
-    A grammar that chooses from a list brings that list. From a range :data:`DEFAULT_CONSTANTS` are
-    taken: those within it (by size if it is log-uniform), or within three deviations of the mean.
+    Args:
+        constants: The distribution of literals in the grammar; None if it has no literals.
+
+    Returns:
+        For ``choice``, the nonzero values of the list. For other distributions, the
+        :data:`DEFAULT_CONSTANTS` in the range. The range of ``log-uniform`` limits absolute values.
+        The range of ``normal`` is three standard deviations around the mean.
     """
     if constants is None:
         return ()
@@ -233,17 +244,12 @@ def _checked(grammar: Grammar, constants: Iterable[float] | None) -> tuple[float
     values = tuple(dict.fromkeys(float(value) + 0.0 for value in constants))
     if values and grammar.constants is None:
         raise GrammarError(
-            f"grammar '{grammar.name}' has no literals, got {show(const(values[0]))}"
+            f"grammar '{grammar.name}' does not allow literals, got {show(const(values[0]))}"
         )
     if not all(map(math.isfinite, values)):
-        raise GrammarError(f"the literals of an enumeration are finite numbers, got {values}")
+        raise GrammarError(f"the literals of an enumeration must be finite numbers, got {values}")
     return values
 
 
 def _type_of(value: float) -> str:
     return "PositiveConst" if value > 0 else "Const"
-
-
-def _count_holes(node: Expr, args: Sequence[dict[str, int]]) -> dict[str, int]:
-    own = {hole: int(node.op == VAR and node.value == hole) for hole in HOLES}
-    return {hole: own[hole] + sum(arg[hole] for arg in args) for hole in HOLES}

@@ -1,9 +1,11 @@
-"""Typed grammars: which expressions a search may propose. Data, in TOML, checked on load.
+"""Typed grammars: the sets of expressions that a search may propose.
 
-A grammar names productions. Most are primitives, which bring every signature of theirs that the
-grammar can feed; the rest are rules with a template, for structured spaces such as the core units
-of the Swish search. Constants have types of their own that are no numbers' subtypes, so that they
-enter only where a signature asks for one and ``sin(0.3)`` is never proposed.
+A grammar is a TOML file, checked on load. It lists productions of two kinds. A primitive adds one
+production for each signature whose argument types the grammar can produce. A rule has a template,
+for structured spaces such as the core units of the Swish search.
+
+Literals have the types ``Const`` and ``PositiveConst``. These are not subtypes of ``Real``. A
+literal therefore occurs only in signatures with such a type, and ``sin(0.3)`` is never proposed.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from symact.expr.primitives import CONST, PRIMITIVES, VAR, is_subtype
 
 HOLES = ("a", "b", "c")
 
-#: Derivations a grammar remembers before it forgets them all.
+#: The cache of derivations is cleared when it has more entries.
 _MOST_REMEMBERED = 100_000
 _UNKNOWN = "unknown"
 
@@ -30,12 +32,12 @@ class Production:
     """One way to make a value of type ``result`` from values of types ``args``.
 
     Attributes:
-        name: Unique in its grammar.
+        name: A unique name within the grammar.
         template: An expression whose variables a, b, c stand for the arguments.
-        args: The types of a, b, c, as many as there are.
-        result: The type it produces.
-        weight: Its share when a production is drawn at random.
-        simple: Whether it applies one primitive to its arguments in order.
+        args: The types of the arguments, at most three.
+        result: The type of the result.
+        weight: The relative probability when a production is drawn at random.
+        simple: Whether the template is one primitive applied to the arguments in order.
     """
 
     name: str
@@ -52,13 +54,14 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """How numeric literals are drawn.
+    """The distribution of numeric literals.
 
     Attributes:
         distribution: ``normal``, ``uniform``, ``log-uniform`` or ``choice``.
-        parameters: Mean and deviation; low and high; the smallest and the largest size, of either
-            sign; or the values to choose from.
-        digits: Significant digits that a literal is rounded to.
+        parameters: ``normal``: mean and standard deviation. ``uniform``: low and high.
+            ``log-uniform``: the smallest and the largest absolute value; the sign is random.
+            ``choice``: the values.
+        digits: The number of significant digits of a literal.
     """
 
     distribution: str = "normal"
@@ -68,7 +71,7 @@ class Constants:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What no candidate exceeds: nodes of the tree, its depth, FLOPs of one evaluation."""
+    """The largest number of nodes, depth and FLOPs per element of a candidate."""
 
     nodes: int = 24
     depth: int = 9
@@ -76,13 +79,13 @@ class Limits:
 
 
 class Derivation(NamedTuple):
-    """How a grammar makes an expression: a production with derivations of its arguments, or a leaf.
+    """A derivation of an expression: a leaf, or a production with derivations of its arguments.
 
     Attributes:
-        expr: What is derived.
-        production: None for a leaf.
-        children: One for each argument type of the production.
-        type: The type of a leaf or the result of the production.
+        expr: The derived expression.
+        production: The production at the root; None for a leaf.
+        children: The derivation of each argument of the production.
+        type: The type of the leaf, or the result type of the production.
     """
 
     expr: Expr
@@ -96,17 +99,23 @@ class Grammar:
     """A checked grammar.
 
     Attributes:
-        name: What reports call it.
-        description: One sentence.
-        text: The TOML it was read from.
-        start: The type of a whole candidate.
-        types: Every type with its supertypes.
-        productions: In the order of the file.
+        name: The name in reports.
+        description: A description in one sentence.
+        text: The TOML text.
+        start: The type of a candidate.
+        types: The supertypes of each type.
+        productions: The productions, in the order of the file.
         terminals: The type of each input variable, in the order of the file.
-        constants: How literals are drawn, None for none.
-        limits: Size, depth and cost.
-        seeds: Names of the zoo or formulas to start from.
-        max_slope: A candidate steeper than this within [-8, 8] is rejected.
+        constants: The distribution of literals; None for a grammar without literals.
+        limits: The largest size, depth and cost of a candidate.
+        seeds: Names of the zoo, or formulas, that a search starts from.
+        max_slope: The screen rejects a candidate with a larger absolute slope within [-8, 8].
+
+    Example:
+        >>> from symact import Grammar, parse
+        >>> grammar = Grammar.load("pointwise")
+        >>> grammar.derive(parse("x*tanh(x)")).production.name
+        'mul (Real, Real) -> Real'
     """
 
     name: str
@@ -126,10 +135,17 @@ class Grammar:
 
     @staticmethod
     def load(source: str | Path) -> Grammar:
-        """Read a grammar by packaged name or from a file.
+        """Load a packaged grammar by name, or a grammar file.
+
+        Args:
+            source: A name from :func:`grammar_names`, or the path of a ``.toml`` file.
 
         Raises:
-            GrammarError: With file, key and the nearest valid choice.
+            GrammarError: The name is unknown, or the file is unreadable or malformed.
+
+        Example:
+            >>> Grammar.load("pointwise").start
+            'Real'
         """
         path = Path(source)
         if path.suffix != ".toml":
@@ -137,7 +153,7 @@ class Grammar:
             if str(source) not in names:
                 raise GrammarError(
                     f"unknown grammar '{source}'; {choices(str(source), names)} "
-                    "(a file's name ends in .toml)"
+                    "(the name of a file must end in .toml)"
                 )
             path = _folder() / f"{source}.toml"
         try:
@@ -150,28 +166,38 @@ class Grammar:
 
     @staticmethod
     def parse(text: str, source: str = "<text>") -> Grammar:
-        """Read a grammar from TOML text; ``source`` is what messages call it.
+        r"""Read a grammar from TOML text.
+
+        Args:
+            text: The content of a grammar file.
+            source: The name of the text in error messages.
 
         Raises:
-            GrammarError: As for :meth:`load`.
+            GrammarError: The text is malformed. The message names the key and the nearest valid
+                choice.
+
+        Example:
+            >>> grammar = Grammar.parse("[productions]\nsin = 1\ntanh = 1")
+            >>> [production.name for production in grammar.productions]
+            ['sin (Real) -> Signed', 'tanh (Real) -> Signed']
         """
         from symact.grammar.reader import Reader
 
         return Reader(source).read(text)
 
     def is_subtype(self, lower: str, upper: str) -> bool:
-        """Whether every value of type ``lower`` is one of type ``upper``."""
+        """Whether every value of type ``lower`` also has type ``upper``."""
         return (lower, upper) in self._subtypes
 
     @cached_property
     def _subtypes(self) -> frozenset[tuple[str, str]]:
-        """Each type with each of its supertypes, itself included."""
+        """All pairs of a type and one of its supertypes, including itself."""
         types = dict(self.types)
         return frozenset((a, b) for a in types for b in types if is_subtype(a, b, types))
 
     @cached_property
     def by_type(self) -> dict[str, tuple[Production, ...]]:
-        """The productions whose result is of each type."""
+        """The productions that produce each type."""
         return {
             wanted: tuple(p for p in self.productions if self.is_subtype(p.result, wanted))
             for wanted in self.types
@@ -179,7 +205,7 @@ class Grammar:
 
     @cached_property
     def _by_root(self) -> dict[tuple[str, str], list[Production]]:
-        """The productions of each type that could make an expression with each root."""
+        """The productions for each wanted type and root operation."""
         found: dict[tuple[str, str], list[Production]] = {}
         for wanted, productions in self.by_type.items():
             for production in productions:
@@ -191,21 +217,21 @@ class Grammar:
 
     @cached_property
     def _renames(self) -> bool:
-        """Whether a rule makes an argument as it is a value of another type."""
+        """Whether a rule only changes the type of its argument."""
         return any(_is_hole(production.template) for production in self.productions)
 
     def leaf_type(self, expr: Expr, wanted: str) -> str | None:
-        """Return the type a leaf has where ``wanted`` is asked for, None if it does not fit."""
+        """Return the type of a leaf as a value of type ``wanted``, None if it is no subtype."""
         if expr.op == VAR:
-            own = self.terminals.get(str(expr.value))
-            return own if own is not None and self.is_subtype(own, wanted) else None
+            type_ = self.terminals.get(str(expr.value))
+            return type_ if type_ is not None and self.is_subtype(type_, wanted) else None
         if expr.op == CONST and self.constants is not None:
-            own = "PositiveConst" if expr.number > 0 and wanted == "PositiveConst" else "Const"
-            return own if self.is_subtype(own, wanted) else None
+            type_ = "PositiveConst" if expr.number > 0 and wanted == "PositiveConst" else "Const"
+            return type_ if self.is_subtype(type_, wanted) else None
         return None
 
     def derive(self, expr: Expr, wanted: str | None = None) -> Derivation | None:
-        """Return a derivation of an expression, None if it is no sentence.
+        """Return a derivation of an expression, None if the grammar does not produce it.
 
         Args:
             expr: Any expression of the terminals.
@@ -222,13 +248,13 @@ class Grammar:
             found = self._memo[key] = self._derive(expr, target)
             return found
         if key in self._open:
-            self._cuts.append(key)  # a rule that leads back to itself makes nothing
+            self._cuts.append(key)  # a cycle of renaming rules produces nothing new
             return None
         cuts = len(self._cuts)
         self._open.add(key)
         found = self._derive(expr, target)
         self._open.remove(key)
-        # What failed because something above it was still open may yet succeed by itself.
+        # A failure inside a cycle is not final: store it only if no cycle was cut.
         if found is not None or len(self._cuts) == cuts or not self._open:
             self._memo[key] = found
         if not self._open:
@@ -255,10 +281,10 @@ class Grammar:
         return None
 
     def check(self, expr: Expr) -> None:
-        """Refuse an expression that is no sentence.
+        """Raise if the grammar does not produce an expression.
 
         Raises:
-            GrammarError: Naming the smallest part that nothing produces.
+            GrammarError: The message names the smallest subexpression without a derivation.
         """
         if self.derive(expr) is not None:
             return
@@ -269,13 +295,13 @@ class Grammar:
 
 
 def grammar_names() -> tuple[str, ...]:
-    """Return the packaged grammars, the default first."""
+    """Return the names of the packaged grammars, the default first."""
     names = sorted(file.stem for file in _folder().glob("*.toml"))
     return tuple(sorted(names, key=lambda name: name != "pointwise"))
 
 
 def _folder() -> Path:
-    """The folder of grammars: inside an installed package, at the top of a checkout."""
+    """Return the folder of grammar files, in the installed package or the checkout."""
     here = Path(__file__).resolve()
     packaged = here.parents[1] / "_grammars"
     return packaged if packaged.is_dir() else here.parents[3] / "grammars"
@@ -285,14 +311,35 @@ def _is_hole(template: Expr) -> bool:
     return template.op == VAR and template.value in HOLES
 
 
+def hole_counts(template: Expr) -> dict[str, int]:
+    """Return the number of occurrences of each hole in a template."""
+    counts = dict.fromkeys(HOLES, 0)
+    stack = [template]
+    while stack:
+        node = stack.pop()
+        if _is_hole(node):
+            counts[str(node.value)] += 1
+        stack.extend(node.args)
+    return counts
+
+
 def _arguments(production: Production, expr: Expr) -> list[Expr] | None:
-    """What a production has to be applied to so that it makes an expression."""
+    """Return the arguments with which a production makes an expression, None if impossible."""
     bindings = match(production.template, expr, {})
     return None if bindings is None else [bindings[hole] for hole in HOLES[: len(production.args)]]
 
 
 def match(template: Expr, expr: Expr, bindings: dict[str, Expr]) -> dict[str, Expr] | None:
-    """Bind the holes of a template so that it equals an expression, None if it cannot."""
+    """Match a template against an expression.
+
+    Args:
+        template: An expression with the holes a, b, c.
+        expr: The expression.
+        bindings: Known bindings of holes. They are updated.
+
+    Returns:
+        The expression for each hole, or None if the template does not match.
+    """
     if _is_hole(template):
         hole = str(template.value)
         if bindings.setdefault(hole, expr) != expr:
@@ -300,7 +347,7 @@ def match(template: Expr, expr: Expr, bindings: dict[str, Expr]) -> dict[str, Ex
         return bindings
     if (template.op, template.value, len(template.args)) != (expr.op, expr.value, len(expr.args)):
         return None
-    for part, own in zip(template.args, expr.args, strict=True):
-        if match(part, own, bindings) is None:
+    for part, arg in zip(template.args, expr.args, strict=True):
+        if match(part, arg, bindings) is None:
             return None
     return bindings

@@ -1,4 +1,4 @@
-"""Read a grammar from TOML. Every error names the source, the key and the nearest valid choice."""
+"""Read grammars from TOML. Errors name the source, the key and the nearest valid choice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Reader:
         self.types: dict[str, tuple[str, ...]] = dict(TYPES)
 
     def read(self, text: str) -> Grammar:
-        """Return the grammar of a TOML text.
+        """Return the grammar that a TOML text defines.
 
         Raises:
             GrammarError: One line with the source, the key and the nearest valid choice.
@@ -79,18 +79,20 @@ class Reader:
         return name
 
     def _number_type(self, where: str, name: str) -> str:
-        """Return a type whose values are numbers that an expression computes."""
+        """Return a known type after checking that its values are computed numbers."""
         known = self._type(where, name)
         for other in ("Bool", "Const"):
             if is_subtype(known, other, self.types):
-                self._fail(where, f"expected a type below Real or a new one, got '{known}'")
+                self._fail(
+                    where, f"expected a subtype of Real or a type of this file, got '{known}'"
+                )
         return known
 
     def _add_types(self, table: dict[str, tuple[str, ...]]) -> None:
         for name, parents in table.items():
             where = f"key 'types.{name}'"
             if name in TYPES or not name.isidentifier():
-                self._fail(where, "a new type needs a new name")
+                self._fail(where, "a new type needs an unused name")
             self.types[name] = tuple(self._type(where, parent) for parent in parents)
 
     def _terminals(self, table: dict[str, str]) -> dict[str, str]:
@@ -102,7 +104,8 @@ class Reader:
             if any(name in taken for taken in (HOLES, PRIMITIVES, NAMED_NUMBERS, TYPES)):
                 self._fail(where, f"'{name}' has another meaning in formulas; choose another name")
         return {
-            name: self._number_type(f"key 'terminals.{name}'", own) for name, own in table.items()
+            name: self._number_type(f"key 'terminals.{name}'", type_)
+            for name, type_ in table.items()
         }
 
     def _primitives(self, table: dict[str, float]) -> list[Production]:
@@ -132,7 +135,7 @@ class Reader:
         if unused:
             self._fail(where, f"argument '{unused[0]}' is not used")
         if "Bool" in types:
-            self._fail(where, "an argument of a rule is a number, got type 'Bool'")
+            self._fail(where, "an argument of a rule must be a number, got type 'Bool'")
         result = self._number_type(where, rule.result)
         return Production(f"rule {number}: {rule.rule}", template, types, result, rule.weight)
 
@@ -160,16 +163,16 @@ class Reader:
         return tuple(replace(p, weight=p.weight / counts[_group(p)]) for p in kept)
 
     def _made(self, proposed: Sequence[Production], leaves: Sequence[str]) -> set[str]:
-        """Return every type that some sentence has."""
+        """Return every type that the grammar can produce."""
         made: set[str] = set()
         new = set(leaves)
         while not new <= made:
-            made |= {wanted for wanted in self.types for own in new if self._fits(own, wanted)}
+            made |= {wanted for wanted in self.types for type_ in new if self._fits(type_, wanted)}
             new = {p.result for p in proposed if all(arg in made for arg in p.args)}
         return made
 
-    def _fits(self, own: str, wanted: str) -> bool:
-        return is_subtype(own, wanted, self.types)
+    def _fits(self, lower: str, upper: str) -> bool:
+        return is_subtype(lower, upper, self.types)
 
     def _fail_unfed(self, production: Production, made: set[str]) -> NoReturn:
         missing = next(i for i, arg in enumerate(production.args) if arg not in made)
@@ -188,12 +191,12 @@ class Reader:
             if getattr(limits, key) < least:
                 self._fail(
                     f"key 'limits.{key}'",
-                    f"{getattr(limits, key)} is below any sentence; the smallest has {least}",
+                    f"{getattr(limits, key)} is too small; the smallest expression has {least}",
                 )
 
 
 def _where(location: Location) -> str:
-    """Name a location as users of grammars know it: productions and rules by their names."""
+    """Return the text of a location: productions by name, rules by number."""
     match location:
         case ("productions", name):
             return f"production '{name}'"
@@ -206,6 +209,9 @@ def _where(location: Location) -> str:
 
 
 def _group(production: Production) -> str:
-    """Return what shares one weight: the signatures of a primitive, or a rule by itself."""
+    """Return the key of the productions that share one weight.
+
+    The signatures of a primitive share its weight. A rule has a weight of its own.
+    """
     is_rule = production.name.startswith("rule ")
     return production.name if is_rule else production.template.op

@@ -1,7 +1,7 @@
 """The tables and keys of a grammar file, checked by pydantic.
 
-Checks that need the types and productions of the grammar are in :mod:`symact.grammar.reader`.
-``GrammarFile.model_json_schema()`` is the JSON schema that editors complete grammar files with.
+Checks of types and productions are in :mod:`symact.grammar.reader`. Editors can complete grammar
+files with the JSON schema from ``GrammarFile.model_json_schema()``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-#: The largest weight, or limit on a slope. Sums of weights stay far from overflow.
+#: The largest weight and the largest limit on a slope. Sums of weights cannot overflow.
 LARGEST = 1e9
-#: The largest parameter of a distribution lies within these. Below, every draw rounds to 0.
+#: Limits of the largest parameter of a distribution. Below them, every draw rounds to 0.
 CONSTANT_RANGE = (1e-4, 1e9)
-#: Compared as given: converting a whole number of 400 digits to float overflows.
+#: Limit of numbers before their conversion: an integer of 400 digits overflows a float.
 _HUGE = 1e300
 
 
@@ -65,7 +65,7 @@ class _Table(BaseModel):
 
 
 class ConstantsTable(_Table):
-    """``[constants]``: how numeric literals are drawn."""
+    """``[constants]``: the distribution of numeric literals."""
 
     distribution: Literal["normal", "uniform", "log-uniform", "choice"] = "normal"
     parameters: tuple[float, ...] = (0.0, 1.0)
@@ -90,7 +90,7 @@ class ConstantsTable(_Table):
             )
         low, high = CONSTANT_RANGE
         if not low <= max(map(abs, listed)) <= high:
-            raise ValueError(f"the largest must have a size from {low:g} to {high:g}")
+            raise ValueError(f"the largest absolute value must be from {low:g} to {high:g}")
         return tuple(map(float, listed))
 
 
@@ -104,7 +104,7 @@ class RuleTable(_Table):
 
 
 class LimitsTable(_Table):
-    """``[limits]``: the largest candidate."""
+    """``[limits]``: the largest size, depth and cost of a candidate."""
 
     nodes: PositiveInteger = 24
     depth: PositiveInteger = 9
@@ -118,7 +118,7 @@ class SeedsTable(_Table):
 
 
 class ConstraintsTable(_Table):
-    """``[constraints]``: what the screen rejects."""
+    """``[constraints]``: limits that the screen checks."""
 
     max_slope: PositiveNumber = 1e3
 

@@ -1,24 +1,29 @@
-"""The smallest sentences of each type: what limits and growing trees have to respect."""
+"""The smallest expressions of each type, for checking limits and growing random trees."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from symact.expr.primitives import PRIMITIVES, VAR, is_subtype
-from symact.grammar.productions import HOLES, Production
+from symact.grammar.productions import HOLES, Production, hole_counts
 
 
 def smallest_sentences(
     types: Mapping[str, tuple[str, ...]], productions: Iterable[Production], leaves: Iterable[str]
 ) -> dict[str, tuple[int, int, int]]:
-    """Return for each type the fewest nodes, least depth and fewest FLOPs of a value of it.
+    """Return the fewest nodes, the least depth and the fewest FLOPs for each type.
 
-    The three minima are taken by themselves. Types that nothing produces have infinity, as a
-    number larger than any limit.
+    The three minima are independent. For a type without expressions they are 10**9, above any
+    limit.
+
+    Args:
+        types: The supertypes of each type.
+        productions: The productions of the grammar.
+        leaves: The types of the leaves.
     """
-    endless = 10**9
+    infinity = 10**9
     known = list(types)
-    best = dict.fromkeys(known, (endless, endless, endless))
+    best = dict.fromkeys(known, (infinity, infinity, infinity))
     for leaf in leaves:
         for wanted in known:
             if is_subtype(leaf, wanted, dict(types)):
@@ -29,7 +34,7 @@ def smallest_sentences(
         changed = False
         for p, own_nodes, own_depths, own_flops in listed:
             args = [best[arg] for arg in p.args]
-            uses = _uses(p)
+            uses = hole_counts(p.template)
             nodes = own_nodes + sum(uses[h] * a[0] for h, a in zip(HOLES, args, strict=False))
             depth = max(
                 [own_depths[""], *(own_depths[h] + a[1] for h, a in zip(HOLES, args, strict=False))]
@@ -46,20 +51,11 @@ def smallest_sentences(
     return best
 
 
-def _uses(production: Production) -> dict[str, int]:
-    """How often each hole occurs in the template."""
-    counts = dict.fromkeys(HOLES, 0)
-    stack = [production.template]
-    while stack:
-        node = stack.pop()
-        if node.op == VAR and node.value in counts:
-            counts[str(node.value)] += 1
-        stack.extend(node.args)
-    return counts
-
-
 def _template_size(production: Production) -> tuple[int, dict[str, int], int]:
-    """Nodes that are no holes, depth above each hole (and of the rest, under ""), FLOPs."""
+    """Return the number of nodes without holes, depths, and FLOPs of a template.
+
+    The depths are those above each hole. The key "" has the depth of the template without holes.
+    """
     nodes, flops = 0, 0
     depths = {"": 0, **dict.fromkeys(HOLES, 0)}
     stack = [(production.template, 1)]

@@ -1,4 +1,4 @@
-"""Tasks: regression problems with points inside the training range and in shells around it."""
+"""Tasks: regression problems with in-distribution and out-of-distribution points."""
 
 from symact.tasks.instance import Instance
 from symact.tasks.registry import TASKS, Task, describe, task

@@ -1,4 +1,4 @@
-"""A task from a user's arrays: checked inputs, fixed sets of rows, random subsets of them."""
+"""Tasks from user arrays: input checks, fixed sets of rows and random subsets."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ from symact.tasks.instance import (
 from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, SPLITS, TRAIN_POINTS
 from symact.tasks.tables import Table, read_table
 
-#: The number of the random streams; no other family has it.
+#: The number of the random streams of this family. Every family has its own number.
 _ARRAYS_STREAM = 4
 
-#: Distinct rows that are needed: 40 to train and 8 held out in each split, 8 in each shell of each.
+#: The fewest distinct rows: 40 for training and 8 held out in each of three splits; 8 in each of
+#: three shells of each split.
 MIN_TRAIN_ROWS = 64
 MIN_OOD_ROWS = 72
 
-#: The part of the training rows that is trained on; the rest is held out, a third in each split.
+#: The share of ``X_train`` used for training. Each split holds out a third of the other rows.
 _TRAINED_ON = 5 / 8
-#: An instance sees at most this part of the rows it may see, so that instances differ.
+#: The largest share of the available rows in one instance. Instances therefore differ.
 _SUBSET = 4 / 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """Rows ``[row, column]``, the first ``inputs`` of whose columns are inputs.
+    """Rows ``[row, column]`` for each purpose. The first ``inputs`` columns are inputs.
 
     Attributes:
-        train: What every split trains on.
-        held_out: One block of rows for each split.
-        ood: For each split one block of rows for each shell.
+        train: The training rows of all splits.
+        held_out: The held-out rows of each split.
+        ood: The OOD rows of each split and shell.
         inputs: The number of input columns.
     """
 
@@ -53,10 +54,10 @@ class _Rows:
     def draw(self, split: str, seed: int, index: int, attempt: int) -> Raw:
         """Draw a subset of the rows of a split."""
         rng = stream(_ARRAYS_STREAM, split, seed, index, attempt)
-        own = SPLITS.index(split)
+        number = SPLITS.index(split)
         train = _resized(rng, self.train, TRAIN_POINTS)
-        held_out = _resized(rng, self.held_out[own], HELD_OUT_POINTS)
-        ood = np.stack([_resized(rng, rows, SHELL_POINTS) for rows in self.ood[own]])
+        held_out = _resized(rng, self.held_out[number], HELD_OUT_POINTS)
+        ood = np.stack([_resized(rng, rows, SHELL_POINTS) for rows in self.ood[number]])
         parts = [(rows[..., : self.inputs], rows[..., self.inputs :]) for rows in (train, held_out)]
         (x_train, y_train), (x_held_out, y_held_out) = parts
         x_ood, y_ood = ood[..., : self.inputs], ood[..., self.inputs :]
@@ -66,14 +67,15 @@ class _Rows:
 def arrays_source(
     x_train: ArrayLike, y_train: ArrayLike, x_ood: ArrayLike, y_ood: ArrayLike, name: str
 ) -> Source:
-    """Check a user's arrays and fix which row serves in which split; see ``Task.from_arrays``.
+    """Check user arrays and assign their rows to splits; see ``Task.from_arrays``.
 
-    Exact repetitions of a row (inputs and targets) are dropped, and so are OOD rows that are
-    training rows: no split measures on a row of another. The sets of rows depend on the rows
-    alone, not on their order or a seed. Columns of data frames are matched by their names.
+    Duplicate rows (inputs and targets) are dropped, and so are OOD rows that occur in the training
+    data. The splits therefore share no row on which errors are measured. The assignment depends
+    only on the set of rows, not on their order or a seed. Columns of data frames are matched by
+    name.
 
     Raises:
-        TaskError: One line that names the argument.
+        TaskError: An array is unusable. The message names the argument.
     """
     x, y = read_table(x_train, "X_train"), read_table(y_train, "y_train")
     known = _enough(_joined(x, y), "X_train", MIN_TRAIN_ROWS)
@@ -82,14 +84,14 @@ def arrays_source(
     )
     inputs = x.values.shape[1]
     _refuse_constant(known[:, inputs:])
-    found = _deal(known, beyond, inputs)
-    _refuse_flat(found)
-    return Source(name, found.draw)
+    rows = _assign(known, beyond, inputs)
+    _refuse_flat(rows)
+    return Source(name, rows.draw)
 
 
-def _deal(known: FloatArray, beyond: FloatArray, inputs: int) -> _Rows:
-    """Assign every row to its part of its split."""
-    rng = np.random.Generator(np.random.PCG64(0))  # fixed: the seed of a draw must not move rows
+def _assign(known: FloatArray, beyond: FloatArray, inputs: int) -> _Rows:
+    """Assign every row to a split and a purpose."""
+    rng = np.random.Generator(np.random.PCG64(0))  # fixed: the assignment is the same in all draws
     shuffled = known[rng.permutation(len(known))]
     trained_on = int(len(known) * _TRAINED_ON)
     held_out = tuple(shuffled[trained_on + k :: len(SPLITS)] for k in range(len(SPLITS)))
@@ -100,7 +102,7 @@ def _deal(known: FloatArray, beyond: FloatArray, inputs: int) -> _Rows:
 
 
 def _outside(known: FloatArray, x: Table, y: Table) -> FloatArray:
-    """Return the distinct OOD rows that are no training rows."""
+    """Return the distinct OOD rows that do not occur in the training data."""
     rows = _joined(x, y)
     trained_on = {row.tobytes() for row in known + 0.0}
     is_new = np.array([row.tobytes() not in trained_on for row in rows + 0.0], dtype=bool)
@@ -129,20 +131,20 @@ def _refuse_constant(targets: FloatArray) -> None:
 
 
 def _refuse_flat(rows: _Rows) -> None:
-    """Refuse sets of rows on which a normalised error would mean nothing."""
+    """Raise if the targets of some set of rows are too flat for a normalised error."""
     inputs = rows.inputs
     scale = rows.train[:, inputs:].std(axis=0)
     flat = constant_columns(rows.train[:, inputs:])
     if flat.any():
         column = int(flat.argmax())
-        raise TaskError(f"y_train is constant in column {column} but for a few rows")
-    places = [(block, "y_train", "its held-out rows") for block in rows.held_out]
+        raise TaskError(f"y_train is constant in column {column}, except for a few rows")
+    measured = [(block, "y_train", "its held-out rows") for block in rows.held_out]
     for blocks in rows.ood:
-        places += [
+        measured += [
             (block, "y_ood", f"its {shell} shell")
             for block, shell in zip(blocks, SHELLS, strict=True)
         ]
-    for block, name, where in places:
+    for block, name, where in measured:
         if spread(block[:, inputs:] / scale) < MIN_SPREAD:
             raise TaskError(f"{name} is (nearly) constant in {where}; give more varied rows")
 
@@ -150,9 +152,9 @@ def _refuse_flat(rows: _Rows) -> None:
 def _by_distance(rows: FloatArray, train: FloatArray, inputs: int) -> np.ndarray:
     """Return the order of rows ``[row]`` from near to far.
 
-    Far is what leaves the training range most, in units of that range and in the worst column;
-    rows that do not leave it are ranked, before all others, by their distance from the training
-    mean in training deviations.
+    The distance of a row is its largest excess over the training range, over all input columns, in
+    units of that range. Rows inside the range come first. They are ordered by their distance from
+    the training mean in standard deviations.
     """
     x, known = rows[:, :inputs], train[:, :inputs]
     low, high = known.min(axis=0), known.max(axis=0)
@@ -164,10 +166,10 @@ def _by_distance(rows: FloatArray, train: FloatArray, inputs: int) -> np.ndarray
 
 
 def _resized(rng: np.random.Generator, rows: FloatArray, count: int) -> FloatArray:
-    """Return ``count`` rows from a random subset of at most four fifths of the rows given.
+    """Return ``count`` rows from a random subset of at most four fifths of the given rows.
 
-    With enough rows no row comes twice; with fewer, each of the subset comes equally often, but
-    for one.
+    If the subset has fewer rows than ``count``, its rows are repeated. Their numbers of repetitions
+    differ by at most one.
     """
     subset = rng.permutation(len(rows))[: min(count, math.ceil(_SUBSET * len(rows)))]
     return rows[np.resize(subset, count)]

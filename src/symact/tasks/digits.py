@@ -1,4 +1,7 @@
-"""Handwritten digits under corruptions of rising severity: the one task with real inputs."""
+"""The digits task: handwritten digits under corruptions of increasing severity.
+
+The images are those of ``sklearn.datasets.load_digits``, 8 by 8 pixels.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ _DIGITS_STREAM = 3
 _SIDE = 8
 _CLASSES = 10
 
-#: Pixels that hardly vary in training would make any corruption look enormous, so no input is
-#: divided by less than this (pixels lie in [0, 1]).
+#: The smallest scale that an input is divided by. Some pixels hardly vary in training; without this
+#: limit a corruption of them would be huge. Pixels are in [0, 1].
 _PIXEL_FLOOR = 0.1
 
-#: The index of the stream that orders a split's corruptions; no instance has it.
+#: The index of the random stream that orders the corruptions of a split. No instance uses it.
 _ORDER = 2**32 - 1
 
-assert HELD_OUT_POINTS == SHELL_POINTS  # the shells are the held-out images, corrupted
+assert HELD_OUT_POINTS == SHELL_POINTS  # a shell has the corrupted held-out images
 
 
 def _gaussian_noise(images: FloatArray, severity: int, rng: np.random.Generator) -> FloatArray:
@@ -84,11 +87,11 @@ def _occlusion(images: FloatArray, severity: int, rng: np.random.Generator) -> F
 
 
 def _sampled(images: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArray:
-    """Read ``images [image, row, column]`` between pixels, bilinearly; outside is 0."""
+    """Interpolate ``images [image, row, column]`` bilinearly. Pixels outside an image are 0."""
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     which = np.arange(len(images))[:, None, None]
-    top, left = (np.clip(place + 1, 0, _SIDE + 1) for place in (rows, columns))
-    row, column = (np.minimum(place.astype(int), _SIDE) for place in (top, left))
+    top, left = (np.clip(position + 1, 0, _SIDE + 1) for position in (rows, columns))
+    row, column = (np.minimum(position.astype(int), _SIDE) for position in (top, left))
     down, right = top - row, left - column
     upper = framed[which, row, column] * (1 - right) + framed[which, row, column + 1] * right
     row = row + 1
@@ -98,8 +101,8 @@ def _sampled(images: FloatArray, rows: FloatArray, columns: FloatArray) -> Float
 
 Corruption = Callable[[FloatArray, int, np.random.Generator], FloatArray]
 
-#: ``(images [image, row, column], severity 1 to 3, stream)`` to images; each split has one
-#: pixelwise, one photometric and one spatial kind of its own.
+#: The corruptions of each split: one of single pixels, one of intensities and one of positions.
+#: The arguments are images ``[image, row, column]``, a severity from 1 to 3, and a random stream.
 CORRUPTIONS: dict[str, dict[str, Corruption]] = {
     "search": {"gaussian-noise": _gaussian_noise, "contrast": _contrast, "shift": _shift},
     "selection": {
@@ -113,7 +116,7 @@ CORRUPTIONS: dict[str, dict[str, Corruption]] = {
 
 @lru_cache(maxsize=1)
 def _images() -> tuple[FloatArray, FloatArray]:
-    """Return images in [0, 1] ``[image, row, column]`` and one-hot targets, in a fixed mix."""
+    """Return images in [0, 1] ``[image, row, column]`` and one-hot targets, in a fixed order."""
     from sklearn.datasets import load_digits  # has no stubs
 
     bunch = load_digits()
@@ -123,7 +126,7 @@ def _images() -> tuple[FloatArray, FloatArray]:
 
 
 def _digits(split: str, seed: int, index: int, attempt: int) -> Raw:
-    """Draw images of a split; its shells are the held-out images, corrupted in one way."""
+    """Draw images of a split. The shells are the held-out images under one corruption."""
     images, targets = (part[SPLITS.index(split) :: len(SPLITS)] for part in _images())
     kinds = list(CORRUPTIONS[split])
     order = stream(_DIGITS_STREAM, split, seed, _ORDER).permutation(len(kinds))
@@ -134,7 +137,7 @@ def _digits(split: str, seed: int, index: int, attempt: int) -> Raw:
     noise = int(rng.integers(2**32))
 
     def corrupted(severity: int) -> FloatArray:
-        # One stream for all severities: what is hit stays hit, only harder.
+        # All severities use the same stream and therefore affect the same pixels.
         same = np.random.Generator(np.random.PCG64(noise))
         changed = CORRUPTIONS[split][kind](images[held_out], severity, same)
         return np.clip(changed, 0.0, 1.0).reshape(len(held_out), -1)

@@ -1,15 +1,20 @@
-"""Forty-eight equations of the Feynman Lectures, dealt to the three splits once and for all.
+"""Forty-eight equations of the Feynman Lectures, in three fixed splits.
 
-Identifiers (volume, chapter, equation), formulas and ranges are those of the AI Feynman database:
+Identifiers (volume, chapter, equation), formulas and ranges are from the AI Feynman database:
 S.-M. Udrescu and M. Tegmark, "AI Feynman: a physics-inspired method for symbolic regression",
 Science Advances 6, eaay2631 (2020), arXiv:1905.11481, file ``FeynmanEquations.csv``.
 
-Chosen are equations whose formula is finite and real on the extended box
-``[low, high + (high - low)]`` (so none with ``sqrt(1 - v**2/c**2)``, whose published ranges meet
-the pole there), that a GELU network learns inside the box, and of which no two are one formula
-under other names. Dealt so that each split has two equations of two variables, five of three,
-five of four, four of five or six, three of all with a sine or cosine, and about the same mean
-log error of a GELU network in the far shell. Kin stay together: I.6.2 and I.6.2b are both test.
+Criteria for the selection of equations:
+
+- The formula is finite and real on the extended box ``[low, high + (high - low)]``. This excludes
+  equations with ``sqrt(1 - v**2/c**2)``.
+- A GELU network learns the equation inside the box.
+- No two equations have the same formula with different names.
+
+Each split has two equations of two variables, five of three, five of four, and four of five or six.
+Three equations of each split have a sine or cosine. The mean log error of a GELU network in the far
+shell is about the same in all splits. Similar equations are in the same split: I.6.2 and I.6.2b are
+both in ``test``.
 """
 
 from __future__ import annotations
@@ -22,27 +27,27 @@ import numpy as np
 from symact.tasks.instance import FloatArray, Raw, Source, stream
 from symact.tasks.synthetic import on_box
 
-#: The number of the random streams; no other family has it.
+#: The number of the random streams of this family. Every family has its own number.
 _FEYNMAN_STREAM = 2
 
-#: The index of the stream that orders a split's equations; no instance has it.
+#: The index of the random stream that orders the equations of a split. No instance uses it.
 _ORDER = 2**32 - 1
 
-#: A sampled box has at least this part of the published width in each variable.
+#: The smallest width of a sampled box in each variable, as a share of the published width.
 MIN_WIDTH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """One row of the database.
+    """One equation of the database.
 
     Attributes:
         identifier: Volume, chapter and number in the Feynman Lectures.
-        formula: As published, readable by sympy.
-        variables: The names in the formula, in the order that ``function`` takes them.
+        formula: The published formula, in sympy's syntax.
+        variables: The names of the variables, in the order of the arguments of ``function``.
         low: The lower end of each published range.
-        high: The upper ends.
-        function: Columns ``[point]``, one for each variable, to values ``[point]``.
+        high: The upper end of each published range.
+        function: Computes values ``[point]`` from one array ``[point]`` for each variable.
     """
 
     identifier: str
@@ -66,7 +71,7 @@ def _row(
     return Equation(identifier, formula, variables, lows, highs, function)
 
 
-#: In pairs of kin in size and difficulty: rows 0 and 1, 2 and 3, and so on; see ``_order``.
+#: The equations of each split. Rows 0 and 1, 2 and 3, ... are pairs of similar difficulty.
 EQUATIONS: dict[str, tuple[Equation, ...]] = {
     "search": (
         _row("I.12.1", "mu*Nn", "mu Nn: 1 5", lambda mu, nn: mu * nn),
@@ -338,10 +343,9 @@ EQUATIONS: dict[str, tuple[Equation, ...]] = {
 
 
 def _order(split: str, seed: int) -> list[int]:
-    """Return the seeded order of a split's equations: one of each pair, then the others.
+    """Return a random order of the equations of a split: one of each pair, then the others.
 
-    So eight instances, the default number, are of all kinds; a plain permutation once gave a
-    test draw without a single sine.
+    The first eight instances, the default number, therefore have one equation of each pair.
     """
     rng = stream(_FEYNMAN_STREAM, split, seed, _ORDER)
     pairs = rng.permutation(len(EQUATIONS[split]) // 2)
@@ -350,7 +354,7 @@ def _order(split: str, seed: int) -> list[int]:
 
 
 def _feynman(split: str, seed: int, index: int, attempt: int) -> Raw:
-    """Draw an equation of the split, in seeded order, on a random part of its published box."""
+    """Return an equation of the split on a random part of its published box."""
     equations = EQUATIONS[split]
     equation = equations[_order(split, seed)[index % len(equations)]]
     rng = stream(_FEYNMAN_STREAM, split, seed, index, attempt)

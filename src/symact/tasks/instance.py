@@ -1,4 +1,4 @@
-"""The regression problem, and what turns raw points into one: streams, scaling, refusal."""
+"""Instances of regression problems: random streams, standardisation and checks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from symact.tasks.protocol import SPLITS
 
 FloatArray = NDArray[np.float64]
 
-#: A draw whose targets vary less than this, in training standard deviations, is drawn again:
-#: an error divided by so small a variance would measure an offset, not the shape.
+#: The smallest spread of targets, in training standard deviations. A draw below it is repeated. A
+#: normalised error with so small a variance would measure an offset instead of the shape.
 MIN_SPREAD = 0.02
 _ATTEMPTS = 100
 
@@ -27,13 +27,13 @@ class Instance:
     All arrays are float32.
 
     Attributes:
-        name: Unique within a draw, such as ``"polynomial/test-3"`` or ``"feynman/I.12.1"``.
-        family: What it is aggregated with.
+        name: A unique name within a draw, such as ``"polynomial/test-3"`` or ``"feynman/I.12.1"``.
+        family: The family over which scores are aggregated.
         x_train: ``[point, input]``.
         y_train: ``[point, output]``.
-        x_held_out: ``[point, input]``, fresh points of the training distribution.
+        x_held_out: ``[point, input]``, new points of the training distribution.
         y_held_out: ``[point, output]``.
-        x_ood: ``[shell, point, input]``, shells near, middle, far.
+        x_ood: ``[shell, point, input]``, with the shells near, middle and far.
         y_ood: ``[shell, point, output]``.
     """
 
@@ -48,7 +48,7 @@ class Instance:
 
 
 class Raw(NamedTuple):
-    """The points of one instance in their own units, float64, axes as in :class:`Instance`."""
+    """The float64 points of an instance in original units, with the axes of :class:`Instance`."""
 
     label: str
     x_train: FloatArray
@@ -61,12 +61,13 @@ class Raw(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the instances of one family come from.
+    """The generator of the instances of one family.
 
     Attributes:
-        family: The family's name.
-        draw: ``(split, seed, index, attempt)`` to raw points; a pure function.
-        input_floor: Inputs are divided by their training deviation or this, whichever is larger.
+        family: The name of the family.
+        draw: A pure function of ``(split, seed, index, attempt)`` that returns raw points.
+        input_floor: The smallest scale of an input. Inputs are divided by their training standard
+            deviation or by this, whichever is larger.
     """
 
     family: str
@@ -77,36 +78,38 @@ class Source:
 def stream(family: int, split: str, seed: int, index: int, attempt: int = 0) -> np.random.Generator:
     """Return the random stream of one instance.
 
+    Different arguments give different entropy, so no two splits share a stream. The seed is the
+    last word of the entropy, because only a seed may exceed 32 bits.
+
     Args:
-        family: The number of the family's streams; every family has its own.
+        family: The number of the streams of a family. Every family has its own number.
         split: The split of the instance.
-        seed: The seed. It is the last word of entropy because it alone can exceed 32 bits; so no
-            two lists of arguments have the same entropy.
-        index: The number of the instance.
-        attempt: The number of the draw, counted from 0.
+        seed: The seed of the draw.
+        index: The index of the instance.
+        attempt: The index of the attempt to draw the instance.
     """
     entropy = [family, SPLITS.index(split), index, attempt, seed]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
 
 def instance(source: Source, split: str, seed: int, index: int) -> Instance:
-    """Return one usable instance, redrawing from the next stream while a draw is degenerate.
+    """Draw one usable instance. A degenerate draw is repeated with the next stream.
 
     Raises:
-        TaskError: Every attempt was degenerate, which only a user's arrays can cause.
+        TaskError: All attempts were degenerate. Only user arrays can cause this.
     """
     for attempt in range(_ATTEMPTS):
         drawn = standardise(source, source.draw(split, seed, index, attempt))
         if _is_usable(drawn):
             return drawn
     raise TaskError(
-        f"task '{source.family}', split '{split}', instance {index}: in {_ATTEMPTS} draws the "
-        "targets of some part were (nearly) constant or not finite; give more or smoother rows"
+        f"task '{source.family}', split '{split}', instance {index}: the targets were (nearly) "
+        f"constant or not finite in all {_ATTEMPTS} draws; give more or smoother rows"
     )
 
 
 def standardise(source: Source, raw: Raw) -> Instance:
-    """Scale inputs and targets by the mean and deviation of the training points, per column."""
+    """Standardise each column by the mean and standard deviation of the training points."""
     x_mean, x_scale = _statistics(raw.x_train, source.input_floor)
     y_mean, y_scale = _statistics(raw.y_train, 0.0)
 
@@ -127,19 +130,19 @@ def standardise(source: Source, raw: Raw) -> Instance:
 
 
 def constant_columns(values: FloatArray) -> NDArray[np.bool_]:
-    """Return for each column of ``[row, column]`` whether it varies by no more than rounding."""
+    """Return for each column of ``[row, column]`` whether it is constant up to rounding."""
     largest: FloatArray = np.abs(values).max(axis=0)
     return np.asarray(values.std(axis=0) <= 1e-10 * largest)
 
 
 def _statistics(values: FloatArray, floor: float) -> tuple[FloatArray, FloatArray]:
-    """Return mean and scale of each column; a constant column keeps its units, at least."""
+    """Return mean and scale of each column. The scale of a constant column is at least 1."""
     deviation = np.where(constant_columns(values), 1.0, values.std(axis=0))
     return values.mean(axis=0), np.maximum(deviation, floor)
 
 
 def _is_usable(drawn: Instance) -> bool:
-    """Whether all values are finite and the targets vary wherever an error is measured."""
+    """Whether all values are finite and the targets vary in every measured part."""
     inputs = (drawn.x_train, drawn.x_held_out, drawn.x_ood)
     targets = (drawn.y_train, drawn.y_held_out, *drawn.y_ood)
     return all(np.isfinite(values).all() for values in (*inputs, *targets)) and all(

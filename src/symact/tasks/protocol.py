@@ -1,8 +1,8 @@
-"""The constants of the judging protocol, each standing once, under one version number.
+"""The constants of the evaluation protocol.
 
-Every score carries :data:`VERSION`; ``docs/protocol.md`` gives the reasons. Change a constant that
-a judged number depends on, and the version changes with it. What only the search uses, to find its
-way to the judge, has a version of its own, :data:`LADDER`.
+``docs/protocol.md`` explains their values. Every score carries :data:`VERSION`. A change of a
+constant that affects final scores requires a new version. Constants that only affect the search
+have a separate version, :data:`LADDER`.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ LADDER = "6"
 SPLITS = ("search", "selection", "test")
 SHELLS = ("near", "middle", "far")
 
-#: Points of one instance: training, held out in distribution, and in each OOD shell.
+#: The number of points of an instance: training, held out, and in each OOD shell.
 TRAIN_POINTS = 256
 HELD_OUT_POINTS = 256
 SHELL_POINTS = 256
 
-#: Normalised errors are clipped here before their logarithm; NaN and infinity count as the worst.
+#: Limits of normalised errors. NaN and infinity become the worst error.
 WORST_ERROR = 1e6
 BEST_ERROR = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How one network is trained: an MLP with equal hidden layers, full-batch Adam.
+    """The training of one network: an MLP with equal hidden layers and full-batch Adam.
 
     Attributes:
-        width: Units of a hidden layer.
-        depth: Hidden layers.
-        steps: Optimiser steps.
-        points: Training points used (the first ones of the instance).
-        learning_rate: Its maximum; it decays to zero along half a cosine.
+        width: The number of units of a hidden layer.
+        depth: The number of hidden layers.
+        steps: The number of optimiser steps.
+        points: The number of training points, taken from the start of the instance.
+        learning_rate: The initial learning rate. It decays to zero along half a cosine.
     """
 
     width: int
@@ -46,11 +46,11 @@ class Training:
     learning_rate: float
 
 
-#: The two rungs of a search. Instances of a family take the networks of a rung in turn: two sizes
-#: for the price of one, so that ``x**2``, which solves polynomials with two layers and diverges
-#: with three, is seen for what it is. Mini-training: many instances in short trainings at a large
-#: rate rank as the whole protocol does for the least cost. Full training: a wide deep network
-#: breaks what bends too early, which no small one shows (docs/search.md).
+#: The networks of the two rungs of a search. The instances of a family use the networks in turn.
+#: Two depths detect functions such as ``x**2``: it solves polynomials with two layers and diverges
+#: with three. :data:`MINI` has many short trainings at a large learning rate. :data:`FULL` has a
+#: wider, deeper network, where some functions fail that succeed in small networks
+#: (docs/search.md).
 MINI = tuple(
     Training(width=24, depth=depth, steps=400, points=64, learning_rate=5e-2) for depth in (2, 3)
 )
@@ -58,38 +58,37 @@ FULL = tuple(
     Training(width=width, depth=depth, steps=1000, points=128, learning_rate=3e-2)
     for width, depth in ((32, 2), (64, 3))
 )
-#: Full training nearer to the judge, as an alternative (``as_judged``): all its sizes, and two of
-#: its learning rates. It lets each function have, for each size, the rate with the lower error in
-#: distribution; with the larger one of these errors far out are some three times as high. What
-#: counts is the mean over which of them it would take: their shares follow from the difference of
-#: their errors in distribution, in units of so many decades.
+#: An alternative to :data:`FULL` that is closer to the final evaluation (``as_judged``): all
+#: network sizes of the final protocol and two of its learning rates. The final evaluation chooses
+#: the rate with the lower in-distribution error. This rung averages over the rates, with weights by
+#: the probability of that choice. ``RATE_DOUBT`` is the scale of the weights: a difference of
+#: in-distribution errors, in log10.
 FULL_AS_JUDGED = tuple(
     Training(width=width, depth=depth, steps=1000, points=128, learning_rate=3e-2)
     for width, depth in ((32, 2), (64, 2), (32, 3), (64, 3))
 )
 FULL_RATES = (3e-2, 1e-1)
 RATE_DOUBT = 0.07
-#: On both rungs an instance counts by its error over the reference's, at most a factor of ten
-#: either way: no function shall live on a few tasks that it happens to solve.
+#: The largest absolute log10 of the error of an instance relative to the reference, on both rungs.
+#: A few instances therefore cannot dominate a score.
 CLIP = 1.0
-#: Each draw of a rung is easy or hard in its own way. It is told by what these lose or gain on it,
-#: so that scores from several draws can be compared.
+#: Baselines that normalise scores across draws, because draws differ in difficulty.
 ANCHORS = ("GELU", "SiLU", "Mish", "tanh")
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationProtocol:
-    """The networks, tasks and seeds that functions are evaluated with.
+    """The networks, instances and seeds of an evaluation.
 
     Attributes:
-        name: Name of the protocol.
-        sizes: The networks: ``(width, depth)`` of the hidden layers.
-        rates: Learning rates. If there are several, each function gets for each size the one with
-            the lowest error held out *in distribution*, on selection draws.
-        tuning: Instances of a family for the choice of the learning rate.
-        per_family: Instances of a family for the evaluation.
-        seeds: Training seeds of each instance and size.
-        steps: Optimiser steps.
+        name: The name of the protocol.
+        sizes: ``(width, depth)`` of the hidden layers of each network.
+        rates: The learning rates. If there are several, the rate with the lowest held-out
+            in-distribution error on selection draws is used, for each function and size.
+        tuning: The number of instances of a family for the choice of the learning rate.
+        per_family: The number of instances of a family for the evaluation.
+        seeds: The number of training seeds for each instance and size.
+        steps: The number of optimiser steps.
     """
 
     name: str
@@ -102,16 +101,16 @@ class EvaluationProtocol:
 
     @property
     def version(self) -> str:
-        """The version that its scores carry; scores of two versions are never mixed."""
+        """The version of its scores. Scores of different versions are not comparable."""
         return VERSION if self.name == "full" else f"{VERSION}-{self.name}"
 
     def training(self, size: int, rate: float) -> Training:
-        """Return the training of networks of a size, given by its index, at a learning rate."""
+        """Return the training of a network, given the index of its size and a learning rate."""
         width, depth = self.sizes[size]
         return Training(width, depth, self.steps, TRAIN_POINTS, rate)
 
 
-#: The protocol itself.
+#: The complete protocol.
 FULL_FORM = EvaluationProtocol(
     name="full",
     sizes=((32, 2), (64, 2), (32, 3), (64, 3)),
@@ -122,7 +121,7 @@ FULL_FORM = EvaluationProtocol(
     steps=1000,
 )
 
-#: What ``symact search`` ends with: one size, one learning rate, half of the tasks.
+#: The final evaluation of ``symact search``: one size, one learning rate, half of the tasks.
 QUICK_FORM = EvaluationProtocol(
     name="quick",
     sizes=((32, 3),),
@@ -133,8 +132,8 @@ QUICK_FORM = EvaluationProtocol(
     steps=1000,
 )
 
-#: How the finalists of a search are judged, on selection draws: as the protocol does, with half of
-#: the tasks, one seed and fewer rates to choose from.
+#: The evaluation of the finalists of a search on selection draws: half of the tasks, one seed and
+#: fewer learning rates.
 SELECTION_FORM = EvaluationProtocol(
     name="selection",
     sizes=FULL_FORM.sizes,
@@ -145,7 +144,7 @@ SELECTION_FORM = EvaluationProtocol(
     steps=1000,
 )
 
-#: The same with all tasks that the protocol chooses rates on: it will take the same ones.
+#: As :data:`SELECTION_FORM`, with the tuning instances of the complete protocol.
 TUNED_FORM = replace(SELECTION_FORM, name="tuned", tuning=FULL_FORM.tuning)
 
 FORMS = {form.name: form for form in (FULL_FORM, QUICK_FORM)}
@@ -158,10 +157,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
-#: The function every ratio is to.
+#: The reference function of all relative errors.
 REFERENCE = "GELU"
 
-#: The classics and the published language-model functions that found ones stand beside.
+#: The known functions that reports compare with found functions.
 COMPARED = (
     "ReLU",
     "GELU",
@@ -176,8 +175,9 @@ COMPARED = (
     "Turbulent",
 )
 
-#: On the rungs of a search the limit is lower: over twelve functions the ratio of ID errors rose by
-#: 1.22 from full training on search draws to a judgement on selection draws (docs/search.md).
-RUNG_ID_LIMIT = 0.8
-#: A found function may have at most this multiple of the reference's ID error to be called best.
+#: The largest ID error of the best function, relative to the reference.
 ID_LIMIT = 1.0
+#: The limit on the rungs of a search. It is lower, because the relative ID error of twelve
+#: functions rose by a factor of 1.22 from full training to the evaluation of finalists
+#: (docs/search.md).
+RUNG_ID_LIMIT = 0.8

@@ -1,4 +1,4 @@
-"""The task: a name and the families it draws from."""
+"""Tasks and the registry of built-in tasks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from symact.tasks.synthetic import HARMONIC, POLYNOMIAL
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What candidates are judged on.
+    """A set of families of regression problems on which candidates are evaluated.
 
     Attributes:
-        name: The name, as :func:`task` takes it or :meth:`from_arrays` was given it.
+        name: The name of the task.
     """
 
     name: str
@@ -29,31 +29,36 @@ class Task:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The families that instances are aggregated by, in the order they are drawn."""
+        """The names of the families, in the order of :meth:`draw`."""
         return tuple(source.family for source in self._sources)
 
     def draw(self, split: str, *, seed: int = 0, per_family: int = 8) -> tuple[Instance, ...]:
-        """Draw instances, family by family; a pure function of its arguments.
+        """Draw instances, family by family. The result is a pure function of the arguments.
 
-        No two splits share a random function, an equation, an image or a row that errors are
-        measured on, whatever the seeds. A smaller ``per_family`` gives the first instances of
-        each family of a larger one.
+        For any seeds, no two splits share a random function, an equation, an image or a row on
+        which errors are measured. A smaller ``per_family`` returns the first instances of each
+        family.
 
         Args:
             split: ``"search"``, ``"selection"`` or ``"test"``.
-            seed: At least 0. Only the search varies it.
-            per_family: Instances of each family, at least 1.
+            seed: The seed, at least 0. Only the search varies it.
+            per_family: The number of instances of each family, at least 1.
 
         Raises:
-            TaskError: An unknown split, a seed or number out of range.
+            TaskError: The split is unknown, or a number is out of range.
+
+        Example:
+            >>> first, *_ = task("polynomial").draw("search", per_family=2)
+            >>> first.name, first.x_train.shape, first.x_ood.shape
+            ('polynomial/search-0', (256, 2), (3, 256, 2))
         """
         if split not in SPLITS:
             raise TaskError(f"unknown split '{split}'; {choices(split, SPLITS)}")
-        first, many = _whole("seed", seed, 0), _whole("per_family", per_family, 1)
+        seed, per_family = _integer("seed", seed, 0), _integer("per_family", per_family, 1)
         return tuple(
-            instance(source, split, first, index)
+            instance(source, split, seed, index)
             for source in self._sources
-            for index in range(many)
+            for index in range(per_family)
         )
 
     @staticmethod
@@ -65,37 +70,47 @@ class Task:
         *,
         name: str = "arrays",
     ) -> Task:
-        """Make a task of one's own measurements, with one family that is called ``name``.
+        """Make a task from measured data. The task has one family, called ``name``.
 
-        Which row serves in which split is fixed by the rows, whatever the seed. Of the distinct
-        rows of ``X_train`` five eighths are trained on, in all splits; the rest is held out, a
-        third in each split. The rows of ``X_ood`` are ranked by how far they leave the training
-        range and cut into thirds: near, middle, far; each third is dealt to the three splits.
-        An instance takes a random subset, at most four fifths, of its split's rows and repeats
-        it where it has fewer rows than the protocol has points.
+        The assignment of rows to splits depends only on the rows, not on a seed:
+
+        - Five eighths of the distinct rows of ``X_train`` are the training rows of all splits.
+          Each split holds out a third of the other rows.
+        - The rows of ``X_ood`` are sorted by their distance from the training range and divided
+          into three shells: near, middle and far. Each split gets a third of each shell.
+
+        An instance uses a random subset of at most four fifths of these rows. Rows are repeated if
+        there are fewer than the protocol needs.
 
         Args:
-            X_train: Inputs ``[row, feature]`` or ``[row]``; at least 64 distinct rows.
+            X_train: Inputs ``[row, feature]`` or ``[row]``, at least 64 distinct rows.
             y_train: Targets ``[row]`` or ``[row, output]``.
-            X_ood: Inputs outside the training distribution, with as many features; at least 72
-                distinct rows.
-            y_ood: Their targets, with as many outputs.
-            name: What reports call it.
+            X_ood: Inputs outside the training distribution, at least 72 distinct rows, with the
+                features of ``X_train``.
+            y_ood: Targets of ``X_ood``, with the outputs of ``y_train``.
+            name: The name of the task and of its family.
 
         Raises:
-            TaskError: Arrays that do not fit each other, are too few, not finite or constant.
+            TaskError: The arrays do not match, have too few rows, or are not finite or constant.
+
+        Example:
+            >>> import numpy as np
+            >>> x, far = np.linspace(-1, 1, 100), np.linspace(1.1, 2, 100)
+            >>> mine = Task.from_arrays(x, np.sin(3 * x), far, np.sin(3 * far), name="sine")
+            >>> mine.draw("test", per_family=1)[0].name
+            'sine/test-0'
         """
         return Task(name, (arrays_source(X_train, y_train, X_ood, y_ood, name),))
 
 
-def _whole(name: str, value: int, least: int) -> int:
+def _integer(name: str, value: int, least: int) -> int:
     try:
-        whole = as_integer(value)
+        number = as_integer(value)
     except TypeError:
         raise TaskError(f"{name} must be a whole number, got {value!r}") from None
-    if whole < least:
-        raise TaskError(f"{name} must be at least {least}, got {whole}")
-    return whole
+    if number < least:
+        raise TaskError(f"{name} must be at least {least}, got {number}")
+    return number
 
 
 _BUILT_IN: dict[str, tuple[tuple[Source, ...], str]] = {
@@ -123,24 +138,31 @@ _BUILT_IN: dict[str, tuple[tuple[Source, ...], str]] = {
     ),
 }
 
-#: The names that :func:`task` knows, the default first.
+#: The names of the built-in tasks, the default first.
 TASKS: tuple[str, ...] = tuple(_BUILT_IN)
 
 
 def task(name: str) -> Task:
     """Return a built-in task.
 
+    Args:
+        name: One of :data:`TASKS`.
+
     Raises:
-        TaskError: No task of that name.
+        TaskError: The name is unknown.
+
+    Example:
+        >>> task("ood-suite").families
+        ('polynomial', 'harmonic', 'feynman')
     """
     return Task(name, _built_in(name)[0])
 
 
 def describe(name: str) -> str:
-    """Return one sentence about a built-in task.
+    """Return a description of a built-in task in one sentence.
 
     Raises:
-        TaskError: No task of that name.
+        TaskError: The name is unknown.
     """
     return _built_in(name)[1]
 

@@ -1,12 +1,15 @@
 """Aggregate the errors of networks into the score of a function.
 
-Everything is averaged as log10, so every figure reported is a geometric mean. Within an instance
-the median over seeds counts for each size of network, then the mean over sizes; instances are
-averaged within their family and families equally, so that a family of many instances does not
-outvote one of few.
+All means are means of log10 errors. The steps of the aggregation are:
 
-Errors are ``[instance, size, seed, 4]``; where one size was trained, ``[instance, seed, 4]`` means
-the same.
+1. the median over seeds, for each instance and network size;
+2. the mean over network sizes;
+3. the mean over the instances of a family;
+4. the mean over families, with equal weights.
+
+Errors have the axes ``[instance, size, seed, 4]``. The last axis has the in-distribution error and
+the errors in the shells near, middle and far. The axis ``size`` may be omitted if there is only one
+size.
 """
 
 from __future__ import annotations
@@ -21,21 +24,21 @@ from symact.tasks.protocol import BEST_ERROR, RUNG_ID_LIMIT, WORST_ERROR
 
 FloatArray = NDArray[np.float64]
 
-_COLUMNS = 4  # in distribution, then the shells near, middle and far
+_COLUMNS = 4  # in distribution, near, middle, far
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The aggregated errors of one function, in log10; :func:`plain` undoes the logarithm.
+    """The aggregated errors of one function, in log10. :func:`plain` inverts the logarithm.
 
     Attributes:
-        ood: Mean over families of the mean over their instances of the OOD error.
-        id_error: The same of the error held out in distribution.
-        families: The OOD error of each family, names sorted.
-        shells: The error in the shells near, middle and far. The median over seeds is taken in
-            each shell by itself, so their mean need not equal ``ood``.
-        instances: The OOD error of each instance, in the order given.
-        diverged: The share of networks with any error that is not finite, in [0, 1].
+        ood: The OOD error, aggregated over instances and families.
+        id_error: The held-out in-distribution error, aggregated likewise.
+        families: The OOD error of each family, sorted by name.
+        shells: The error in the shells near, middle and far. Each shell has its own median over
+            seeds, so the mean of the shells may differ from ``ood``.
+        instances: The OOD error of each instance, in the given order.
+        diverged: The share of networks with an error that is not finite, in [0, 1].
     """
 
     ood: float
@@ -47,18 +50,18 @@ class Score:
 
 
 def plain(log10_error: float) -> float:
-    """Return the error whose log10 is given; of a mean of logs, the geometric mean."""
+    """Return ``10**log10_error``. For a mean of log10 errors this is their geometric mean."""
     return float(10.0**log10_error)
 
 
 def log_errors(errors: ArrayLike) -> FloatArray:
-    """Return log10 of normalised errors, so that any two can be averaged.
+    """Return log10 of normalised errors, clipped to ``[BEST_ERROR, WORST_ERROR]``.
 
     Args:
-        errors: Of any shape; NaN and infinity count as ``WORST_ERROR``.
+        errors: Errors of any shape. NaN and infinity become ``WORST_ERROR``.
 
     Returns:
-        float64 of the same shape, within log10 of ``[BEST_ERROR, WORST_ERROR]``.
+        A float64 array of the same shape.
     """
     values = np.asarray(errors, dtype=np.float64)
     finite = np.where(np.isfinite(values), values, WORST_ERROR)
@@ -71,11 +74,16 @@ def penalise(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
     It is the OOD error plus the excess of the ID error over its limit.
 
     Args:
-        ood: Above the reference's, log10.
-        id_error: The same; it may be ``RUNG_ID_LIMIT`` times the reference's.
+        ood: log10 of the OOD error relative to the reference.
+        id_error: log10 of the ID error relative to the reference. The limit is
+            ``log10(RUNG_ID_LIMIT)``.
 
     Returns:
-        Above the reference's OOD error, log10; lower is better.
+        The score relative to the reference, in log10. Lower is better.
+
+    Example:
+        >>> float(penalise(-0.5, -0.2))  # the ID error is below its limit
+        -0.5
     """
     excess = np.asarray(id_error, dtype=np.float64) - np.log10(RUNG_ID_LIMIT)
     return np.asarray(np.asarray(ood, dtype=np.float64) + np.maximum(0.0, excess))
@@ -85,7 +93,7 @@ def score(errors: ArrayLike, families: Sequence[str]) -> Score:
     """Aggregate the errors of one function.
 
     Args:
-        errors: ``[instance, size, seed, 4]``, normalised mean squared errors.
+        errors: Normalised mean squared errors ``[instance, size, seed, 4]``.
         families: The family of each instance.
     """
     values = _checked(errors, families)
@@ -105,12 +113,12 @@ def score(errors: ArrayLike, families: Sequence[str]) -> Score:
 
 
 class PairedComparison:
-    """Compares many functions with a reference, instance by instance.
+    """Compares functions with a reference, paired by instance.
 
     Args:
-        reference: Errors ``[instance, size, seed, 4]`` of the reference.
+        reference: Errors ``[instance, size, seed, 4]`` of the reference function.
         families: The family of each instance.
-        clip: An instance counts as at most so many decades away from the reference.
+        clip: The largest absolute difference of log10 errors of one instance.
     """
 
     def __init__(self, reference: ArrayLike, families: Sequence[str], clip: float) -> None:
@@ -121,21 +129,24 @@ class PairedComparison:
         self._ood, self._id = _ood_of(logs), _id_of(logs)
 
     def above(self, errors: ArrayLike) -> tuple[float, float, tuple[float, ...]]:
-        """Return OOD error, ID error, and OOD error by family above the reference's, in log10.
+        """Return the errors of a function relative to the reference, in log10.
 
         Args:
-            errors: ``[instance, size, seed, 4]`` of a function on the same instances.
+            errors: Errors ``[instance, size, seed, 4]`` of the function on the same instances.
+
+        Returns:
+            The OOD error, the ID error, and the OOD error of each family, sorted by name.
         """
         values = _checked(errors, self._families)
         logs = log_errors(values)
         ood = (_ood_of(logs) - self._ood).clip(-self._clip, self._clip)
         inside = (_id_of(logs) - self._id).clip(-self._clip, self._clip)
-        own = tuple(_mean(ood[rows]) for rows in self._members.values())
-        return _mean(np.array(own)), _mean_over(self._members, inside), own
+        by_family = tuple(_mean(ood[rows]) for rows in self._members.values())
+        return _mean(np.array(by_family)), _mean_over(self._members, inside), by_family
 
 
 def ood_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
-    """Return log10 of the OOD error of each instance, ``[instance]``: what functions rank by."""
+    """Return log10 of the OOD error of each instance, ``[instance]``."""
     return _ood_of(log_errors(_checked(errors, families)))
 
 
@@ -145,7 +156,7 @@ def id_errors(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
 
 
 def instances_by_family(families: Sequence[str]) -> dict[str, NDArray[np.intp]]:
-    """Return the positions of each family's instances, families sorted by name."""
+    """Return the indices of the instances of each family, sorted by the name of the family."""
     names = np.asarray(families)
     return {name: np.flatnonzero(names == name) for name in sorted(set(families))}
 
@@ -165,16 +176,16 @@ def _checked(errors: ArrayLike, families: Sequence[str]) -> FloatArray:
     if values.ndim == 3:
         values = values[:, None]
     assert values.ndim == 4 and values.shape[3] == _COLUMNS, (
-        f"not [instance, size, seed, 4]: {values.shape}"
+        f"expected [instance, size, seed, 4], got {values.shape}"
     )
-    assert values.size and len(families) == len(values), "one family for each of the instances"
+    assert values.size and len(families) == len(values), "expected one family for each instance"
     return values
 
 
 def _over_networks(logs: FloatArray) -> FloatArray:
     """Average logs ``[instance, size, seed, ...]``: median over seeds, mean over sizes."""
-    own = logs[:, :, 0] if logs.shape[2] == 1 else np.median(logs, axis=2)
-    return np.asarray(own.mean(axis=1))
+    medians = logs[:, :, 0] if logs.shape[2] == 1 else np.median(logs, axis=2)
+    return np.asarray(medians.mean(axis=1))
 
 
 def _ood_of(logs: FloatArray) -> FloatArray:
@@ -190,5 +201,5 @@ def _mean_over(members: dict[str, NDArray[np.intp]], values: FloatArray) -> floa
 
 
 def _mean(values: FloatArray) -> float:
-    """Return the mean of a few numbers; ``np.mean`` takes ten times as long."""
+    """Return the mean of a few numbers, ten times as fast as ``np.mean``."""
     return float(np.add.reduce(values)) / len(values)

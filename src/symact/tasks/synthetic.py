@@ -1,4 +1,4 @@
-"""Points in graded boxes, and the two families of random functions drawn on them."""
+"""Random polynomials and sums of sines, evaluated in a box and in shells around it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from symact.tasks.instance import FloatArray, Raw, Source, stream
 from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, TRAIN_POINTS
 
-#: The number of the random streams; no other family has it.
+#: The number of the random streams of each family.
 _POLYNOMIAL_STREAM = 0
 _HARMONIC_STREAM = 1
 
-#: A shell holds the points whose largest coordinate, in units of the training range, is above
-#: the first edge and at most the second: near (1, 4/3], middle (4/3, 5/3], far (5/3, 2].
+#: The range of the largest coordinate in the shells near, middle and far, in units of the training
+#: range. The lower edge is exclusive, the upper edge inclusive.
 SHELL_EDGES = ((1.0, 4 / 3), (4 / 3, 5 / 3), (5 / 3, 2.0))
 assert len(SHELL_EDGES) == len(SHELLS)
 
@@ -29,13 +29,19 @@ _AMPLITUDES = (0.5, 1.5)
 def shell(
     rng: np.random.Generator, count: int, dimension: int, edges: tuple[float, float]
 ) -> FloatArray:
-    """Return points uniform where ``edges[0] < max(u) <= edges[1]`` and all coordinates >= 0.
+    """Draw points uniformly from ``edges[0] < max(u) <= edges[1]`` with all coordinates >= 0.
+
+    Args:
+        rng: The random stream.
+        count: The number of points.
+        dimension: The number of inputs.
+        edges: The range of the largest coordinate.
 
     Returns:
-        Points ``[point, input]`` in units of the training range, which is ``[0, 1]`` in each.
+        Points ``[point, input]`` in units of the training range, float64.
     """
     inner, outer = (edge**dimension for edge in edges)
-    # The volume within radius r is r**d: invert it, then put one random coordinate at r.
+    # The volume within radius r is r**d: draw r by its inverse and set one random coordinate to r.
     radius = (inner + (1.0 - rng.random(count)) * (outer - inner)) ** (1.0 / dimension)
     points = rng.random((count, dimension)) * radius[:, None]
     points[np.arange(count), rng.integers(dimension, size=count)] = radius
@@ -54,13 +60,13 @@ def on_box(
     """Evaluate a function on a training box and on the three shells around it.
 
     Args:
-        label: What the instance is called within its family.
-        function: Points ``[point, input]`` to targets ``[point, output]``.
+        label: The name of the instance within its family.
+        function: Maps points ``[point, input]`` to targets ``[point, output]``.
         low: The lower corner of the training box, ``[input]``.
-        high: The upper corner.
-        rng: The instance's stream.
-        centred: Whether shells surround the box; otherwise they grow from its lower corner, so
-            that no coordinate falls below ``low``.
+        high: The upper corner of the training box, ``[input]``.
+        rng: The random stream of the instance.
+        centred: Whether the shells surround the box. If False, they extend only upwards and no
+            coordinate is below ``low``.
     """
     origin, reach = ((low + high) / 2, (high - low) / 2) if centred else (low, high - low)
 

@@ -1,6 +1,6 @@
-"""Read a user's arrays, data frames and tensors as float64 matrices with named columns.
+"""Read user arrays, data frames and tensors as float64 matrices with named columns.
 
-No data library is imported here: a container is recognised by what it offers.
+The module imports no data library. It recognises containers by their attributes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from symact.errors import TaskError, choices
 from symact.tasks.instance import FloatArray
 
-#: Larger values overflow when they are squared in float32.
+#: The largest absolute value. Squares of larger values may overflow in float32.
 _LARGEST = 1e30
 
 
@@ -23,9 +23,9 @@ class Table:
     """A finite matrix with the names of its columns.
 
     Attributes:
-        name: The argument it came from, such as ``"X_train"``.
+        name: The name of the argument, such as ``"X_train"``.
         values: float64 ``[row, column]``.
-        columns: The column names, or None where the container has none.
+        columns: The column names; None if the container has none.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Table:
     columns: tuple[str, ...] | None = None
 
     def in_order_of(self, other: Table) -> Table:
-        """Return this table with its columns in the order of another.
+        """Return the table with its columns in the order of another table.
 
         Raises:
             TaskError: The number of columns or their names differ.
@@ -45,24 +45,24 @@ class Table:
             return self
         _refuse_repeated(self.name, self.columns)
         _refuse_repeated(other.name, other.columns)
-        for own in other.columns:
-            if own not in self.columns:
-                near = choices(own, self.columns)
-                raise TaskError(f"{self.name} lacks the column '{own}' of {other.name}; {near}")
-        order = [self.columns.index(own) for own in other.columns]
+        for column in other.columns:
+            if column not in self.columns:
+                near = choices(column, self.columns)
+                raise TaskError(f"{self.name} lacks the column '{column}' of {other.name}; {near}")
+        order = [self.columns.index(column) for column in other.columns]
         return Table(self.name, self.values[:, order], other.columns)
 
 
 def read_table(data: Any, name: str) -> Table:
-    """Read ``[row]`` or ``[row, column]`` of finite real numbers.
+    """Read finite real numbers of shape ``[row]`` or ``[row, column]``.
 
     Args:
-        data: An array, a nested sequence, a data frame or series, or a tensor on any device.
-            A tensor is detached from its graph.
-        name: The argument, for error messages.
+        data: An array, nested sequence, data frame, series or tensor on any device. A tensor is
+            detached from its graph.
+        name: The name of the argument in error messages.
 
     Raises:
-        TaskError: One line that names the argument, and the row and column where there is one.
+        TaskError: The data is unusable. The message names the argument, row and column.
     """
     columns = _column_names(data)
     raw = _as_array(data, name)
@@ -92,7 +92,11 @@ def _column_names(data: Any) -> tuple[str, ...] | None:
 
 
 def _as_array(data: Any, name: str) -> np.ndarray[Any, Any]:
-    """Return an array of any dtype; what has no dense real form is refused."""
+    """Return an array of any real dtype.
+
+    Raises:
+        TaskError: The data is sparse, structured, complex or not rectangular.
+    """
     if hasattr(data, "detach") and hasattr(data, "cpu"):
         data = _from_tensor(data, name)
     elif hasattr(data, "tocsr") or hasattr(data, "sparse"):
@@ -109,7 +113,7 @@ def _as_array(data: Any, name: str) -> np.ndarray[Any, Any]:
 
 
 def _from_tensor(tensor: Any, name: str) -> Any:
-    """Return a torch tensor as an array; NumPy has no bfloat16, so floats become float64."""
+    """Return a torch tensor as an array. Floats become float64, as NumPy has no bfloat16."""
     if str(tensor.layout) != "torch.strided":
         raise TaskError(f"{name} is sparse; pass a dense tensor, such as {name}.to_dense()")
     tensor = tensor.detach().cpu()
@@ -123,7 +127,11 @@ def _refuse_masked(array: np.ndarray[Any, Any], name: str, columns: Sequence[str
 
 
 def _as_floats(array: np.ndarray[Any, Any], name: str, columns: Sequence[str] | None) -> FloatArray:
-    """Return float64 values; a column that holds no numbers is named."""
+    """Return the values in float64.
+
+    Raises:
+        TaskError: A column holds something other than numbers.
+    """
     if array.dtype.kind in "biuf":
         return np.ma.getdata(array).astype(np.float64)
     values = np.empty(array.shape)
@@ -138,10 +146,10 @@ def _as_floats(array: np.ndarray[Any, Any], name: str, columns: Sequence[str] | 
 
 
 def _floats(column: np.ndarray[Any, Any]) -> FloatArray:
-    """Return a column as float64; missing values become NaN.
+    """Return a column as float64. Missing values become NaN.
 
     Raises:
-        ValueError: The kind of values that it holds instead of numbers.
+        ValueError: The column does not hold numbers. The message is the kind of its values.
     """
     if column.dtype.kind in "mM":
         raise ValueError("dates or times")
@@ -157,14 +165,14 @@ def _floats(column: np.ndarray[Any, Any]) -> FloatArray:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether a value is a data frame's mark of a missing one, such as ``pandas.NA``."""
+    """Whether a value marks a missing entry of a data frame, such as ``pandas.NA``."""
     return type(value).__name__ in ("NAType", "NaTType")
 
 
 def _refuse(
     bad: np.ndarray[Any, Any], what: str, columns: Sequence[str] | None, advice: str
 ) -> None:
-    """Refuse a table with bad values ``[row, column]``; the first one is named."""
+    """Raise if any entry of ``bad`` ``[row, column]`` is True. The message names the first one."""
     if bad.any():
         row, column = np.argwhere(bad)[0]
         where = f"first in row {row}, column {_column(int(column), columns)}"

@@ -1,6 +1,6 @@
 """The catalogue of known activation functions.
 
-The functions are data in ``zoo.json`` beside this file. A formula is stored there and nowhere else.
+The file ``zoo.json`` in this folder is the only source of names, formulas and constants.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib import resources
 from symact.errors import ParseError, ZooError, choices
 from symact.expr import Expr, const, parse, show, substitute
 
-#: Limits of a constant that is an exponent, and of one that is a count.
+#: The largest exponent, and the largest value of a size.
 _MAX_POWER, _MAX_SIZE = 64, 1024
 
 
@@ -25,27 +25,27 @@ class Known:
     """A known activation function.
 
     Attributes:
-        name: The name that users know it by.
-        aliases: Other names that find it.
-        formula: The formula in the expression language, with its constants as numbers. None for
-            what is no function of one variable, or not known.
+        name: The common name.
+        aliases: Other names.
+        formula: The formula in the expression language, with constants as numbers. None if it is
+            unknown or not a function of one variable.
         source: The publication.
         year: The year of publication; None for folklore.
-        seed: Whether the papers that this project starts from name it.
-        confidence: How sure formula and constants are.
-        learnable: The parameters that the source trains.
-        parameters: Every constant of the source with its value.
-        statistics: Whether it reads the whole tensor rather than one element.
-        note: Other facts that a user should know; "" for none.
-        definition: What it does, in words, for an entry without a formula.
-        parametric: The formula with its constants as variables, and ``g`` for the input of a gate.
-            ``**NAME`` is a power with a whole number as its exponent. None where no such formula
-            exists.
-        kind: ``"pointwise"``, ``"learnable"``, ``"statistics"`` (of the whole tensor), ``"gated"``
-            (two inputs), ``"stochastic"``, ``"own gradient"``, ``"features"`` (mixes the features),
-            ``"layer"`` (needs more than its input), ``"matrix"``, ``"stateful"``, or ``"unknown"``:
-            no text at hand states the formula.
-        sizes: Whole numbers that set how many parameters there are, with their defaults.
+        seed: Whether the papers that this project builds on name the function.
+        confidence: The confidence in formula and constants.
+        learnable: The names of the trained parameters.
+        parameters: The value of each constant.
+        statistics: Whether the function uses batch statistics.
+        note: Other facts; "" for none.
+        definition: A definition in words, for an entry without a formula.
+        parametric: The formula with constants as variables. ``g`` is the input of a gate.
+            ``**NAME`` is a power with an integer constant as its exponent. None if there is no such
+            formula.
+        kind: The kind of function, one of ``"pointwise"``, ``"learnable"``, ``"statistics"``
+            (batch statistics), ``"gated"`` (two inputs), ``"stochastic"``, ``"own gradient"``,
+            ``"features"`` (combines features), ``"layer"`` (needs more than its input),
+            ``"matrix"``, ``"stateful"`` and ``"unknown"`` (the formula is unknown).
+        sizes: Integers that determine the number of parameters, with their defaults.
     """
 
     name: str
@@ -77,36 +77,37 @@ class Known:
             ZooError: The entry has no formula.
         """
         if self.formula is None:
-            what = self.definition or "its formula is not known"
-            raise ZooError(f"'{self.name}' has no formula in x ({self.kind}): {what}")
+            reason = self.definition or "its formula is not known"
+            raise ZooError(f"'{self.name}' has no formula in x ({self.kind}): {reason}")
         return parse(self.formula)
 
     @property
     def is_activation(self) -> bool:
-        """Whether it can stand between two layers: it needs its input and nothing else."""
+        """Whether the function can be used between two layers with only its input."""
         return self.kind not in ("layer", "matrix", "stateful", "unknown")
 
     @property
     def units(self) -> tuple[int, int]:
-        """How many pre-activations a unit takes, and how many values it gives."""
+        """The numbers of inputs and outputs of one unit."""
         return 2 if self.kind == "gated" else 1, 2 if self.name == "CReLU" else 1
 
     @property
     def text(self) -> str:
-        """The formula, or the definition in words."""
+        """The formula, or else the definition in words."""
         return self.formula or self.definition or "not known"
 
     def with_constants(self, **constants: float) -> Known:
         """Return the same function with other constants.
 
         Args:
-            **constants: Values by the names in :attr:`parameters` and :attr:`sizes`.
+            **constants: Values by name; see :attr:`parameters` and :attr:`sizes`.
 
         Raises:
-            ZooError: An unknown name, or a value that the constant cannot have.
+            ZooError: A name is unknown, or a value is invalid.
 
-        >>> find("LeakyReLU").with_constants(a=0.2).formula
-        'where(x > 0, x, 0.2*x)'
+        Example:
+            >>> find("LeakyReLU").with_constants(a=0.2).formula
+            'where(x > 0, x, 0.2*x)'
         """
         if not constants:
             return self
@@ -121,7 +122,7 @@ class Known:
         return replace(self, parameters=parameters, sizes=sizes, formula=formula)
 
     def written_with(self, values: Mapping[str, float]) -> str:
-        """Return the parametric formula with numbers for its constants."""
+        """Return the parametric formula with the given values of its constants."""
         assert self.parametric is not None
         text = self.parametric
         for name in set(re.findall(r"\*\*([A-Za-z]\w*)", text)):
@@ -148,13 +149,13 @@ class Known:
 
 
 def _with_power(text: str, name: str, exponent: int) -> str:
-    """Replace ``CALL(...)**NAME`` by a whole power."""
+    """Replace ``CALL(...)**NAME`` by an integer power."""
     pattern = rf"(\w+\([^()]*\))\*\*{name}\b"
     return re.sub(pattern, lambda match: _power(match[1], exponent), text)
 
 
 def _power(text: str, exponent: int) -> str:
-    """Write a whole power by squares and products, the powers that the language has."""
+    """Write an integer power by squares and products."""
     if exponent == 1:
         return text
     half = _power(text, exponent // 2)
@@ -164,7 +165,7 @@ def _power(text: str, exponent: int) -> str:
 
 @cache
 def catalogue() -> tuple[Known, ...]:
-    """Return every entry in the order of the file, entries without a formula included."""
+    """Return all entries in the order of the file, including those without a formula."""
     text = resources.files("symact.zoo").joinpath("zoo.json").read_text(encoding="utf-8")
     return tuple(
         Known(**{**row, "aliases": tuple(row["aliases"]), "learnable": tuple(row["learnable"])})
@@ -174,26 +175,27 @@ def catalogue() -> tuple[Known, ...]:
 
 @cache
 def known() -> tuple[Known, ...]:
-    """Return every function of one variable whose formula is known."""
+    """Return all functions of one variable with a known formula."""
     return tuple(entry for entry in catalogue() if entry.formula is not None)
 
 
 def names() -> tuple[str, ...]:
-    """Return the name of every known function of one variable, without aliases."""
+    """Return the names of :func:`known` functions, without aliases."""
     return tuple(entry.name for entry in known())
 
 
 def find(name: str) -> Known:
-    """Look a function up by its name or an alias.
+    """Return the function with a name or alias.
 
     Args:
-        name: Case, spaces, hyphens and underscores do not matter.
+        name: The name. Case, spaces, hyphens and underscores are ignored.
 
     Raises:
-        ZooError: No function has that name.
+        ZooError: The name is unknown.
 
-    >>> find("swish").name
-    'SiLU'
+    Example:
+        >>> find("swish").name
+        'SiLU'
     """
     entry = _by_folded_name().get(_folded(name))
     if entry is None:
@@ -207,7 +209,7 @@ def has(name: str) -> bool:
     return _folded(name) in _by_folded_name()
 
 
-#: Characters of names and paths beside letters and digits.
+#: Deletes the characters that names and paths may have besides letters and digits.
 _NAMING = str.maketrans("", "", " -_./\\")
 
 
@@ -217,11 +219,18 @@ def _by_folded_name() -> dict[str, Known]:
 
 
 def function(text: str) -> tuple[str, Expr]:
-    """Read a name of the zoo or a formula; return its name and the expression.
+    """Return the name and the expression of a function, given its name or a formula.
+
+    The name of a formula is its text.
 
     Raises:
-        ZooError: A word that is neither.
-        ParseError: A formula that does not parse.
+        ZooError: The text is a single word, but not a known name.
+        ParseError: The formula does not parse.
+
+    Example:
+        >>> name, expr = function("swish")
+        >>> name, str(expr)
+        ('SiLU', 'silu(x)')
     """
     try:
         entry = find(text)
@@ -231,16 +240,20 @@ def function(text: str) -> tuple[str, Expr]:
 
 
 def formula(text: str, unknown: ZooError) -> Expr:
-    """Parse a text that is no name of the zoo; ``unknown`` is the error of that look-up.
+    """Parse a formula.
+
+    Args:
+        text: The formula.
+        unknown: The error of an earlier search of the zoo for the text.
 
     Raises:
-        ZooError: ``unknown``, for a single word.
-        ParseError: A formula that does not parse.
+        ZooError: The text is a single word. The exception is ``unknown``.
+        ParseError: The formula does not parse.
     """
     try:
         return parse(text)
     except ParseError as error:
-        # A word is meant as a name; anything with structure as a formula.
+        # A single word is treated as a name.
         if text.translate(_NAMING).isalnum():
             raise unknown from None
         is_near = "did you mean" in str(unknown) and "did you mean" not in str(error)

@@ -1,38 +1,38 @@
-r"""Corrections of an activation function by the entropy of what it puts out.
+r"""Correct an activation function by the entropy of its output.
 
 The criterion is that of Sun et al. 2024 (A Method on Searching Better Activation Functions, arXiv
-2405.12954; EAFO, CRReLU). Pre-activations are N(0, 1) with density p. With y the inverse of the
-activation the output has density q(u) = p(y(u)) y'(u), and its entropy is the functional
-H[y] = -\int p(y) y' ln(p(y) y') du. Its first variation along eta is
+2405.12954; EAFO, CRReLU). Pre-activations are N(0, 1) with density p. Let y be the inverse of the
+activation. The output has the density q(u) = p(y(u)) y'(u). Its entropy is the functional
+H[y] = -\int p(y) y' ln(p(y) y') du, with the first variation along eta
 
-    dH = \int (p'(y) y' + p(y) y''/y') eta du,
+    dH = \int (p'(y) y' + p(y) y''/y') eta du.
 
-so that eta = -(p'(y) y' + p(y) y''/y') lowers it fastest. For the activation f itself y' = 1/f' and
-y'' = -f''/f'^3, and to first order f changes by -f' times what its inverse changes by. Hence
+The direction of steepest descent is eta = -(p'(y) y' + p(y) y''/y'). For the activation f itself,
+y' = 1/f' and y'' = -f''/f'^3. To first order, a change d of the inverse changes f by -f' d. Hence
 
     H[f] = \int p ln(|f'|/p) dx,    dH/deps [f + eps g] = \int p g'/f' dx,
-    g = sgn(f') (x + f''/f') exp(-x^2/2)
+    g = sgn(f') (x + f''/f') exp(-x^2/2).
 
-is the correction of f, without the constant of p. With eps > 0 it raises the entropy of the output,
-with eps < 0 it lowers it, by the same amount to first order. From the identity, and from ReLU where
-it is active, g = x exp(-x^2/2): CRReLU is ReLU + eps x exp(-x^2/2), eps trained from 0.01.
+g is the correction of f, without the constant of p. To first order, eps > 0 raises the entropy of
+the output and eps < 0 lowers it by the same amount. For the identity, and for the active piece of
+ReLU, g = x exp(-x^2/2). CRReLU is ReLU + eps x exp(-x^2/2), with eps trained from 0.01.
 
-Flat pieces: ReLU has no inverse where it is 0. CRReLU uses there what was derived for the active
-piece. That is also the limit of a straight piece whose slope vanishes, on which f''/f' is 0
-(LeakyReLU has the same correction for every slope); so it is defined here, for all functions.
+Flat pieces: ReLU has no inverse on its flat piece. CRReLU uses the correction of the active piece
+there. This is also the limit of a linear piece with vanishing slope, where f''/f' is 0. This module
+uses that limit for all functions.
 
-Stationary points: where f' is 0 at a point, g has a pole there, and no perturbation that is
-measured by the inverse is small. For such functions (GELU, SiLU, sin) the stationary points are
-held: the change is measured by g/f'^2 instead of g/|f'|^(1/2), in mean square, which gives
+Stationary points: if f' is 0 at a point, g has a pole there. For such functions (GELU, SiLU, sin),
+the form ``"held"`` keeps the stationary points. It measures the change by the mean square of g/f'^2
+instead of g/|f'|^(1/2). The result is
 
-    g = s^-3 f'^2 (x f' + f'') exp(-x^2/2),    dH/deps = s^-3 \int p exp(-x^2/2) (x f' + f'')^2 dx,
+    g = s^-3 f'^2 (x f' + f'') exp(-x^2/2),    dH/deps = s^-3 \int p exp(-x^2/2) (x f' + f'')^2 dx.
 
-which is never negative, without a pole and with the same g for the identity. With s, the root mean
-square of f' under N(0, 1), g does not depend on the scale of f, as the paper's does not. This form
-is not in the paper.
+It has no pole, dH/deps is never negative, and g is the same for the identity. s is the root mean
+square of f' under N(0, 1). It makes g independent of the scale of f, as in the paper. This form is
+not in the paper.
 
-For a function that is not monotone H[f] is the entropy of the output plus the mean entropy of which
-of its inputs an output comes from. On flat pieces ln|f'| is -inf; H is taken over the others.
+For a function that is not monotone, H[f] is the entropy of the output plus the mean conditional
+entropy of the input given the output. Flat pieces are excluded from H: ln|f'| is -inf there.
 """
 
 from __future__ import annotations
@@ -52,23 +52,23 @@ from symact.backends.simplify import TimeUp, simplify, time_limit
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, parse, show, uses_statistics, var
 
-#: The value that CRReLU's eps is trained from.
+#: The initial value of the trained eps of CRReLU.
 EPS = 0.01
 
 FORMS = ("inverse", "held")
 
-#: N(0, 1) has 2e-23 of its mass outside.
+#: The limit of integrals. The mass of N(0, 1) outside is 2e-23.
 _RANGE = 10.0
-#: An integral that is not the same over this much diverges.
+#: A smaller limit. An integral with a different value up to this limit diverges.
 _NEARER = 8.0
 _WHOLE = ((-_RANGE, _RANGE),)
 _CELLS = np.linspace(-_RANGE, _RANGE, 81)
-#: Shifted, so that no kink is met exactly: there a slope is what a primitive defines it to be.
+#: A fine grid. It is shifted to avoid kinks, where the slope depends on the primitive.
 _FINE = np.linspace(-_RANGE, _RANGE, 8001) + 1.7e-4
-#: Where a correction must be finite.
+#: Points at which a correction must be finite.
 _PROBE = np.linspace(-50.0, 50.0, 4001)
 
-#: Seconds that sympy may take to cancel what f' and f'' have in common.
+#: The time limit of sympy in seconds, to cancel common factors of f' and f''.
 _SECONDS = 3.0
 
 _BELL = parse("exp(-0.5*x**2)")
@@ -79,8 +79,8 @@ class Entropy:
     """The entropy functional of a function of N(0, 1).
 
     Attributes:
-        value: In nats, over the inputs where the slope is not 0; -inf if there are none.
-        active: The probability of these inputs.
+        value: The entropy in nats over the inputs with nonzero slope; -inf if there are none.
+        active: The probability of inputs with nonzero slope.
     """
 
     value: float
@@ -92,15 +92,15 @@ class Correction:
     """A function with its correction.
 
     Attributes:
-        base: What was corrected.
+        base: The original function.
         term: The correction g, without eps.
-        eps: Its factor; CRReLU trains it.
-        expr: base + eps g.
-        form: ``"inverse"`` for the paper's, ``"held"`` where stationary points are held.
+        eps: The factor of the correction.
+        expr: The corrected function, base + eps g.
+        form: ``"inverse"`` for the form of the paper, or ``"held"``.
         stationary: The points within [-10, 10] at which the slope of ``base`` is 0.
-        entropy: Of ``base``.
-        corrected_entropy: Of ``expr``, over the inputs where the slope of ``base`` is not 0.
-        slope: The derivative of that entropy in eps at eps = 0, possibly inf.
+        entropy: The entropy of ``base``.
+        corrected_entropy: The entropy of ``expr`` over the inputs with nonzero slope of ``base``.
+        slope: The derivative of ``corrected_entropy`` with respect to eps at 0, possibly inf.
     """
 
     base: Expr
@@ -119,10 +119,14 @@ def entropy(expr: Expr, *, where: Expr | None = None) -> Entropy:
 
     Args:
         expr: A pointwise function of x.
-        where: A function whose flat pieces are left out; None for ``expr`` itself.
+        where: The function whose flat pieces are excluded; None for ``expr`` itself.
 
     Raises:
-        SymactError: It reads batch statistics, or is not finite within [-10, 10].
+        SymactError: The function has batch statistics, or is not finite within [-10, 10].
+
+    Example:
+        >>> round(entropy(parse("2*x")).value, 4)  # ln(2 sqrt(2 pi e))
+        2.1121
     """
     _check(expr)
     parts = _active(expr if where is None else where)
@@ -139,16 +143,21 @@ def entropy(expr: Expr, *, where: Expr | None = None) -> Entropy:
 
 
 def correct(expr: Expr, *, eps: float = EPS, form: str | None = None) -> Correction:
-    """Derive the correction of a function; see the module for the derivation.
+    """Derive the correction of a function. The module states the derivation.
 
     Args:
         expr: A pointwise function of x.
-        eps: The factor of the correction; negative to lower the entropy.
-        form: ``"inverse"``, ``"held"``, or None for the first unless there are stationary points.
+        eps: The factor of the correction. A negative factor lowers the entropy.
+        form: ``"inverse"`` or ``"held"``. None chooses ``"inverse"`` for monotone functions without
+            stationary points.
 
     Raises:
-        SymactError: It reads batch statistics, is flat everywhere, has no derivative in the
-            expression language, or has a pole or a stationary point that the form does not allow.
+        SymactError: The function has batch statistics, is flat everywhere, or has no derivative in
+            the expression language; or the form is not finite for the function.
+
+    Example:
+        >>> str(correct(parse("relu(x)")).expr)
+        'relu(x) + 0.01*x*exp(-0.5*x**2)'
     """
     _check(expr)
     if form is not None and form not in FORMS:
@@ -159,21 +168,21 @@ def correct(expr: Expr, *, eps: float = EPS, form: str | None = None) -> Correct
     if not parts:
         raise SymactError(f"'{show(expr)}' is flat everywhere: its entropy has no variation")
     signs = {sign for part in parts for sign in np.sign(_slopes(expr, _inside(part))).tolist()}
-    signs.discard(0.0)  # where a grid point meets a kink
+    signs.discard(0.0)  # at kinks
     stationary = _stationary(expr)
     monotone = len(signs) == 1 and not stationary
     if form == "inverse" and not monotone:
-        places = ", ".join(f"{x:.4g}" for x in stationary[:4]) or "a kink"
+        points = ", ".join(f"{x:.4g}" for x in stationary[:4]) or "a kink"
         raise SymactError(
-            f"'{show(expr)}' is not strictly monotone (at {places}), where the correction of the "
-            "inverse has a pole; the form 'held' has none"
+            f"'{show(expr)}' is not strictly monotone (at {points}), so the form 'inverse' has a "
+            "pole; use the form 'held'"
         )
     chosen = form or ("inverse" if monotone else "held")
     factor = _symbolic(expr, chosen, signs.pop() if chosen == "inverse" else 1.0)
     term = _times_bell(factor)
     corrected = call("add", expr, _times_bell(call("mul", const(eps), factor)))
-    for made in (term, corrected):
-        _check_finite(expr, made)
+    for result in (term, corrected):
+        _check_finite(expr, result)
     base = entropy(expr)
     return Correction(
         base=expr,
@@ -189,14 +198,14 @@ def correct(expr: Expr, *, eps: float = EPS, form: str | None = None) -> Correct
 
 
 def _symbolic(expr: Expr, form: str, sign: float) -> Expr:
-    """Return the correction without its bell."""
+    """Return the correction without the factor exp(-x^2/2)."""
     factor = _held(expr) if form == "held" else call("add", var(), _ratio(expr))
     short = simplify(factor, seconds=2.0)
     return call("neg", short) if sign < 0 else short
 
 
 def _ratio(expr: Expr) -> Expr:
-    """Return f''/f', 0 where f' is; in its short form if sympy finds that in time."""
+    """Return f''/f', 0 on flat pieces, in a short form if sympy finds one in time."""
     with suppress(TimeUp), time_limit(_SECONDS):
         return log_slope(expr)
     slope = derivative(expr)
@@ -213,34 +222,33 @@ def _held(expr: Expr) -> Expr:
 
 
 def _times_bell(factor: Expr) -> Expr:
-    # As the paper writes it: eps*x*exp(-x^2/2).
+    # The order of factors in the paper: eps*x*exp(-x^2/2).
     return call("mul", factor, _BELL)
 
 
 def _check(expr: Expr) -> None:
     if uses_statistics(expr):
         raise SymactError(
-            f"'{show(expr)}' reads batch statistics: it is no function of one input, and has no "
-            "entropy functional"
+            f"'{show(expr)}' has batch statistics; the entropy is defined only for pointwise "
+            "functions"
         )
     with np.errstate(all="ignore"):
         value, slope = evaluate_with_slopes(expr, _FINE)
-        round_points = evaluate(expr, _CELLS)  # a pole is most likely at one of them
+        at_cells = evaluate(expr, _CELLS)  # poles are likely at round numbers
     points = np.concatenate([_CELLS, _FINE])
-    finite = np.concatenate([np.isfinite(round_points), np.isfinite(value) & np.isfinite(slope)])
+    finite = np.concatenate([np.isfinite(at_cells), np.isfinite(value) & np.isfinite(slope)])
     if not finite.all():
-        place = float(points[int(np.argmin(finite))])
-        raise SymactError(f"'{show(expr)}' is not finite, or not smooth, at x = {place:.4g}")
+        x = float(points[int(np.argmin(finite))])
+        raise SymactError(f"'{show(expr)}' is not finite, or not smooth, at x = {x:.4g}")
 
 
-def _check_finite(expr: Expr, made: Expr) -> None:
+def _check_finite(expr: Expr, result: Expr) -> None:
     with np.errstate(all="ignore"):
-        value = evaluate(made, _PROBE)
+        value = evaluate(result, _PROBE)
     if not np.isfinite(value).all():
-        place = float(_PROBE[int(np.argmin(np.isfinite(value)))])
+        x = float(_PROBE[int(np.argmin(np.isfinite(value)))])
         raise SymactError(
-            f"the correction of '{show(expr)}' is not finite at x = {place:.4g}; "
-            "the form 'held' may be"
+            f"the correction of '{show(expr)}' is not finite at x = {x:.4g}; try the form 'held'"
         )
 
 
@@ -256,7 +264,7 @@ def _slopes(expr: Expr, x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _turns(expr: Expr) -> list[float]:
-    """Return where the sign of the slope changes, between -1, 0 and 1, to 1e-15 of the range."""
+    """Return the points at which the sign of the slope (-1, 0 or 1) changes, by bisection."""
     signs = np.sign(_slopes(expr, _FINE))
     found = []
     for i in np.flatnonzero(signs[1:] != signs[:-1]):
@@ -272,11 +280,11 @@ def _turns(expr: Expr) -> list[float]:
 
 
 def _active(expr: Expr) -> list[tuple[float, float]]:
-    """Return the intervals within [-10, 10] on which the slope is not 0."""
+    """Return the intervals within [-10, 10] with nonzero slope."""
     ends = [-_RANGE, *_turns(expr), _RANGE]
     parts: list[tuple[float, float]] = []
     for low, high in itertools.pairwise(ends):
-        # Not the middle, which may be a kink.
+        # The midpoint may be a kink, so test another point.
         if high - low < 1e-9 or _slope_at(expr, low + 0.4817 * (high - low)) == 0:
             continue
         if parts and low - parts[-1][1] < 1e-9:
@@ -291,7 +299,7 @@ def _inside(part: tuple[float, float]) -> NDArray[np.float64]:
 
 
 def _stationary(expr: Expr) -> tuple[float, ...]:
-    """Return the points, not pieces, at which the slope is 0 and continuous from one side."""
+    """Return the isolated points at which the slope is 0 and one-sidedly continuous."""
     from scipy.optimize import minimize_scalar
 
     sizes = np.abs(_slopes(expr, _FINE))
@@ -309,12 +317,12 @@ def _stationary(expr: Expr) -> tuple[float, ...]:
     return tuple(found)
 
 
-#: Grid points of a search for zeros are so far apart.
+#: The distance between points of the fine grid.
 _STEP = float(_FINE[1] - _FINE[0])
 
 
 def _vanishes(expr: Expr, point: float) -> bool:
-    """Whether the slope goes to 0 at a point, rather than being small or jumping there."""
+    """Whether the slope tends to 0 at a point. False for a jump or a small nonzero slope."""
     x = point + np.array([-1e-6, 1e-6, -_STEP, _STEP])
     sizes = np.abs(_slopes(expr, x))
     return bool(0 < sizes[:2].max() < 1e-3 * sizes[2:].max())
@@ -338,8 +346,8 @@ def _integral(
 
     total = 0.0
     for low, high in parts:
-        own = [low, *sorted({x for x in (*_CELLS, *breaks) if low < x < high}), high]
-        for a, b in itertools.pairwise(own):
+        edges = [low, *sorted({x for x in (*_CELLS, *breaks) if low < x < high}), high]
+        for a, b in itertools.pairwise(edges):
             value, error, *_ = quad(
                 integrand, a, b, limit=200, epsabs=1e-11, epsrel=1e-9, full_output=1
             )
@@ -350,9 +358,9 @@ def _integral(
 
 
 def _variation(expr: Expr, term: Expr, parts: Sequence[tuple[float, float]]) -> float:
-    """Return the derivative of the entropy of expr + eps term in eps at 0.
+    """Return the derivative of the entropy of expr + eps term with respect to eps at 0.
 
-    Where the slope vanishes faster than the square of the density, as erf's does, it is infinite.
+    It is infinite if the slope vanishes faster than the square of the density, as for erf.
     """
 
     def integrand(x: float) -> float:
@@ -370,7 +378,7 @@ def _variation(expr: Expr, term: Expr, parts: Sequence[tuple[float, float]]) -> 
 
 
 def to_json(correction: Correction, name: str) -> dict[str, Any]:
-    """Return a correction as JSON values; what is infinite is None."""
+    """Return a correction as JSON values. An infinite slope becomes None."""
     return {
         "name": name,
         "base": show(correction.base),
@@ -386,7 +394,7 @@ def to_json(correction: Correction, name: str) -> dict[str, Any]:
     }
 
 
-#: What the forms are called for people.
+#: Descriptions of the forms.
 _FORM_NAMES = {
     "inverse": "(x + f''/f')*exp(-x**2/2): variation of the inverse function (Sun et al. 2024)",
     "held": "c*f'**2*(x*f' + f'')*exp(-x**2/2): keeps the stationary points",
@@ -394,7 +402,7 @@ _FORM_NAMES = {
 
 
 def to_text(correction: Correction, name: str) -> str:
-    """Return a correction for people."""
+    """Return a correction as readable text."""
     base, active = correction.entropy, correction.entropy.active
     rows = {
         "base": show(correction.base),

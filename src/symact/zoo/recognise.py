@@ -1,16 +1,12 @@
 """Recognise known functions by their values.
 
-:func:`recognise` finds a known function up to scaling and sign of input and output, because the
-layers around an activation absorb both: a network with ``a f(b x)`` can do what one with ``f`` can.
-It also fits the trained parameters of learnable functions.
-
-:func:`symmetry_key` is a fast key that mirror images share. It serves a search, which need not
-train a function whose mirror image it has trained.
+:func:`recognise` finds a known function up to scaling and sign of input and output. The layers
+before and after an activation can absorb both factors. It also fits the trained parameters of
+learnable functions.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +16,7 @@ from numpy.typing import NDArray
 
 from symact import zoo
 from symact.backends import evaluate
-from symact.backends.sampling import OCTAVE, RECOGNITION_SIDE, SCREEN
+from symact.backends.sampling import OCTAVE, RECOGNITION_SIDE
 from symact.expr import Expr, const, parse, show, substitute, uses_statistics, variables
 from symact.zoo import Known
 
@@ -29,32 +25,31 @@ Floats = NDArray[np.float64]
 #: Limits of the input scale b in f(x) = a g(b x).
 LEAST, MOST = 1 / 16, 16.0
 
-#: Values are compared outwards from 0 on a logarithmic grid, 32 points an octave.
+#: Values are compared on a logarithmic grid with 32 points per octave, on both sides of 0.
 _OCTAVE = OCTAVE
 _SIDE = RECOGNITION_SIDE.line
 _GRID = np.concatenate([-_SIDE[::-1], [0.0], _SIDE])
-#: Coarse shifts in points, and how many of the best are fitted.
+#: Coarse shifts of the logarithmic grid, in points.
 _SHIFTS = range(-4 * _OCTAVE, 4 * _OCTAVE + 1, 2)
-#: Points that a scale is found from. Beyond 8 an oscillation is too fast for the grid.
+#: The number of points for the search of a scale. Beyond 8 the grid is too coarse for oscillations.
 _NEAR = 11 * _OCTAVE
-_LOOKED_AT = 16
-#: Agreement of values relative to the size near by, and to the size of the whole.
+#: The number of candidates to fit.
+_MOST_FITS = 16
+#: Tolerances relative to neighbouring values, and to the largest value.
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-12
-#: Families with more trained parameters can imitate functions that they are not.
+#: Functions with more trained parameters are excluded: they can imitate other functions.
 _MOST_PARAMETERS = 3
-#: A quantum of a key, relative to the size near by; no dyadic number is half-way between two.
-_QUANTUM = 1.0743e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A known function with scales: f(x) = output * g(input * x).
+    """A known function g with scales: f(x) = output * g(input * x).
 
     Attributes:
-        known: The entry of g.
-        output: Factor of the values.
-        input: Factor of the argument; 1 where any would do.
-        parameters: Values of trained parameters that differ from the entry's, by name.
+        known: The entry of g in the zoo.
+        output: The output scale.
+        input: The input scale; 1 if g is homogeneous.
+        parameters: Pairs of name and value of the fitted parameters.
     """
 
     known: Known
@@ -64,7 +59,7 @@ class Recognised:
 
     @property
     def expr(self) -> Expr:
-        """The formula of g at the parameters that were found."""
+        """The formula of g with the fitted parameters."""
         return self.known.with_constants(**dict(self.parameters)).expr
 
     def __str__(self) -> str:
@@ -72,24 +67,28 @@ class Recognised:
         inner = "x" if self.input == 1 else "-x" if self.input == -1 else f"{self.input:.4g}*x"
         bare = self.output == 1 and self.input == 1
         name = self.known.name if bare else f"{factor}{self.known.name}({inner})"
-        own = ", ".join(f"{key} = {value:.6g}" for key, value in self.parameters)
-        return f"{name} with {own}" if own else name
+        fitted = ", ".join(f"{key} = {value:.6g}" for key, value in self.parameters)
+        return f"{name} with {fitted}" if fitted else name
 
 
 def recognise(expr: Expr) -> Recognised | None:
-    """Return the known function that an expression is up to scaling and sign, or None.
+    """Return the known function that equals an expression up to scaling and sign, or None.
 
-    Values are compared from 1/256 to 64 on both sides, to seven digits, with input factors from
-    1/16 to 16. Trained parameters are fitted for entries with at most three, without scaling.
-    Functions of batch statistics or of several inputs and straight lines are not looked up.
+    Values are compared to seven digits for |x| from 1/256 to 64, with input scales from 1/16 to 16.
+    Trained parameters are fitted without scaling, for entries with at most three parameters.
 
     Args:
         expr: A function of x.
 
-    >>> str(recognise(parse("x - gelu(x)")))
-    '-GELU(-x)'
-    >>> str(recognise(parse("relu(x) + 0.05*x*exp(-0.5*x**2)")))
-    'CRReLU with eps = 0.05'
+    Returns:
+        The function with its scales. None if there is none, or if the expression is a straight
+        line, has several inputs, or has batch statistics.
+
+    Example:
+        >>> str(recognise(parse("x - gelu(x)")))
+        '-GELU(-x)'
+        >>> str(recognise(parse("relu(x) + 0.05*x*exp(-0.5*x**2)")))
+        'CRReLU with eps = 0.05'
     """
     if uses_statistics(expr) or set(variables(expr)) - {"x"}:
         return None
@@ -101,25 +100,25 @@ def recognise(expr: Expr) -> Recognised | None:
 
 
 def _unscaled(values: Floats) -> Recognised | None:
-    """Return the function whose values these are, up to a factor and a mirror image."""
+    """Return the function with these values, up to a factor and a mirror image."""
     zoo_ = _catalogue()
     plain = [
         Recognised(known, _snap(output), factor)
         for factor, table in ((1.0, zoo_.values), (-1.0, zoo_.values[:, ::-1]))
-        for known, own in zip(zoo_.known, table, strict=True)
-        if (output := _output(values, own)) is not None
+        for known, row in zip(zoo_.known, table, strict=True)
+        if (output := _output(values, row)) is not None
     ]
     return min(plain, key=lambda one: (one.input != 1, one.output != 1), default=None)
 
 
 def _scaled(expr: Expr, values: Floats) -> Recognised | None:
-    """Return the function whose values these are at another scale of the input."""
+    """Return the function with these values at another input scale."""
     zoo_ = _catalogue()
     fitted = (
-        _fitted(expr, values, zoo_.known[place], factor)
-        for place, factor in sorted(_likely(values, zoo_))
+        _fitted(expr, values, zoo_.known[index], factor)
+        for index, factor in sorted(_likely(values, zoo_))
     )
-    # Several names may be one function at several scales: the plainest, then the best known.
+    # One function may have several names: prefer simple scales, then the order of the catalogue.
     return min(filter(None, fitted), key=_oddness, default=None)
 
 
@@ -128,7 +127,7 @@ def _scaled(expr: Expr, values: Floats) -> Recognised | None:
 
 @cache
 def _families() -> tuple[Known, ...]:
-    """Return entries with few trained parameters, simple formulas first."""
+    """Return the learnable functions with few trained parameters, short formulas first."""
     few = [
         known
         for known in zoo.known()
@@ -138,17 +137,17 @@ def _families() -> tuple[Known, ...]:
 
 
 def _parametrised(values: Floats) -> Recognised | None:
-    """Return the learnable function whose values these are at other parameters."""
+    """Return the learnable function with these values at other parameters."""
     for known in _families():
-        for sign, own in ((1.0, values), (-1.0, -values[::-1])):
-            found = _with_parameters(own, known)
-            if found is not None:
-                return Recognised(known, sign, sign, found)
+        for sign, image in ((1.0, values), (-1.0, -values[::-1])):
+            fitted = _with_parameters(image, known)
+            if fitted is not None:
+                return Recognised(known, sign, sign, fitted)
     return None
 
 
 def _with_parameters(values: Floats, known: Known) -> tuple[tuple[str, float], ...] | None:
-    """Fit the trained parameters of an entry; return them where all values agree."""
+    """Fit the trained parameters of an entry. Return None if the values do not agree."""
     from scipy.optimize import least_squares
 
     names = known.learnable
@@ -169,7 +168,7 @@ def _with_parameters(values: Floats, known: Known) -> tuple[tuple[str, float], .
     default = np.array([known.parameters[name] for name in names])
     for start in (default, 0.5 * default + 0.2):
         fit = least_squares(misfit, start, max_nfev=14)
-        if fit.cost > _WORTH_A_LOOK * len(at):
+        if fit.cost > _LARGEST_COST * len(at):
             continue
         fit = least_squares(misfit, fit.x, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60)
         for digits in (2, 3, 4, 6, 17):
@@ -179,8 +178,8 @@ def _with_parameters(values: Floats, known: Known) -> tuple[tuple[str, float], .
     return None
 
 
-#: Mean squared relative error, halved, above which a fit is at no solution.
-_WORTH_A_LOOK = 1e-5
+#: Half of the mean squared relative error above which a coarse fit is rejected.
+_LARGEST_COST = 1e-5
 
 
 def _bound(known: Known, given: Mapping[str, float]) -> Expr:
@@ -195,67 +194,12 @@ def _parametric(name: str) -> Expr:
     return parse(known.parametric or "x", ("x", *known.parameters))
 
 
-# Keys.
-
-
-def symmetry_key(values: Floats, *, scaled: bool = False) -> str:
-    """Return one key for the values of f(x), -f(x), f(-x) and -f(-x).
-
-    Networks with these functions are trained alike, because initial weights are symmetric. Equal
-    values give equal keys up to rounding, relative to the size of both images.
-
-    Args:
-        values: Values of f on :data:`symact.backends.sampling.SCREEN`'s line, finite.
-        scaled: Whether a f(x) has the same key for every factor a that is not 0.
-
-    >>> key = lambda text: symmetry_key(evaluate(parse(text), SCREEN.line))
-    >>> key("x - gelu(x)") == key("gelu(x)") == key("-gelu(x)") != key("silu(x)")
-    True
-    """
-    turned = values[_MIRRORED]
-    size = np.maximum(np.abs(values), np.abs(turned))
-    core = float(size[:_CORE].max())
-    if scaled and core > 0:
-        values, turned, size, core = values / core, turned / core, size / core, 1.0
-    quantum = _QUANTUM * (size + 1e-3 * core)
-    quantum[quantum == 0] = 1.0
-    images = [np.rint(image / quantum) + 0.0 for image in (values, turned)]
-    # The largest of the four, element by element from the left, is the same for all four.
-    chosen = max(image.tolist() for own in images for image in (own, -own))
-    digest = np.array(chosen) + 0.0
-    if not scaled:
-        digest = np.append(digest, float(f"{core:.6e}"))
-    return hashlib.sha256(digest.tobytes()).hexdigest()[:24]
-
-
-#: Indices of the mirror images of the grid's points, and how many points lie within [-8, 8].
-_MIRRORED = np.array([int(np.flatnonzero(-x == SCREEN.line)[0]) for x in SCREEN.line])
-_CORE = int((np.abs(SCREEN.line) <= 8).sum())
-
-
-def known_image(values: Floats) -> Known | None:
-    """Return the known function that values are a mirror image or a multiple of, or None.
-
-    Args:
-        values: Values on :data:`symact.backends.sampling.SCREEN`'s line, finite.
-    """
-    return _by_key().get(symmetry_key(values, scaled=True))
-
-
-@cache
-def _by_key() -> Mapping[str, Known]:
-    with np.errstate(all="ignore"):
-        table = {k: evaluate(k.expr, SCREEN.line) for k in zoo.known() if not k.statistics}
-    keyed = {symmetry_key(v, scaled=True): k for k, v in reversed(table.items())}
-    return {key: k for key, k in keyed.items() if np.isfinite(table[k]).all()}
-
-
 def _oddness(found: Recognised) -> tuple[bool, int]:
     return abs(found.output) != 1, len(f"{abs(found.input):.9g}{abs(found.output):.9g}")
 
 
 def called(expr: Expr) -> str:
-    """Return the name of a known function with its scales, or the formula of another."""
+    """Return the name of a known function with its scales, or else the formula."""
     found = recognise(expr)
     return show(expr) if found is None else str(found)
 
@@ -275,9 +219,9 @@ def _catalogue() -> _Catalogue:
 
 
 def _features(values: Floats) -> Floats:
-    """Return what output scaling leaves alone and input scaling shifts.
+    """Return features that output scaling preserves and input scaling shifts.
 
-    The direction of (f(x), f(-x)) as two numbers, and the exponent that both grow by.
+    They are the direction of the vector (f(x), f(-x)), two numbers, and the exponent of its growth.
     """
     count = len(_SIDE)
     right, left = values[count + 1 :], values[count - 1 :: -1]
@@ -290,13 +234,13 @@ def _features(values: Floats) -> Floats:
 
 
 def _likely(values: Floats, zoo_: _Catalogue) -> list[tuple[int, float]]:
-    """Return the most alike functions with their input factors, the best first."""
+    """Return the indices of the most similar functions with their input scales, best first."""
     own, others, count = _features(values)[:, :_NEAR], zoo_.features, len(_SIDE)
     scored: list[tuple[float, int, float]] = []
     for shift in _SHIFTS:
         low, high = max(0, -shift), min(_NEAR, count - shift)
         if high - low < 5 * _OCTAVE:
-            continue  # a short overlap is alike by chance
+            continue  # similarity on a short overlap is not significant
         a, b = own[:, low:high], others[:, :, low + shift : high + shift]
         straight = b[:, 0] @ a[0] + b[:, 1] @ a[1]
         turned = b[:, 1] @ a[0] + b[:, 0] @ a[1]
@@ -305,17 +249,17 @@ def _likely(values: Floats, zoo_: _Catalogue) -> list[tuple[int, float]]:
         factor = float(2.0 ** (shift / _OCTAVE))
         for alike, sign in ((straight, 1.0), (turned, -1.0)):
             misfit = (norms - 2 * np.abs(alike) + growth) / (high - low)
-            for place in np.argsort(misfit)[:_LOOKED_AT]:
-                scored.append((float(misfit[place]), int(place), sign * factor))
+            for index in np.argsort(misfit)[:_MOST_FITS]:
+                scored.append((float(misfit[index]), int(index), sign * factor))
     scored.sort()
     chosen: dict[int, float] = {}
-    for _, place, factor in scored:
-        chosen.setdefault(place, factor)
-    return list(chosen.items())[:_LOOKED_AT]
+    for _, index, factor in scored:
+        chosen.setdefault(index, factor)
+    return list(chosen.items())[:_MOST_FITS]
 
 
 def _fitted(expr: Expr, values: Floats, known: Known, factor: float) -> Recognised | None:
-    """Find the input factor near one at which values agree everywhere."""
+    """Fit the input scale, starting from ``factor``. Return None if the values do not agree."""
     from scipy.optimize import minimize_scalar
 
     x = _GRID[np.abs(_GRID) <= _SIDE[_NEAR]][::2]
@@ -330,7 +274,7 @@ def _fitted(expr: Expr, values: Floats, known: Known, factor: float) -> Recognis
         return float((weights * np.square(w - scale * v)).sum())
 
     start, reach = float(np.log2(abs(factor))), 5 / _OCTAVE
-    # A kink shows only near the right factor, so a fine grid comes before the minimiser.
+    # A kink is visible only near the right scale, so a fine grid precedes the minimiser.
     tried = np.linspace(start - reach, start + reach, 41)
     middle = float(tried[int(np.argmin([misfit(at) for at in tried]))])
     best = minimize_scalar(
@@ -348,18 +292,18 @@ def _fitted(expr: Expr, values: Floats, known: Known, factor: float) -> Recognis
     return None
 
 
-def _output(own: Floats, other: Floats) -> float | None:
-    """Return the factor at which other values are one's own everywhere, None if there is none."""
-    good = np.isfinite(own) & np.isfinite(other)
-    place = int(np.argmax(np.where(good & (np.abs(_GRID) <= 8), np.abs(other), -1.0)))
-    if not good[place] or other[place] == 0 or own[place] == 0:
+def _output(values: Floats, other: Floats) -> float | None:
+    """Return the factor with ``values = factor * other``, None if there is none."""
+    good = np.isfinite(values) & np.isfinite(other)
+    index = int(np.argmax(np.where(good & (np.abs(_GRID) <= 8), np.abs(other), -1.0)))
+    if not good[index] or other[index] == 0 or values[index] == 0:
         return None
-    factor = float(own[place] / other[place])
-    return factor if _agree(own, factor * other) else None
+    factor = float(values[index] / other[index])
+    return factor if _agree(values, factor * other) else None
 
 
 def _agree(a: Floats, b: Floats) -> bool:
-    """Whether values are equal to rounding, relative to the largest near by."""
+    """Whether values are equal up to rounding, relative to the largest neighbouring value."""
     good = np.isfinite(a)
     if not np.array_equal(good, np.isfinite(b)):
         return False
@@ -379,7 +323,7 @@ def _is_line(values: Floats) -> bool:
 
 
 def _snap(value: float) -> float:
-    """Return a short decimal where it is one to rounding."""
+    """Return the nearest short decimal if the value equals it up to rounding."""
     for digits in range(1, 8):
         short = float(f"{value:.{digits}g}")
         if abs(short - value) <= 1e-8 * abs(value):

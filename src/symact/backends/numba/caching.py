@@ -1,18 +1,18 @@
 """The on-disk cache of compiled functions.
 
-numba compares a cached function with the one source file that defines it. The functions of this
-package are compiled from several files: kernels, intrinsics, the interpreter and the table of
-primitives. The cache here is therefore keyed by a digest of all of them, so that a change to any
-of these files recompiles every function that uses them.
+numba invalidates a cached function when its source file changes. The functions of this package
+depend on several files: kernels, intrinsics, the interpreter and the table of primitives. The key
+of this cache is therefore a digest of all these files. A change to any of them recompiles all
+functions.
 
-The first writable directory of this list holds the cache:
+The cache is in the first writable directory of this list:
 
-1. ``NUMBA_CACHE_DIR``, where it is set;
+1. ``NUMBA_CACHE_DIR``, if set;
 2. ``__pycache__`` beside the source file;
 3. the user's cache directory;
 4. a private directory below the temporary directory.
 
-Where none is writable, functions are compiled for the current process only.
+If none is writable, functions are compiled for the current process only.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _LOG = logging.getLogger(__name__)
 def cached(function: Callable[..., Any]) -> Any:
     """Compile a function with numba at its first call and cache it on disk.
 
-    The function runs without the GIL and with NumPy's division by zero.
+    The function runs without the GIL. Division by zero follows NumPy.
     """
     dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
     cache = _cache_of(function)
-    # With NUMBA_DISABLE_JIT the function stays what it is.
+    # With NUMBA_DISABLE_JIT, numba returns the function unchanged.
     if cache is not None and hasattr(dispatcher, "enable_caching"):
         dispatcher._cache = cache
     return dispatcher
 
 
 def cached_callback(signature: Any, function: Callable[..., Any]) -> Any:
-    """Compile a C callback of the given numba signature now and cache it on disk."""
+    """Compile a C callback with the given numba signature and cache it on disk."""
     callback: Any = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
     cache = _cache_of(function)
     if cache is not None:
@@ -65,19 +65,19 @@ _OPTIONS = {"error_model": "numpy"}
 
 @lru_cache
 def _stamp(folder: Path) -> str:
-    """Return the SHA-256 digest of all that compiled functions of a folder may depend on.
+    """Return the SHA-256 digest of the sources of the compiled functions of a folder.
 
-    That is the table of primitives, the sources of the kernels and those of the folder.
+    The sources are the table of primitives, the kernels and the files of the folder.
     """
-    found = hashlib.sha256(repr(sorted(primitives.PRIMITIVES.items())).encode())
+    digest = hashlib.sha256(repr(sorted(primitives.PRIMITIVES.items())).encode())
     kernels, table = Path(__file__).parent, Path(primitives.__file__)
     for path in (table, *sorted(kernels.glob("*.py")), *sorted(folder.glob("*.py"))):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _cache_of(function: Callable[..., Any]) -> _Cache | None:
-    """Return the cache of a function, None where no directory for it is writable."""
+    """Return the cache of a function, None if no directory is writable."""
     try:
         return _Cache(function)
     except RuntimeError:  # numba's error for "no locator available"
@@ -91,22 +91,22 @@ def _warn_once() -> None:
 
 
 def _directories(source: Path) -> Iterator[Path]:
-    """Return where the compiled functions of a source file may be cached, the best place first."""
-    own = f"{source.parent.name}-{hashlib.sha256(str(source.parent).encode()).hexdigest()[:16]}"
+    """Yield the possible cache directories of a source file, in order of preference."""
+    folder = f"{source.parent.name}-{hashlib.sha256(str(source.parent).encode()).hexdigest()[:16]}"
     named: str = vars(config)["CACHE_DIR"]
     if named:
-        yield Path(named) / own
+        yield Path(named) / folder
     yield source.parent / "__pycache__"
-    yield Path(AppDirs(appname="symact", appauthor=False).user_cache_dir) / own
+    yield Path(AppDirs(appname="symact", appauthor=False).user_cache_dir) / folder
     private = _private_directory()
     if private is not None:
-        yield private / own
+        yield private / folder
 
 
 def _private_directory() -> Path | None:
-    """Return a directory below the temporary one that no other user can write to, or None.
+    """Return a directory below the temporary one that only this user can write to, or None.
 
-    Cached code is loaded by pickle, so a directory that somebody else prepared is not used.
+    numba loads cached code by pickle, so a directory of another user is not safe.
     """
     if not hasattr(os, "getuid"):
         return None
@@ -121,7 +121,7 @@ def _private_directory() -> Path | None:
 
 
 class _Locator(caching._CacheLocator):
-    """Where numba caches a function, and what the cached code was compiled from."""
+    """The location and the source digest of the cache of a function."""
 
     def __init__(self, directory: Path, line: int, stamp: str) -> None:
         self._directory, self._line, self._stamp = str(directory), str(line), stamp
@@ -153,7 +153,7 @@ class _Files(caching.CompileResultCacheImpl):
 
 
 class _Cache(caching.FunctionCache):
-    """A cache that a full disk switches off instead of ending the program."""
+    """A cache that is disabled, instead of raising, if a file cannot be written."""
 
     _impl_class = _Files
 

@@ -14,8 +14,8 @@ from symact.backends.coefficients import DOUBLE
 from symact.backends.numba.intrinsics import bits_float, float_bits, horner, select
 from symact.backends.numba.single import compiled
 
-#: Largest error of each kernel: relative or absolute, over the stated range of the argument.
-#: Outside it the value stays bounded or right in the limit; log1p saturates until infinity.
+#: The largest error of each kernel: its kind, its bound, and the range of the argument. Outside the
+#: range the value stays bounded or has the correct limit. log1p saturates until infinity.
 FLOAT64_ACCURACY: dict[str, tuple[str, float, float, float]] = {
     "exp": ("relative", 2e-15, -708.0, 709.7),
     "log": ("relative", 2e-15, 2.3e-308, 1.7e308),
@@ -29,13 +29,13 @@ FLOAT64_ACCURACY: dict[str, tuple[str, float, float, float]] = {
 
 i64 = np.int64
 
-#: Adding it leaves a float's nearest integer in its lowest bits, and back.
+#: Adding this number leaves the nearest integer in the lowest bits of a float.
 _MAGIC = 1.5 * 2**52
 _MAGIC_BITS = i64(0x4338000000000000)
 _LOG2E = 1 / math.log(2)
 _LN2_HIGH, _LN2_LOW = DOUBLE["ln2"]
 _ONE_OVER_PI = 1 / math.pi
-# pi in three parts; products of the first two with integers below 2**21 are exact.
+# pi in three parts. Products of the first two with integers below 2**21 are exact.
 _PI_1, _PI_2, _PI_3 = DOUBLE["pi"]
 _SQRT_HALF_BITS = i64(0x3FE6A09E667F3BCD)
 _ONE_BITS = i64(0x3FF0000000000000)
@@ -105,7 +105,7 @@ def log1p(x):
     a = select(x < 8e307, x, 8e307)
     bits = float_bits(a + 1.0)
     exponent = i64(bits - _SQRT_HALF_BITS) >> i64(52)
-    # (1 + x) / 2**exponent - 1 from x itself: the rounding of 1 + x never enters.
+    # Compute (1 + x) / 2**exponent - 1 from x, to avoid the rounding error of 1 + x.
     scale = bits_float(i64(_ONE_BITS - (exponent << i64(52))))
     value = _log_parts(exponent, a * scale + (scale - 1.0))
     value = select(x < _INFINITY, value, x)
@@ -115,14 +115,14 @@ def log1p(x):
 
 @compiled
 def _sincos(x):
-    """Return (sin x, cos x); beyond 1e6 only bounded, NaN at infinities."""
+    """Return (sin x, cos x). Beyond 1e6 they are only bounded; at infinities they are NaN."""
     t = x * _ONE_OVER_PI + _MAGIC
     n = t - _MAGIC
     r = _clip(((x - n * _PI_1) - n * _PI_2) - n * _PI_3, -1.6, 1.6)
     sign = i64(float_bits(t) << i64(63))
     u = r * r
     s = horner(_SIN, u)
-    # On its crests it would come out a unit too large.
+    # Near its extrema the result could exceed 1 by one unit in the last place.
     sine = _clip(r + r * u * s, -1.0, 1.0)
     c = horner(_COS, u)
     cosine = 1.0 + u * (u * c - 0.5)

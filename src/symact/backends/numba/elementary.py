@@ -1,7 +1,7 @@
 """The elementary functions of the rules, for the dtype of the argument.
 
-They are those of :mod:`symact.backends.numba.single` for float32 and those of
-:mod:`symact.backends.numba.double` for float64, chosen when numba compiles.
+float32 arguments use :mod:`symact.backends.numba.single`, float64 arguments use
+:mod:`symact.backends.numba.double`. numba selects the function during compilation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from symact.backends.numba import double, single
 
 
 def _by_dtype(name: str) -> Callable[[Any], Any]:
-    """Make one function that is the float32 kernel or the float64 one, by its argument."""
+    """Return a function that calls the float32 or the float64 kernel, by its argument."""
     in_single, in_double = getattr(single, name), getattr(double, name)
 
     def stub(x):

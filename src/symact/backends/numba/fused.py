@@ -1,12 +1,12 @@
 """One compiled loop for one expression: values, or a gradient times the derivative.
 
-The interpreter of :mod:`symact.backends.numba.tape` keeps every intermediate result in the L1
-cache. Here an expression is compiled into one loop, whose intermediate results stay in registers.
-Compiling takes 0.1 to 0.5 s a loop, and up to 2 s for the first one of a process, so it serves
-functions in use and not the candidates of a search. No C compiler is needed.
+The interpreter of :mod:`symact.backends.numba.tape` keeps intermediate results in the L1 cache.
+This module compiles an expression into one loop that keeps them in CPU registers. Compilation takes
+0.1 to 0.5 s for each loop, and up to 2 s for the first loop of a process. It is therefore used for
+single functions, not for the candidates of a search. No C compiler is needed.
 
-The loop reads each element of its inputs once and writes each result once. bfloat16 is read and
-written as the upper half of float32, in which everything is computed.
+The loop reads each input once and writes each result once. bfloat16 is converted to float32 for the
+computation.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from symact.backends.numba.tape import pool
 from symact.expr import Expr, distinct
 from symact.expr.primitives import CONST, VAR
 
-#: Elements that one pass of the compiled loop is a multiple of. No loop then has a remainder, and
-#: the result at an element does not depend on its place in the tensor.
+#: The number of elements of one step of the compiled loop. Every loop has whole steps only, so the
+#: result at an element does not depend on its position.
 STEP = 256
 
-#: The least number of elements that are worth another thread.
+#: The smallest number of elements for an additional thread.
 SHARE = 2**16
 
-#: The type of memory, and for each the type that is computed in. int16 holds the bits of bfloat16.
+#: The type of the computation for each type in memory. int16 holds the bits of bfloat16.
 _COMPUTED: dict[Any, Any] = {
     types.float32: types.float32,
     types.float64: types.float64,
@@ -57,7 +57,7 @@ def _widened(half):
 
 @compiled
 def _narrowed(x):
-    """Return a float32 as bfloat16, rounded to nearest, ties to even; NaN stays NaN."""
+    """Return a float32 as bfloat16, rounded to nearest, ties to even. NaN stays NaN."""
     bits = float_bits(x)
     odd = np.int32((bits >> np.int32(16)) & np.int32(1))
     rounded = np.int32(bits + np.int32(0x7FFF) + odd) >> np.int32(16)
@@ -83,14 +83,14 @@ class _Emitter:
             return ir.Constant(self._type, float(np.float32(value)) if single else value)
 
     def call(self, rule: Any, kinds: tuple[Any, ...], args: list[Any]) -> Any:
-        """Call a compiled function, which LLVM inlines."""
-        found = rule.overloads[kinds]
-        self._context.active_code_library.add_linking_library(found.library)
+        """Emit a call of a compiled function. LLVM inlines it."""
+        compiled_rule = rule.overloads[kinds]
+        self._context.active_code_library.add_linking_library(compiled_rule.library)
         call = self._context.call_internal_no_propagate
-        return call(self._builder, found.fndesc, found.signature, args)[1]
+        return call(self._builder, compiled_rule.fndesc, compiled_rule.signature, args)[1]
 
     def apply(self, expr: Expr, x: Any) -> tuple[Any, Any | None]:
-        """Return value and derivative at x. A derivative of None is 0 everywhere."""
+        """Return the value and the derivative at x. None stands for the derivative 0."""
         done: dict[Expr, tuple[Any, Any | None]] = {}
         for node in distinct(expr):
             if node.op == VAR:
@@ -112,8 +112,8 @@ class _Emitter:
     def _rule(self, op: str, values: list[Any], slopes: tuple[Any, ...]) -> tuple[Any, Any]:
         builder = self._builder
         found = self.call(RULES[op], (self._real,) * len(values), values)
-        known = {place: slope for place, slope in enumerate(slopes, 1) if slope is not None}
-        partials = [builder.extract_value(found, place) for place in known]
+        known = {index: slope for index, slope in enumerate(slopes, 1) if slope is not None}
+        partials = [builder.extract_value(found, index) for index in known]
         return builder.extract_value(found, 0), emit_tangent(builder, partials, [*known.values()])
 
 
@@ -132,7 +132,7 @@ def _loop_of(expr: Expr, by_derivative: bool) -> Any:
             types.Dispatcher(_narrowed).get_call_type(typingctx, (types.float32,), {})
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            # llvmlite knows no attributes with values; LLVM takes half of a 512-bit register.
+            # llvmlite rejects attributes with values. By default LLVM uses 256 of 512 bits.
             set.add(builder.function.attributes, '"prefer-vector-width"="512"')
             emit = _Emitter(context, builder, real)
             data = [
@@ -141,8 +141,8 @@ def _loop_of(expr: Expr, by_derivative: bool) -> Any:
             ]
 
             def element(index: Any, touch: Touch) -> None:
-                def load(place: int) -> Any:
-                    number = touch(builder.load(builder.gep(data[place], [index])))
+                def load(operand: int) -> Any:
+                    number = touch(builder.load(builder.gep(data[operand], [index])))
                     if memory == types.int16:
                         number = emit.call(_widened, (types.int16,), [number])
                     return number
@@ -177,7 +177,7 @@ def _kernel(expr: Expr, memory: np.dtype[Any], by_derivative: bool) -> Any:
 
 
 def _apply_rest(kernel: Any, x: NDArray[Any], factor: NDArray[Any], out: NDArray[Any]) -> None:
-    """Apply a kernel to fewer elements than a step, by way of arrays of one step."""
+    """Apply a kernel to fewer elements than a step, with arrays padded to one step."""
     rooms = np.zeros((3, STEP), dtype=x.dtype)
     rooms[0, : x.size], rooms[1, : x.size] = x, factor
     kernel(*rooms, 1)
@@ -194,11 +194,11 @@ def apply_fused(
     """Apply a function, or multiply a gradient by its derivative, in one pass through memory.
 
     Args:
-        expr: A function of one variable, whatever its name, without batch statistics.
-        x: Flat and contiguous; float32, float64, or int16 for the bits of bfloat16.
-        gradient: As x, or None to compute values.
-        out: As x; takes the result.
-        threads: How many share the work. The result does not depend on it.
+        expr: A function of one variable of any name, without batch statistics.
+        x: A flat, contiguous array of float32, float64, or int16 for the bits of bfloat16.
+        gradient: An array like x, or None to compute values.
+        out: An array like x for the result.
+        threads: The number of threads. The result does not depend on it.
 
     Example:
         >>> from symact import parse

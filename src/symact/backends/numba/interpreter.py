@@ -72,7 +72,7 @@ def _run_pointers(code, count, w, size, v, t, registers, tangents, blocks):
     )
 
 
-#: Compiled interpreters, kept because their addresses are in use.
+#: Compiled interpreters. They must stay alive while their addresses are used.
 _INTERPRETERS: list[Any] = []
 
 
@@ -80,8 +80,8 @@ _INTERPRETERS: list[Any] = []
 def interpreter(dtype: np.dtype[Any]) -> int:
     """Return the address of the interpreter for float32 or float64.
 
-    It is compiled once for each dtype (some seconds; cached on disk), and everything else calls it
-    through its address: linked into every caller, it would be compiled again in each.
+    It is compiled once for each dtype, in some seconds, and cached on disk. Callers use its
+    address. A direct call would compile it again in each caller.
     """
     real, whole, rows = (
         types.CPointer(numba.from_dtype(dtype)),
@@ -90,9 +90,9 @@ def interpreter(dtype: np.dtype[Any]) -> int:
     )
     code = types.CPointer(types.int32)
     signature = types.void(code, whole, real, whole, rows, rows, whole, whole, whole)
-    found = cached_callback(signature, _run_pointers)
-    _INTERPRETERS.append(found)
-    return int(found.address)
+    callback = cached_callback(signature, _run_pointers)
+    _INTERPRETERS.append(callback)
+    return int(callback.address)
 
 
 @compiled
@@ -102,10 +102,10 @@ def run(address, code, w, v, t, blocks):
     Args:
         address: From :func:`interpreter`, for the dtype of ``w``.
         code: int32 [instruction, 5].
-        w: The workspace, flat; row r is its ``BLOCK`` numbers from ``r * BLOCK`` on.
-        v: intp [register]: the row in which a register's values begin; as many rows as blocks.
-        t: The same for tangents, or empty.
-        blocks: How many; two share what it costs to read an instruction and still fit the cache.
+        w: The flat workspace. Row r has the ``BLOCK`` numbers from index ``r * BLOCK``.
+        v: intp [register]: the first row of the values of each register.
+        t: intp [register]: the first row of the tangents, or empty.
+        blocks: The number of blocks, and of rows for each register.
     """
     whole = np.intp
     numbers = (
@@ -124,9 +124,9 @@ def run(address, code, w, v, t, blocks):
 
 @compiled
 def run_whole(address, code, w, v, t, blocks, n):
-    """Run a program with statistics on ``n`` points; every register has ``blocks`` rows.
+    """Run a program with statistics on ``n`` points. Every register has ``blocks`` rows.
 
-    A statistic's tangent is computed in any case, so ``t`` may not be empty.
+    The tangents of statistics are always computed, so ``t`` must not be empty.
     """
     for step in range(code.shape[0]):
         op, d, a = code[step, 0], code[step, 1], code[step, 2]

@@ -1,7 +1,7 @@
-"""What numba's language lacks for fast kernels.
+"""numba intrinsics for fast kernels.
 
-A select, a bit cast, a typed literal, and a loop over blocks that promises LLVM that its arrays do
-not overlap.
+They are a select, bit casts, typed literals, and a loop over blocks. The loop tells LLVM that its
+arrays do not overlap.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-#: Marks a load or store as one that no other pass of a loop conflicts with, and returns it.
+#: Marks a load or store as independent of the other iterations of a loop, and returns it.
 Touch = Callable[[Any], Any]
 
 
 def _typed_select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
-    """Choose without a branch.
+    """Select one of two values without a branch.
 
-    A Python conditional lets LLVM sink work into one arm, which stops vectorisation.
+    With a Python conditional, LLVM may move code into a branch, which prevents vectorisation.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -32,7 +32,7 @@ def _typed_select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
 
 
 def _typed_like(typingctx: Any, sample: Any, value: Any) -> Any:
-    """Give a literal the type of a sample: a bare one would promote float32 to float64."""
+    """Convert a literal to the type of a sample. A plain literal would promote to float64."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return context.cast(builder, args[1], signature.args[1], signature.return_type)
@@ -69,7 +69,7 @@ def _unpacked(builder: Any, values: Any, count: int) -> list[Any]:
 
 
 def _typed_call_address(typingctx: Any, address: Any, numbers: Any) -> Any:
-    """Call the C function at an address with integers, which may be pointers."""
+    """Call the C function at an address with integer or pointer arguments."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole = ir.IntType(64)
@@ -81,7 +81,7 @@ def _typed_call_address(typingctx: Any, address: Any, numbers: Any) -> Any:
     return types.void(types.intp, numbers), codegen
 
 
-# numba types what these do; to other readers they are just functions.
+# numba infers the types of these functions, so they are untyped here.
 select: Any = intrinsic(_typed_select)
 like: Any = intrinsic(_typed_like)
 call_address: Any = intrinsic(_typed_call_address)
@@ -90,7 +90,7 @@ bits_float: Any = intrinsic(_typed_bits_float)
 
 
 class _Distinct(ir.MDValue):  # type: ignore[misc]
-    """A metadata node that is equal to no other; llvmlite has none of its own."""
+    """A distinct metadata node, which llvmlite does not provide."""
 
     def descr(self, buffer: list[str]) -> None:
         inner = ", ".join(operand.get_reference() for operand in self.operands)
@@ -102,16 +102,17 @@ def _distinct(module: Any, operands: list[Any]) -> _Distinct:
 
 
 def emit_loop(builder: Any, count: Any, element: Callable[[Any, Touch], None]) -> None:
-    """Emit a loop whose passes do not touch the same memory, so that LLVM vectorises it.
+    """Emit a loop with independent iterations, which LLVM vectorises.
 
-    Without that promise LLVM tests for overlap, which costs as much as a short loop. Four vectors
-    at a time fill the pipelines; left to itself LLVM takes one where the body is long.
+    Without this declaration LLVM tests for overlapping memory, which takes as long as a short loop.
+    The loop processes four vectors at a time to fill the pipelines. By default LLVM would process
+    one if the body is long.
 
     Args:
-        builder: LLVM's instruction builder; it ends behind the loop.
-        count: How many passes, at least one.
-        element: Emits one pass. It is given the index, and a function through which every load
-            and store must go.
+        builder: The instruction builder of LLVM. At the end it is positioned behind the loop.
+        count: The number of iterations, at least one.
+        element: Emits one iteration. The arguments are the index and a function that every load and
+            store must be passed through.
     """
     module = builder.module
     group = _distinct(module, [])
@@ -170,7 +171,7 @@ def _typed_for_each(
             return [builder.gep(data, [builder.mul(n, n.type(points))]) for n in numbers]
 
         targets, sources = pointers(args[4], len(outs)), pointers(args[5], len(ins))
-        # A product with a constant: LLVM sees that no points are left over for a last loop.
+        # A product with a constant tells LLVM that there is no remainder loop.
         count = builder.mul(args[1], args[1].type(points))
 
         def element(index: Any, touch: Touch) -> None:

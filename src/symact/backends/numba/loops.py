@@ -1,8 +1,9 @@
-"""Loops of the interpreter: one instruction applied to some blocks of points.
+"""Loops of the interpreter: apply one instruction to some blocks of points.
 
-``w`` is the workspace, flat: row r is its :data:`BLOCK` numbers from ``r * BLOCK`` on. ``v`` holds
-the first row of each register's values, and ``t`` that of its tangents, or nothing. ``d`` is the
-register of the result; ``a``, ``b`` and ``c`` are those of the arguments.
+``w`` is the flat workspace. Row r has the :data:`BLOCK` numbers from index ``r * BLOCK``. ``v`` has
+the first row of the values of each register, ``t`` the first row of its tangents. ``t`` is empty if
+no tangents are computed. ``d`` is the register of the result; ``a``, ``b`` and ``c`` are those of
+the arguments.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from symact.backends.numba.intrinsics import for_each, select
 
 compiled = njit(error_model="numpy")
 
-#: The number of points of a block. A row is then 1 KB in float32: ten registers of two blocks, with
-#: tangents, about fill an L1 cache of 32 KB.
+#: The number of points of a block. In float32 a row has 1 KB. Ten registers of two blocks with
+#: tangents about fill an L1 cache of 32 KB.
 BLOCK = 256
 
 
@@ -38,7 +39,7 @@ def two(rule, w, v, t, blocks, d, a, b):
 
 @compiled
 def where(w, v, t, blocks, d, a, b, c):
-    """Choose between two arguments; the tangent is that of the chosen one."""
+    """Select one of two arguments and its tangent."""
     size = blocks * BLOCK
     value, test = w[v[d] * BLOCK :][:size], w[v[a] * BLOCK :][:size]
     x, y = w[v[b] * BLOCK :][:size], w[v[c] * BLOCK :][:size]

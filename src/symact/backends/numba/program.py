@@ -16,15 +16,15 @@ _PADDING = {arity: (0,) * (3 - arity) for arity in (1, 2, 3)}
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """One expression, lowered.
+    """The program of one expression.
 
     Attributes:
         code: int32 [instruction, 5]: opcode, destination and three operand registers.
-        constants: float64 [constant], held in the registers behind those of the inputs.
-        inputs: The names of the inputs, held in registers 0 and up.
-        registers: How many registers the program uses.
+        constants: float64 [constant]. Their registers follow those of the inputs.
+        inputs: The names of the inputs, in registers from 0.
+        registers: The number of registers.
         result: The register of the result.
-        statistics: Whether it must see the whole tensor at once.
+        statistics: Whether the program has batch statistics and needs the whole tensor.
     """
 
     code: NDArray[np.int32]
@@ -37,23 +37,23 @@ class Program:
 
 @lru_cache(maxsize=4096)
 def to_tape(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Program:
-    """Lower an expression; common subexpressions are computed once.
+    """Convert an expression to a program. Common subexpressions are computed once.
 
     Args:
         expr: An expression of the variables ``inputs``.
         inputs: The names of the inputs in the order of their registers, at least one.
 
     Raises:
-        ValueError: The names are not distinct, or the expression has another variable.
+        ValueError: The inputs are not distinct, or the expression has another variable.
     """
     if not inputs or len(set(inputs)) < len(inputs):
         raise ValueError(f"inputs must be one or more distinct names, got {inputs}")
     nodes = distinct(expr)
-    place = {node: position for position, node in enumerate(nodes)}
-    operands = [[place[arg] for arg in node.args] for node in nodes]
+    index = {node: position for position, node in enumerate(nodes)}
+    operands = [[index[arg] for arg in node.args] for node in nodes]
     last_use = [0] * len(nodes)
-    for position, own in enumerate(operands):
-        for operand in own:
+    for position, args in enumerate(operands):
+        for operand in args:
             last_use[operand] = position
     last_use[-1] = len(nodes)
     constants: list[float] = []
@@ -67,19 +67,19 @@ def to_tape(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Program:
     count = len(inputs) + len(constants)
     free: list[int] = []
     code: list[int] = []
-    for position, (node, own) in enumerate(zip(nodes, operands, strict=True)):
-        if not own:
+    for position, (node, args) in enumerate(zip(nodes, operands, strict=True)):
+        if not args:
             continue
-        # The destination is taken before operands are released: no instruction works in place,
-        # which for_each relies on.
+        # The destination is chosen before operands are released. Therefore no instruction works in
+        # place, as for_each requires.
         if free:
             target = free.pop()
         else:
             target, count = count, count + 1
         register[position] = target
-        sources = [register[operand] for operand in own]
-        code += (PRIMITIVES[node.op].opcode, target, *sources, *_PADDING[len(own)])
-        free += sorted({register[o] for o in own if last_use[o] == position and operands[o]})
+        sources = [register[operand] for operand in args]
+        code += (PRIMITIVES[node.op].opcode, target, *sources, *_PADDING[len(args)])
+        free += sorted({register[o] for o in args if last_use[o] == position and operands[o]})
     return Program(
         np.array(code, dtype=np.int32).reshape(-1, 5),
         np.array(constants, dtype=np.float64),

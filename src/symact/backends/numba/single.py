@@ -18,8 +18,8 @@ from numba import njit
 from symact.backends.coefficients import SINGLE
 from symact.backends.numba.intrinsics import bits_float, float_bits, horner, select
 
-#: Largest error of each kernel: relative or absolute, over the stated range of the argument.
-#: Outside it the value stays bounded or right in the limit; log1p saturates until infinity.
+#: The largest error of each kernel: its kind, its bound, and the range of the argument. Outside the
+#: range the value stays bounded or has the correct limit. log1p saturates until infinity.
 FLOAT32_ACCURACY: dict[str, tuple[str, float, float, float]] = {
     "exp": ("relative", 3e-7, -86.9, 88.7),
     "log": ("relative", 3e-7, 1.2e-38, 3e38),
@@ -33,18 +33,18 @@ FLOAT32_ACCURACY: dict[str, tuple[str, float, float, float]] = {
 
 f32, i32 = np.float32, np.int32
 
-#: Products and sums may fuse, which does not affect tests of NaN or infinity. A call would prevent
-#: vectorisation, so every rule is inlined.
+#: Compiles a rule. Products and sums may fuse, which does not affect tests of NaN or infinity.
+#: Rules are inlined, because calls prevent vectorisation.
 compiled = njit(error_model="numpy", forceinline=True, fastmath={"contract"})
 
-#: Adding it leaves a float's nearest integer in its lowest bits.
+#: Adding this number leaves the nearest integer in the lowest bits of a float.
 _MAGIC = f32(1.5 * 2**23)
 _LOG2E = f32(1.4426950408889634)
 _LN2_HIGH = f32(0.693359375)
 _LN2_LOW = f32(-2.12194440e-4)
 _INFINITY = f32(np.inf)
 
-# pi in three parts; products of the first two with integers below 2**12 are exact.
+# pi in three parts. Products of the first two with integers below 2**12 are exact.
 _PI_1 = f32(3.140625)
 _PI_2 = f32(9.675025939941406e-04)
 _PI_3 = f32(1.5099579897537296e-07)
@@ -115,7 +115,7 @@ def log1p(x):
     a = select(x < f32(8e37), x, f32(8e37))
     bits = float_bits(a + f32(1.0))
     exponent = i32(bits - _SQRT_HALF_BITS) >> i32(23)
-    # (1 + x) / 2**exponent - 1 from x itself: the rounding of 1 + x never enters.
+    # Compute (1 + x) / 2**exponent - 1 from x, to avoid the rounding error of 1 + x.
     scale = bits_float(i32(i32(127 << 23) - (exponent << i32(23))))
     f = a * scale + (scale - f32(1.0))
     e = f32(exponent)
@@ -180,7 +180,7 @@ def atan(x):
 def erf(x):
     a = _clip(x, f32(-3.95), f32(3.95))
     u = a * a
-    # A little high, so that the tails round to 1.
+    # Slightly larger than the exact value, so that the tails round to 1.
     p = horner(_ERF_OVER, u)
     q = horner(_ERF_UNDER, u)
     return _clip(a * p / q, f32(-1.0), f32(1.0))

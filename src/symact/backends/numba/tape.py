@@ -1,13 +1,13 @@
 """Evaluation of programs by the compiled interpreter.
 
 Compiling a candidate takes 60 to 90 ms. A program (:mod:`symact.backends.numba.program`) is data
-instead, and one interpreter (:mod:`symact.backends.numba.interpreter`) runs all programs. It works
-block by block. A register is a row of :data:`BLOCK` points, so the state stays in the L1 cache and
-each instruction is one SIMD loop. With slopes it computes dual numbers: values and tangents, where
-the tangent of one input is 1 and those of the others are 0.
+and needs no compilation. One interpreter (:mod:`symact.backends.numba.interpreter`) runs all
+programs, block by block. A register is a row of :data:`BLOCK` points. The state therefore fits the
+L1 cache, and each instruction is one SIMD loop. For derivatives the interpreter computes dual
+numbers: values and tangents. The tangent of one input is 1, the tangents of the other inputs are 0.
 
-A program with batch statistics takes the whole tensor as one block. Its tangent is the
-Jacobian-vector product with a vector of ones, not the gradient that training needs (see
+A program with batch statistics processes the whole tensor as one block. Its tangent is the
+Jacobian-vector product with a vector of ones. Training needs a different gradient (see
 :mod:`symact.evaluation.training.stack`).
 """
 
@@ -51,17 +51,17 @@ __all__ = [
 
 compiled = njit(error_model="numpy")
 
-#: The number of blocks that an instruction computes at a time.
+#: The number of blocks that an instruction processes at a time.
 CHUNK = 2
 
 
 def rows_needed(program: Program, blocks: int = CHUNK) -> int:
-    """Return how many rows :func:`lay_out` takes."""
+    """Return the number of rows that :func:`lay_out` uses."""
     return (2 * program.registers + 1) * blocks
 
 
 def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return a flat workspace of zeros. Rows are aligned to cache lines, which loads need."""
+    """Return a flat workspace of zeros. Rows are aligned to cache lines, as loads require."""
     line = 64
     room = np.zeros(rows * BLOCK * dtype.itemsize + line, dtype=np.uint8)
     start = -room.ctypes.data % line
@@ -70,18 +70,18 @@ def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 @cached
 def lay_out(inputs, seed, constants, w, first, blocks, v, t):
-    """Give every register its rows, from row ``first`` on, and fill those of the constants.
+    """Assign rows to every register, from row ``first``, and fill the rows of the constants.
 
     Args:
-        inputs: The number of inputs. Their rows follow those of the other registers; a caller may
-            change their entries of ``v`` to rows of its own.
-        seed: The input by which tangents differentiate.
+        inputs: The number of inputs. Their rows follow those of the other registers. A caller may
+            replace their entries in ``v``.
+        seed: The index of the input with tangent 1.
         constants: The constants of the program, in the workspace's dtype.
-        w: The workspace; :func:`rows_needed` rows are used.
+        w: The workspace. :func:`rows_needed` rows are used.
         first: The first row to use.
         blocks: The number of rows of a register.
-        v: Takes the first row of each register's values.
-        t: Takes the first row of each register's tangents; empty for none.
+        v: Output, the first row of the values of each register.
+        t: Output, the first row of the tangents of each register; empty for none.
     """
     registers, fixed = v.size, inputs + constants.size
     at = first
@@ -115,12 +115,12 @@ def _copy(target, source):
 
 @compiled
 def apply_rows(address, code, result, w, v, t, x, value, tangent, blocks):
-    """Evaluate a program of one input on ``blocks`` rows of the workspace, from row ``x`` on.
+    """Evaluate a program of one input on ``blocks`` rows of the workspace, from row ``x``.
 
-    Values go to the rows from ``value`` on. Tangents go to those from ``tangent`` on, unless ``t``
-    is empty. The program has no statistics; registers were laid out for ``CHUNK`` blocks.
+    Values are written from row ``value``. Tangents are written from row ``tangent``, unless ``t``
+    is empty. The program has no statistics. Its registers have ``CHUNK`` rows each.
     """
-    own_value, own_tangent = v[result], t[result] if t.size else 0
+    saved_value, saved_tangent = v[result], t[result] if t.size else 0
     for block in range(0, blocks, CHUNK):
         some = min(CHUNK, blocks - block)
         v[0] = x + block
@@ -133,9 +133,9 @@ def apply_rows(address, code, result, w, v, t, x, value, tangent, blocks):
             _copy_rows(w, value + block, v[result], some)
             if t.size:
                 _copy_rows(w, tangent + block, t[result], some)
-    v[result] = own_value
+    v[result] = saved_value
     if t.size:
-        t[result] = own_tangent
+        t[result] = saved_tangent
 
 
 @compiled
@@ -148,20 +148,20 @@ def _copy_rows(w, target, source, rows):
 def _apply(address, code, constants, registers, result, x, seed, value, tangent, w, statistics):
     """Evaluate one program on the points of ``x`` [input, point].
 
-    An empty ``tangent`` asks for values only.
+    If ``tangent`` is empty, only values are computed.
     """
     inputs, points = x.shape
     blocks = max(1, -(-points // BLOCK)) if statistics else CHUNK
-    # Statistics read tangents in any case.
+    # Statistics always read tangents.
     v = np.empty(registers, dtype=np.intp)
     t = np.empty(registers if statistics or tangent.size else 0, dtype=np.intp)
     lay_out(inputs, seed, constants, w, 0, blocks, v, t)
     stride = blocks * BLOCK
     for start in range(0, points, stride):
         n = min(stride, points - start)
-        for own in range(inputs):
-            source = v[own] * BLOCK
-            _copy(w[source : source + n], x[own, start : start + n])
+        for i in range(inputs):
+            source = v[i] * BLOCK
+            _copy(w[source : source + n], x[i, start : start + n])
         if statistics:
             run_whole(address, code, w, v, t, blocks, n)
         else:
@@ -177,15 +177,15 @@ def _apply(address, code, constants, registers, result, x, seed, value, tangent,
 def _apply_many(address, code, constants, spans, x, seed, values, tangents, w, most, first, last):
     """Apply programs ``first`` to ``last``, without statistics, to the points of ``x``.
 
-    ``x`` is [input, point]; ``spans`` int64 [program, 6] is as in :class:`Batch`; ``tangents`` has
-    no rows if not wanted; an instruction takes ``most`` blocks at a time.
+    ``x`` is [input, point]. ``spans`` is int64 [program, 6] as in :class:`Batch`. ``tangents`` has
+    no rows if only values are computed. An instruction processes up to ``most`` blocks at a time.
     """
-    # The points are copied into the workspace once; programs take the rows behind them.
+    # The points are copied into the workspace once. The rows of the programs follow them.
     inputs, points = x.shape
     blocks = -(-points // BLOCK)
     chunk = max(1, min(most, blocks))
-    for own in range(inputs):
-        _copy(w[own * blocks * BLOCK :][:points], x[own])
+    for i in range(inputs):
+        _copy(w[i * blocks * BLOCK :][:points], x[i])
     registers = spans[first:last, 4].max() if last > first else 0
     rows = np.empty((2, registers), dtype=np.intp)
     for program in range(first, last):
@@ -193,11 +193,11 @@ def _apply_many(address, code, constants, spans, x, seed, values, tangents, w, m
         v, t = rows[0, :registers], rows[1, : registers if tangents.size else 0]
         own_constants = constants[first_constant:last_constant]
         lay_out(inputs, seed, own_constants, w, inputs * blocks, chunk, v, t)
-        own = code[first_code:last_code]
+        instructions = code[first_code:last_code]
         for block in range(0, blocks, chunk):
             for r in range(inputs):
                 v[r] = r * blocks + block
-            run(address, own, w, v, t, min(chunk, blocks - block))
+            run(address, instructions, w, v, t, min(chunk, blocks - block))
             begin = block * BLOCK
             end = min(begin + chunk * BLOCK, points)
             at = v[result] * BLOCK
@@ -209,16 +209,16 @@ def _apply_many(address, code, constants, spans, x, seed, values, tangents, w, m
 
 @cached
 def _apply_spans(address, code, spans, v, t, w, x, value, tangent):
-    """Apply each program to its own rows; ``spans`` is as in :class:`Spans`, ``t`` may be empty."""
-    for place in range(spans.shape[0]):
-        first_code, last_code, registers, result, first, last = spans[place]
+    """Apply each program to its rows. ``spans`` is as in :class:`Spans`; ``t`` may be empty."""
+    for index in range(spans.shape[0]):
+        first_code, last_code, registers, result, first, last = spans[index]
         apply_rows(
             address,
             code[first_code:last_code],
             result,
             w,
-            v[place, :registers],
-            t[place, : registers if t.shape[1] else 0],
+            v[index, :registers],
+            t[index, : registers if t.shape[1] else 0],
             x + first,
             value + first,
             tangent + first,
@@ -230,9 +230,9 @@ class Spans:
     """Programs without statistics, each applied repeatedly to its own rows of one workspace.
 
     Args:
-        spans: For each program its expression of x and its rows from and to, counted from the
-            first row of a tensor.
-        rows: Rows of the workspace for tensors, which :meth:`tensor` reserves.
+        spans: For each program, its expression of x and its first and last row (exclusive) within
+            a tensor.
+        rows: The number of rows for tensors. :meth:`tensor` reserves them.
         dtype: float32 or float64.
     """
 
@@ -248,17 +248,17 @@ class Spans:
         self._v = np.zeros((len(spans), most), dtype=np.intp)
         self._t = np.zeros_like(self._v)
         at = 0
-        for place, program in enumerate(programs):
+        for index, program in enumerate(programs):
             constants, count = program.constants.astype(dtype), program.registers
-            rows_of = self._v[place, :count], self._t[place, :count]
+            rows_of = self._v[index, :count], self._t[index, :count]
             lay_out(1, 0, constants, self.w, at, CHUNK, *rows_of)
             at += rows_needed(program)
-        places = np.array([span[1:] for span in spans], dtype=np.int64)
-        self._spans = np.concatenate([batch.spans[:, [0, 1, 4, 5]], places], axis=1)
+        limits = np.array([span[1:] for span in spans], dtype=np.int64)
+        self._spans = np.concatenate([batch.spans[:, [0, 1, 4, 5]], limits], axis=1)
         self._code, self._address = batch.code, interpreter(dtype)
 
     def tensor(self, rows: int) -> int:
-        """Reserve rows and return the first; they are zero."""
+        """Reserve rows of zeros and return the first one."""
         first = self._next
         self._next += rows
         return first
@@ -267,9 +267,9 @@ class Spans:
         """Compute values and, unless ``tangent`` is None, derivatives of all spans.
 
         Args:
-            x: First row of the tensor of arguments.
-            value: First row of the tensor that takes the values.
-            tangent: The same for the derivatives.
+            x: The first row of the arguments.
+            value: The first row of the values.
+            tangent: The first row of the derivatives; None for values only.
         """
         t = self._t if tangent is not None else self._t[:, :0]
         _apply_spans(
@@ -279,14 +279,15 @@ class Spans:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Programs laid end to end, which one call evaluates on the same points.
+    """Concatenated programs that one call evaluates on the same points.
 
     Attributes:
         code: int32 [instruction, 5] of all programs.
         constants: float64 [constant] of all programs.
-        spans: int64 [program, 6]: code from and to, constants from and to, registers, result.
-        inputs: The names of the inputs that all programs have.
-        rows: Rows of workspace that the largest program takes for each block of a chunk.
+        spans: int64 [program, 6]: first and last instruction, first and last constant, number of
+            registers, register of the result. The last index is exclusive.
+        inputs: The names of the inputs of all programs.
+        rows: The number of workspace rows of the largest program for one block.
     """
 
     code: NDArray[np.int32]
@@ -306,19 +307,19 @@ class Batch:
         """Evaluate every program on the same points.
 
         Args:
-            arrays: One for each input, float32 or float64 [point]; arrays of other shapes are
-                broadcast against each other and flattened.
+            arrays: One array for each input, float32 or float64 [point]. Arrays of other shapes are
+                broadcast and flattened.
             slopes: Whether to compute derivatives too.
-            wrt: The input by which to differentiate; None for the first.
+            wrt: The input with respect to which to differentiate; None for the first.
             threads: The number of threads; None for the number of cores. The result does not
                 depend on it.
-            out: The result of an earlier call for as many points, which is overwritten.
+            out: The result of an earlier call with the same number of points, to overwrite.
 
         Returns:
-            Values [program, point] of the arrays' dtype, and the derivatives or None.
+            Values [program, point] in the dtype of the arrays, and derivatives or None.
 
         Raises:
-            ValueError: Another number of arrays, another dtype, or no such input.
+            ValueError: The number of arrays, a dtype or ``wrt`` is wrong.
         """
         x, _ = _points_of(arrays, self.inputs)
         seed = _seed_of(wrt, self.inputs)
@@ -330,7 +331,7 @@ class Batch:
         workers = max(1, min(threads or os.cpu_count() or 1, count))
         bounds = np.linspace(0, count, workers + 1).astype(int)
         address, constants = interpreter(x.dtype), self.constants.astype(x.dtype)
-        # Without tangents, twice as many float32 blocks fit into the cache.
+        # Without tangents, twice as many float32 blocks fit the cache.
         chunk = CHUNK if slopes or x.dtype == np.float64 else 2 * CHUNK
         rows = len(x) * -(-points // BLOCK) + self.rows * chunk
 
@@ -359,55 +360,54 @@ class Batch:
 
 @lru_cache
 def pool(threads: int) -> ThreadPoolExecutor:
-    """Return the pool of threads. It is kept: starting threads takes as long as a small batch."""
+    """Return a pool of threads. It is reused, because starting threads is slow."""
     return ThreadPoolExecutor(threads, thread_name_prefix="symact")
 
 
 if hasattr(os, "register_at_fork"):
-    # A forked process inherits the pool without its threads and would wait for them for ever.
+    # A forked process inherits the pool without its threads and would wait forever.
     os.register_at_fork(after_in_child=pool.cache_clear)
 
 
 def _points_of(
     arrays: Sequence[Any], inputs: tuple[str, ...]
 ) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """Return the points [input, point] of some arrays, contiguous, and their common shape."""
+    """Return contiguous points [input, point] of some arrays, and their broadcast shape."""
     if len(arrays) != len(inputs):
         names = ", ".join(inputs)
         raise ValueError(f"got {len(arrays)} arrays for {len(inputs)} inputs ({names})")
     if len(arrays) == 1:
-        whole = np.asarray(arrays[0], order="C")
-        points = whole.reshape(1, -1)
+        first = np.asarray(arrays[0], order="C")
+        points = first.reshape(1, -1)
     else:
         # A Python number takes the dtype of the arrays.
-        own = [a if isinstance(a, int | float) else np.asarray(a) for a in arrays]
-        parts, dtype = np.broadcast_arrays(*own), np.result_type(*own)
-        whole = parts[0]
+        known = [a if isinstance(a, int | float) else np.asarray(a) for a in arrays]
+        parts, dtype = np.broadcast_arrays(*known), np.result_type(*known)
+        first = parts[0]
         points = np.stack([part.reshape(-1) for part in parts]).astype(dtype, copy=False)
     if points.dtype not in (np.float32, np.float64):
-        raise ValueError(f"expressions are evaluated in float32 or float64, not in {points.dtype}")
-    return points, whole.shape
+        raise ValueError(f"expected float32 or float64 arrays, got {points.dtype}")
+    return points, first.shape
 
 
 def _seed_of(wrt: str | None, inputs: tuple[str, ...]) -> int:
-    """Return the register of the input by which to differentiate."""
+    """Return the register of the input with respect to which to differentiate."""
     if wrt is None:
         return 0
     if wrt not in inputs:
-        raise ValueError(f"no input is called '{wrt}'; the inputs are {', '.join(inputs)}")
+        raise ValueError(f"unknown input '{wrt}'; the inputs are {', '.join(inputs)}")
     return inputs.index(wrt)
 
 
 def to_batch(exprs: Sequence[Expr], inputs: tuple[str, ...] = ("x",)) -> Batch:
-    """Lay the programs of some expressions of the same inputs end to end.
+    """Concatenate the programs of some expressions of the same inputs.
 
     Raises:
-        ValueError: One of them has a variable that is no input, or batch statistics, which must
-            see the whole tensor at once.
+        ValueError: An expression has another variable or batch statistics.
     """
     programs = [to_tape(expr, inputs) for expr in exprs]
     if any(program.statistics for program in programs):
-        raise ValueError("a batch holds functions of single elements, not of batch statistics")
+        raise ValueError("a batch cannot contain batch statistics")
     code_ends = np.cumsum([0, *(len(p.code) for p in programs)])
     constant_ends = np.cumsum([0, *(len(p.constants) for p in programs)])
     spans = [
@@ -430,13 +430,13 @@ def to_batch(exprs: Sequence[Expr], inputs: tuple[str, ...] = ("x",)) -> Batch:
 def apply_into(
     expr: Expr, x: NDArray[Any], value: NDArray[Any], slope: NDArray[Any] | None
 ) -> None:
-    """Evaluate an expression of x on a contiguous array into arrays of its shape and dtype.
+    """Evaluate an expression of x on a contiguous array, into arrays of its shape and dtype.
 
     Args:
         expr: An expression of the variable x.
-        x: float32 or float64; batch statistics are over all of it.
-        value: Takes f(x).
-        slope: Takes the derivatives; None for values only.
+        x: float32 or float64. Batch statistics are over the whole array.
+        value: Output, the values.
+        slope: Output, the derivatives; None for values only.
     """
     points, _ = _points_of((x,), ("x",))
     _apply_to(to_tape(expr), points, 0, value, slope)
@@ -477,18 +477,18 @@ def evaluate(
 
     Args:
         expr: An expression of the variables ``inputs``.
-        arrays: One for each input, float32 or float64, of shapes that broadcast; batch statistics
-            are over all points. A parameter is an input with one value.
+        arrays: One array for each input, float32 or float64. The arrays must broadcast. Batch
+            statistics are over all points. A parameter is an input with one value.
         inputs: The names of the inputs.
         slopes: Whether to return the derivatives too.
-        wrt: The input by which to differentiate; None for the first.
+        wrt: The input with respect to which to differentiate; None for the first.
 
     Returns:
-        Values of the common shape and dtype of the arrays, or ``(values, slopes)``.
+        Values of the broadcast shape and common dtype, or ``(values, slopes)``.
 
     Raises:
-        ValueError: Another number of arrays than inputs, another dtype, a variable that is no
-            input, or no such input.
+        ValueError: The number of arrays, a dtype or ``wrt`` is wrong, or the expression has another
+            variable.
     """
     program = to_tape(expr, inputs)
     points, shape = _points_of(arrays, inputs)

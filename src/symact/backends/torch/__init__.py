@@ -1,4 +1,4 @@
-"""The torch lowering: expressions as tensor functions, and as modules to drop into a model."""
+"""The torch backend: expressions as tensor functions and as ``torch.nn`` modules."""
 
 from symact.backends.torch.functional import STATISTICS, TORCH, lower
 from symact.backends.torch.module import Activation, ActivationOfSeveral

@@ -1,8 +1,8 @@
-"""Expressions as plain torch operations, which every transform and exporter of torch understands.
+"""Expressions as plain torch operations, for all transforms and exporters of torch.
 
-Values and derivatives follow the rules of :mod:`symact.backends.numba.kernels`, by which functions
-are searched and judged, at kinks and at infinities too. The derivative of ``where`` is that of the
-branch taken: an infinite slope in the other branch has no effect.
+Values and derivatives agree with :mod:`symact.backends.numba.kernels`, including kinks and
+infinities. The derivative of ``where`` is that of the selected branch. An infinite slope in the
+other branch has no effect.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _sinc(a: Tensor) -> Tensor:
 
 
 def _asinh(a: Tensor) -> Tensor:
-    # torch's derivative of asinh overflows; far out asinh is a logarithm.
+    # The derivative of torch.asinh overflows for large arguments, where asinh is a logarithm.
     beyond = torch.log(a.abs().clamp(min=_ASINH_FAR) / _ASINH_FAR)
     return torch.asinh(a.clamp(-_ASINH_FAR, _ASINH_FAR)) + torch.sign(a) * beyond
 
@@ -53,7 +53,7 @@ def _softsign(a: Tensor) -> Tensor:
 
 
 def _softplus(a: Tensor) -> Tensor:
-    # From 40 on log(1 + e**a) is a in float64. torch's default threshold, 20, is too low for it.
+    # In float64, log(1 + e**a) equals a from 40 on. The default threshold of torch is 20.
     return torch.nn.functional.softplus(a, threshold=40.0)
 
 
@@ -63,7 +63,7 @@ def _gaussian(a: Tensor) -> Tensor:
 
 
 def _sign(a: Tensor) -> Tensor:
-    # torch.sign maps NaN to 0; a candidate's NaN must stay visible.
+    # torch.sign maps NaN to 0, but NaN must be preserved.
     return torch.where(a.isnan(), a, torch.sign(a))
 
 
@@ -79,7 +79,7 @@ def _where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where(condition, a, b)
 
 
-#: The function of each primitive of single elements. Without a row here it is that of the rule.
+#: The torch function of each elementwise primitive. Missing rows are derived from the rules.
 TORCH: dict[str, Callable[..., Tensor]] = {
     "add": torch.add,
     "sub": torch.sub,
@@ -136,17 +136,17 @@ def _std(a: Tensor, axes: Axes) -> Tensor:
     return a.std(dim=axes, keepdim=True, correction=0)
 
 
-#: One row for each statistic; ``axes`` are the axes it reduces, None for all of them.
+#: The torch function of each batch statistic. It reduces ``axes``; None reduces all axes.
 STATISTICS: dict[str, Callable[[Tensor, Axes], Tensor]] = {"mean": _mean, "std": _std}
 
-#: Primitives whose derivative is bounded and a number for every argument, infinities included.
+#: Primitives with a bounded derivative for every argument, including infinities.
 _BOUNDED_SLOPE = frozenset(
     ("add", "sub", "neg", "abs", "tanh", "atan", "asinh", "erf", "sigmoid", "softplus", "softsign")
 ) | frozenset(("relu", "gelu", "silu", "gaussian", "sign", "min", "max"))
 
 
 def _needs_mask(branch: Expr) -> bool:
-    """Whether the derivative of a branch of ``where`` may be infinite or NaN somewhere."""
+    """Whether the derivative of a branch of ``where`` may be infinite or NaN."""
 
     def visit(node: Expr, args: Sequence[bool]) -> bool:
         scales = node.op == "mul" and any(arg.op == CONST for arg in node.args)
@@ -158,13 +158,13 @@ def _needs_mask(branch: Expr) -> bool:
 
 @dataclass(frozen=True)
 class _Context:
-    """The tensors that an expression reads, and which elements its result is used at.
+    """The inputs of an expression, and the elements at which its result is used.
 
     Attributes:
         tensors: The inputs by name.
-        like: A tensor of the result's shape, dtype and device.
+        like: A tensor with the shape, dtype and device of the result.
         axes: The axes that statistics reduce.
-        mask: True where the result is used; None for everywhere.
+        mask: True for elements at which the result is used; None for all elements.
     """
 
     tensors: Mapping[str, Tensor]
@@ -173,12 +173,15 @@ class _Context:
     mask: Tensor | None = None
 
     def within(self, mask: Tensor) -> _Context:
-        """Return the context of a branch that is taken where ``mask`` is True."""
+        """Return the context of a branch that is selected where ``mask`` is True."""
         both = mask if self.mask is None else self.mask & mask
         return _Context(self.tensors, self.like, self.axes, both)
 
     def reduced(self) -> _Context:
-        """Return the context of a statistic's argument, used if any element it reduces to is."""
+        """Return the context of the argument of a statistic.
+
+        An element is used if any result of its reduction is used.
+        """
         assert self.mask is not None
         if self.axes is None:
             used = self.mask.any()
@@ -187,14 +190,14 @@ class _Context:
         return _Context(self.tensors, self.like, self.axes, used)
 
     def read(self, name: str) -> Tensor:
-        """Return an input. No gradient reaches its elements outside the mask."""
+        """Return an input. Elements outside the mask get no gradient."""
         if name not in self.tensors:
             known = ", ".join(self.tensors)
-            raise ValueError(f"no tensor is given for '{name}', only for {known}")
+            raise ValueError(f"no tensor for the variable '{name}'; known: {known}")
         tensor = self.tensors[name]
         if self.mask is None:
             return tensor
-        # The backward pass of ``where`` selects: NaN from the untaken branch ends here.
+        # The backward pass of ``where`` stops NaN from the other branch.
         return torch.where(self.mask, tensor, tensor.detach())
 
     def literal(self, value: float) -> Tensor:
@@ -203,12 +206,12 @@ class _Context:
             return self.literal(scale) * (value / scale)
         if isinstance(self.like, torch.fx.Proxy):
             return self.like.new_full((), value)
-        # Made where it is used: a copy from the host may not be captured in a CUDA graph.
+        # Created on the device: a CUDA graph cannot capture a copy from the host.
         return torch.full((), value, dtype=self.like.dtype, device=self.like.device)
 
 
 def _apply(expr: Expr, context: _Context) -> Tensor:
-    """Apply an expression to the tensors of a context, one operation for each distinct node."""
+    """Evaluate an expression, with one operation for each distinct subexpression."""
 
     def arguments(node: Expr) -> tuple[Expr, ...]:
         if node.op == "where":
@@ -223,10 +226,10 @@ def _apply(expr: Expr, context: _Context) -> Tensor:
         if node.op == CONST:
             return context.literal(node.number)
         if node.op in STATISTICS:
-            own = args[0] if args else _apply(node.args[0], context.reduced())
+            arg = args[0] if args else _apply(node.args[0], context.reduced())
             if context.axes is not None:
-                own = own.expand_as(context.like)
-            return STATISTICS[node.op](own, context.axes)
+                arg = arg.expand_as(context.like)
+            return STATISTICS[node.op](arg, context.axes)
         if node.op == "where":
             return _choose(args[0], node.args[1], node.args[2], context)
         return TORCH[node.op](*args)
@@ -235,30 +238,30 @@ def _apply(expr: Expr, context: _Context) -> Tensor:
 
 
 def is_jit_tracing() -> bool:
-    """Whether ``torch.jit.trace`` or the TorchScript exporter records operations."""
+    """Whether ``torch.jit.trace`` or the TorchScript exporter is recording operations."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _choose(condition: Tensor, yes: Expr, no: Expr, context: _Context) -> Tensor:
-    """Apply ``where``, so that no gradient passes through the branch that is not taken."""
+    """Evaluate ``where`` without a gradient through the other branch."""
     values = []
-    # A trace may be recorded without gradients and trained later.
+    # A trace recorded without gradients may be trained later.
     differentiable = torch.is_grad_enabled() or is_jit_tracing()
-    for branch, is_taken in ((yes, True), (no, False)):
-        own = context
-        # Forward-mode derivatives need no mask: ``where`` selects tangents as it selects values.
+    for branch, is_first in ((yes, True), (no, False)):
+        inner = context
+        # Forward-mode derivatives need no mask, because ``where`` also selects tangents.
         if differentiable and _needs_mask(branch):
-            own = context.within(condition if is_taken else ~condition)
-        values.append(_apply(branch, own))
+            inner = context.within(condition if is_first else ~condition)
+        values.append(_apply(branch, inner))
     return TORCH["where"](condition, *values)
 
 
 def widen(x: Tensor) -> Tensor:
-    """Return a tensor in the type that expressions are computed in.
+    """Convert a tensor to the dtype of the computation.
 
     Args:
-        x: float32 and float64 stay; shorter floating types become float32; integers and bools
-            become the default floating type, float32 at least.
+        x: A real tensor. float32 and float64 stay. Shorter floating dtypes become float32. Integers
+            and bools become the default floating dtype, but at least float32.
 
     Raises:
         DtypeError: The tensor is complex.
@@ -266,22 +269,22 @@ def widen(x: Tensor) -> Tensor:
     if x.dtype == torch.float32 or x.dtype == torch.float64:
         return x
     if x.is_complex():
-        raise DtypeError(f"an activation takes real numbers, not {x.dtype}; pass x.real or x.abs()")
+        raise DtypeError(f"expected a real tensor, got {x.dtype}; pass x.real or x.abs()")
     if x.is_floating_point() or torch.get_default_dtype() != torch.float64:
         return x.to(torch.float32)
     return x.to(torch.float64)
 
 
 def narrow(value: Tensor, x: Tensor) -> Tensor:
-    """Return a result in the shape of the input and its type, the default one for integers."""
+    """Convert a result to the shape and dtype of the input, the default dtype for integers."""
     dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
-    # A constant and a statistic of the whole tensor have one element. A trace must not compare
-    # shapes: it is run with others.
+    # A constant or a statistic of the whole tensor has one element. A trace must not compare
+    # shapes, because it may run with other shapes.
     has_shape = not is_jit_tracing() and value.shape == x.shape
     return (value if has_shape else value.expand_as(x)).to(dtype)
 
 
-# torch.fx records these as calls: what they do depends on the type that a model is run with.
+# torch.fx records these as calls, because they depend on the dtype of the input.
 torch.fx.wrap("widen")
 torch.fx.wrap("narrow")
 
@@ -292,16 +295,16 @@ def lower(
     axes: Axes = None,
     bound: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    """Apply an expression to a tensor, in float32 at least.
+    """Apply an expression to a tensor. The computation is in float32 or float64.
 
     Args:
-        expr: An expression of the variable x and of those in ``bound``.
+        expr: An expression of the variable x and of the variables in ``bound``.
         x: A real tensor of any shape.
-        axes: The axes that batch statistics reduce; None for all of them.
-        bound: Tensors for other variables, such as parameters; they broadcast to x's shape.
+        axes: The axes that batch statistics reduce; None for all axes.
+        bound: Tensors for other variables, such as parameters. They broadcast to the shape of x.
 
     Returns:
-        A tensor of x's shape, dtype and device; of the default dtype where x holds integers.
+        A tensor with the shape, dtype and device of x. The dtype is the default one for integers.
 
     Raises:
         DtypeError: A tensor is complex.
@@ -321,15 +324,16 @@ def lower(
 
 
 def lower_inputs(expr: Expr, inputs: Sequence[str], tensors: Sequence[Tensor]) -> Tensor:
-    """Apply an expression of several variables to tensors that broadcast against each other.
+    """Apply an expression of several variables to tensors.
 
     Args:
         expr: An expression of the variables ``inputs``.
-        inputs: Their names.
-        tensors: A real tensor for each; batch statistics are over all points.
+        inputs: The names of the variables.
+        tensors: One real tensor for each variable. The tensors must broadcast. Batch statistics are
+            over all points.
 
     Returns:
-        A tensor of the common shape and dtype.
+        A tensor of the broadcast shape and the common dtype.
 
     Raises:
         DtypeError: A tensor is complex.
@@ -338,7 +342,7 @@ def lower_inputs(expr: Expr, inputs: Sequence[str], tensors: Sequence[Tensor]) -
     for tensor in tensors[1:]:
         common = torch.promote_types(common, tensor.dtype)
     typed = (tensor.to(common) for tensor in tensors)
-    whole = torch.broadcast_tensors(*typed)  # type: ignore[no-untyped-call]
-    wide = [widen(tensor) for tensor in whole]
+    full = torch.broadcast_tensors(*typed)  # type: ignore[no-untyped-call]
+    wide = [widen(tensor) for tensor in full]
     context = _Context(dict(zip(inputs, wide, strict=True)), wide[0], None)
-    return narrow(_apply(expr, context), whole[0])
+    return narrow(_apply(expr, context), full[0])

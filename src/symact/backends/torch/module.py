@@ -1,4 +1,4 @@
-"""A found function as a ``torch.nn.Module``."""
+"""Expressions as ``torch.nn`` modules."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from symact.backends.torch.functional import is_jit_tracing, lower, lower_inputs
 from symact.errors import SymactError
 from symact.expr import Expr, show, substitute, uses_statistics, var, variables
 
-#: From so many elements on a fused pass is faster than one operation at a time; below, both take
-#: some ten microseconds, and the plain path needs no compilation.
+#: The smallest number of elements for which a fused pass is faster than single operations. Smaller
+#: tensors take some ten microseconds either way, and plain operations need no compilation.
 WORTH_FUSING = 2**14
 
 
 @lru_cache
 def _compiles_for_gpu() -> bool:
-    """Whether ``torch.compile`` finds what it needs to make kernels for a GPU."""
+    """Whether Triton and a C compiler are available for ``torch.compile`` on a GPU."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     return util.find_spec("triton") is not None and compiler is not None
 
 
 def _is_traced(x: Tensor) -> bool:
-    """Whether a tracer records operations, which would miss what a kernel does."""
-    # A compiler of the whole model also fuses better than a part of it can.
+    """Whether a tracer is recording operations. A tracer cannot record a fused kernel."""
     is_recorded = torch.compiler.is_compiling() or is_jit_tracing()
     return is_recorded or isinstance(x, torch.fx.Proxy)
 
@@ -38,24 +37,21 @@ def _is_traced(x: Tensor) -> bool:
 class Activation(nn.Module):
     """Applies an expression of one variable to a tensor of any shape, element by element.
 
-    The module computes in float32 at least: float16 and bfloat16 are widened inside, and the result
-    has the type of the input. Integers and bools become the default floating type. Batch statistics
-    are over the whole tensor. The module has no parameters. It can be copied and pickled; symact is
-    needed to load it.
+    The module computes in float32 or float64 and returns the dtype of its input. Integers and bools
+    become the default floating dtype. Batch statistics are over the whole tensor. The module has no
+    parameters. It can be copied and pickled; loading needs symact.
 
     Args:
-        expr: An expression of one variable, whatever its name.
-        compile: Whether forward and backward are one fused kernel each, which keep only the input
-            for the backward pass: symact's own on the CPU, those of ``torch.compile`` on a GPU.
-            None fuses tensors of at least 2**14 elements, where that is faster. Functions of batch
-            statistics are not fused.
+        expr: An expression of one variable of any name.
+        compile: Whether to use one fused kernel each for the forward and the backward pass. The CPU
+            kernel is part of symact; a GPU uses ``torch.compile``. None fuses tensors of at least
+            2**14 elements. Functions of batch statistics are not fused.
 
     Attributes:
         expr: The expression.
-        formula: Its text.
-        fused: Whether the module uses fused kernels where they can go. Tracing, export,
-            transforms of functions and second derivatives take plain operations, with the same
-            values up to rounding.
+        formula: The text of the expression.
+        fused: Whether the module uses fused kernels. Tracing, export, function transforms and
+            second derivatives always use plain operations, with equal values up to rounding.
 
     Raises:
         SymactError: The expression has several variables.
@@ -74,7 +70,7 @@ class Activation(nn.Module):
         names = variables(expr) or ("x",)
         if len(names) > 1:
             several = ", ".join(names)
-            raise SymactError(f"an Activation takes one tensor, not {several}; use to_torch()")
+            raise SymactError(f"an Activation has one input, got {several}; use to_torch()")
         self.expr = expr
         self.formula = show(expr)
         self.fused = compile is not False and not uses_statistics(expr)
@@ -89,7 +85,7 @@ class Activation(nn.Module):
             x: A real tensor of any shape.
 
         Returns:
-            A tensor of its shape, dtype and device.
+            A tensor with the shape, dtype and device of ``x``.
 
         Raises:
             DtypeError: The tensor is complex.
@@ -103,8 +99,8 @@ class Activation(nn.Module):
         return self._fuse(x)
 
     def _fuse(self, x: Tensor) -> Tensor:
-        """Apply symact's own kernel where it can go."""
-        # Loads numba, which a small model does without.
+        """Apply the fused CPU kernel if it supports the tensor."""
+        # Imported here because it loads numba, which plain operations do not need.
         from symact.backends.torch.fused import Fused, can_fuse
 
         if not can_fuse(x):
@@ -114,7 +110,7 @@ class Activation(nn.Module):
         return value if is_real else narrow(value, x)
 
     def __getstate__(self) -> dict[str, Any]:
-        # What torch.compile returned belongs to this process; it is made anew where needed.
+        # The result of torch.compile cannot be pickled; it is created again when needed.
         return {**self.__dict__, "_compiled": None}
 
     def extra_repr(self) -> str:
@@ -122,21 +118,22 @@ class Activation(nn.Module):
 
 
 class ActivationOfSeveral(nn.Module):
-    """Applies an expression of several variables to tensors that broadcast against each other.
+    """Applies an expression of several variables to tensors that broadcast.
 
-    Types are as for :class:`Activation`; there is no fused kernel.
+    Dtypes are as for :class:`Activation`. There is no fused kernel.
 
     Args:
-        expr: An expression.
-        inputs: The names of its variables, in the order of the tensors; None for alphabetic order.
+        expr: An expression of any number of variables.
+        inputs: The names of the variables, in the order of the tensors; None for alphabetical
+            order.
 
     Attributes:
         expr: The expression.
-        formula: Its text.
-        inputs: The names of its variables.
+        formula: The text of the expression.
+        inputs: The names of the variables.
 
     Raises:
-        SymactError: The expression has a variable that is not among ``inputs``.
+        SymactError: The expression has a variable outside ``inputs``.
 
     Example:
         >>> import torch
@@ -162,11 +159,11 @@ class ActivationOfSeveral(nn.Module):
             tensors: One real tensor for each input.
 
         Returns:
-            A tensor of their common shape and dtype.
+            A tensor of the broadcast shape and the common dtype.
 
         Raises:
             DtypeError: A tensor is complex.
-            TypeError: There is another number of tensors than inputs.
+            TypeError: The number of tensors differs from the number of inputs.
         """
         if len(tensors) != len(self.inputs):
             names = ", ".join(self.inputs)

@@ -1,4 +1,4 @@
-"""Primitives as torch functions by their rules, for those that torch has no function for."""
+"""torch functions of primitives, derived from their rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from symact.expr.primitives import Primitive
 from symact.expr.rules import ARGUMENTS, FUNCTIONS, Rule, interpret
 
-#: What the rules of primitives call, for torch.
+#: The functions of the rule language for torch.
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     **{name: getattr(torch, name) for name in FUNCTIONS if hasattr(torch, name)},
     "bell": lambda u: torch.exp(-u * u),
@@ -28,8 +28,8 @@ def _compute(rule: Rule, args: tuple[Tensor, ...], output: str) -> Tensor:
 class _ByRule(torch.autograd.Function):
     """The value of a rule, with the partial derivatives of the rule as its gradient.
 
-    Autograd would differentiate the steps of the value, which is wrong at kinks of these steps:
-    sigmoid is smooth, but its rule reads ``abs(a)``.
+    Automatic differentiation of the steps would be wrong at their kinks. Sigmoid is smooth, but its
+    rule uses ``abs(a)``.
     """
 
     generate_vmap_rule = True
@@ -50,14 +50,15 @@ class _ByRule(torch.autograd.Function):
 
 
 def by_rule(primitive: Primitive) -> Callable[..., Tensor]:
-    """Return a primitive of single elements as a function of tensors of one dtype.
+    """Return an elementwise primitive as a function of tensors of one dtype.
 
-    The gradient is that of the rule, as in the other backends. It can be differentiated again.
+    The gradient uses the partial derivatives of the rule, as in the other backends. It can be
+    differentiated again.
     """
 
     def apply(*args: Tensor) -> Tensor:
-        own = torch.broadcast_tensors(*args)  # type: ignore[no-untyped-call]
-        value: Tensor = _ByRule.apply(primitive.rule, *own)  # type: ignore[no-untyped-call]
+        full = torch.broadcast_tensors(*args)  # type: ignore[no-untyped-call]
+        value: Tensor = _ByRule.apply(primitive.rule, *full)  # type: ignore[no-untyped-call]
         return value
 
     return apply
