@@ -42,10 +42,10 @@ __all__ = [
     "make_proposer",
 ]
 
-#: The texts that :func:`make_proposer` accepts. A file or a command follows a colon.
+#: Forms of the texts that :func:`make_proposer` accepts. A file or a command follows the colon.
 PROPOSERS = ("gp", "random", "enumerate", "replay:", "exec:")
 
-#: Modules of the classes, which are imported on first use.
+#: Modules of the classes. They are imported on first use.
 _HOMES = {
     "EnumerationProposer": "symact.proposers.enumeration",
     "GeneticProposer": "symact.proposers.genetic",
@@ -87,11 +87,11 @@ def is_known(text: str) -> bool:
 
 
 def adapt(proposer: Proposer, grammar: Grammar) -> AbstractProposer:
-    """Return an object with ``ask`` and ``tell`` as a proposer of a search.
+    """Adapt an object with ``ask`` and ``tell`` to a proposer of a search.
 
     Args:
-        proposer: The object. An :class:`AbstractProposer` is returned as it is.
-        grammar: The grammar whose limits hold.
+        proposer: The object. An :class:`AbstractProposer` is returned unchanged.
+        grammar: Grammar whose limits apply.
     """
     from symact.proposers.foreign import AdaptedProposer
 

@@ -1,4 +1,4 @@
-"""The interface of a proposer: ask for candidates, tell their scores."""
+"""The interface of a proposer: ``ask`` returns candidates, ``tell`` receives their scores."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Proposal:
     """A candidate and its origin.
 
     Attributes:
-        expr: The candidate. It has no meaning if the proposal is refused.
+        expr: The candidate; a placeholder if the proposal is refused.
         origin: How the candidate was made: ``"seed"``, ``"random"``, ``"crossover"``, ...
-        parents: The formulas that it was made from.
-        refused: Why this is no valid candidate; ``""`` for a valid one.
+        parents: Formulas of the parents.
+        refused: Reason if this is not a valid candidate; ``""`` for a valid one.
         text: The text of a refused proposal.
         tag: JSON integers that are returned to the proposer with the result.
 
@@ -61,15 +61,15 @@ class EvaluatedProposal:
 
     @property
     def refused(self) -> bool:
-        """Whether the proposal was no valid candidate."""
+        """Whether the proposal was refused."""
         return self.outcome == REFUSED
 
 
-#: Returns OOD error, ID error and ranking error of each function, in log10. These are predictions
-#: of a model of all measurements, which have less noise than single measurements.
+#: Function that returns the OOD error, ID error and ranking error of each function, in log10. They
+#: are predictions of a model of all measurements, with less noise than single measurements.
 Estimate = Callable[[Sequence[Expr]], Sequence[tuple[float, float, float]]]
 
-#: The outcome of a proposal that is no valid candidate.
+#: Outcome of a refused proposal.
 REFUSED = "refused"
 
 
@@ -85,7 +85,7 @@ class Proposer(Protocol):
         """Return at most ``count`` candidates: proposals, expressions or formulas."""
 
     def tell(self, results: Sequence[EvaluatedProposal]) -> None:
-        """Take the results of the last candidates, in the order of the proposals."""
+        """Receive the results of the last candidates, in the order of the proposals."""
 
 
 class AbstractProposer(ABC):
@@ -101,7 +101,7 @@ class AbstractProposer(ABC):
 
     @abstractmethod
     def tell(self, results: Sequence[EvaluatedProposal]) -> None:
-        """Take the results of the last proposals, in the order of the proposals.
+        """Receive the results of the last proposals, in the order of the proposals.
 
         A budget may end within a generation. Then only the first proposals have results.
         """

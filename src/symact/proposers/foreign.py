@@ -1,4 +1,4 @@
-"""What comes from outside as text becomes a proposal, or a refusal with its reason."""
+"""Convert texts and objects from outside the package to proposals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from symact.grammar import Grammar
 from symact.importers import from_source
 from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal, Proposer
 
-#: Characters of a refused text that are kept.
+#: Maximum number of stored characters of a refused text.
 KEPT = 300
 
 
@@ -41,13 +41,13 @@ def proposal(item: Any, grammar: Grammar, origin: str) -> Proposal:
         _check(expr, grammar)
     except SymactError as error:
         return refused(text, str(error), origin)
-    except Exception as error:  # a bug costs one proposal, not the search
+    except Exception as error:  # a bug must not end the search
         return refused(text, f"not understood ({type(error).__name__}: {error})", origin)
     return Proposal(expr, origin)
 
 
 def text_of(item: Any) -> str:
-    """Return the text of a value that is no proposal."""
+    """Return the text of a value that is not a proposal."""
     try:
         return repr(item)
     except RecursionError:
@@ -55,9 +55,9 @@ def text_of(item: Any) -> str:
 
 
 def refused(text: str, reason: str, origin: str) -> Proposal:
-    """Return what is recorded of a proposal that is none."""
+    """Return the record of a refused proposal."""
     shown = text if len(text) <= KEPT else text[:KEPT] + "..."
-    # Surrogates and other things that no database takes.
+    # A database accepts neither surrogates nor null characters.
     clean = shown.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")
     return Proposal(var(), origin, (), refused=reason, text=clean)
 
@@ -77,7 +77,7 @@ def _check(expr: Expr, grammar: Grammar) -> None:
 
 
 class AdaptedProposer(AbstractProposer):
-    """Makes a proposer of an object that has ``ask`` and ``tell``.
+    """Adapts an object with ``ask`` and ``tell`` to a proposer.
 
     Args:
         inner: The object.

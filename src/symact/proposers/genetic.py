@@ -42,7 +42,7 @@ VARIATION = {
 MUTATED_SHARE = 1 / 3
 #: Probability that a parent comes from the archive, if the archive is not empty.
 ARCHIVE_SHARE = 0.15
-#: Tries to make a child within the limits, and tries to make one that is new.
+#: Maximum number of attempts to make a child within the limits, and to make a new child.
 TRIES = 40
 #: The island index of individuals that belong to every island.
 EVERYWHERE = -1
@@ -109,7 +109,7 @@ class GeneticProposer(AbstractProposer):
         return proposals
 
     def _fresh(self, known: set[Expr]) -> Proposal:
-        """Return a proposal outside ``known``; after many tries, any proposal.
+        """Return a proposal outside ``known``; any proposal after too many attempts.
 
         Its tag holds the index of its island and the birth of its oldest ancestor.
         """
@@ -131,7 +131,7 @@ class GeneticProposer(AbstractProposer):
         return PARENTS[self._settings.selection](self._islands[home], rng)
 
     def _child(self, home: int) -> tuple[Proposal, int]:
-        """Return a child within the limits and its birth; after many tries, a random sentence."""
+        """Return a child within the limits and its birth; a random sentence as the last resort."""
         for _ in range(TRIES):
             kind = _KINDS[bisect(_SHARES, self._rng.random() * _SHARES[-1], 0, len(_KINDS) - 1)]
             if kind == "random":

@@ -1,8 +1,8 @@
-"""Proposals from another process: JSON lines over its stdin and stdout, with time limits.
+"""Proposals from another process by JSON lines over stdin and stdout, with time limits.
 
 docs/proposers.md describes the messages. A process may hang, die, flood its output or send invalid
-answers. It then loses its proposals: it is killed with all processes that it started, and a new one
-starts at the next request. After several failures in a row the proposer is finished.
+answers. It is then killed with all processes that it started, and its proposals are lost. The next
+request starts a new process. The proposer is finished after several consecutive failures.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from symact.grammar import Grammar
 from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal
 from symact.proposers.foreign import proposal, refused, text_of
 
-#: Limits: seconds and bytes of one answer, and failures in a row.
+#: Limits: seconds and bytes of an answer, and number of consecutive failures.
 SECONDS, BYTES, FAILURES = 60.0, 1_000_000, 3
-#: Number of results that a new process receives, and bytes of stderr that are kept.
+#: Number of results that a new process receives, and number of stored bytes of stderr.
 HISTORY, STDERR = 1000, 4000
 
 
 class _NoAnswerError(Exception):
-    """There is no valid answer; the message is the reason."""
+    """The process gave no valid answer. The message is the reason."""
 
 
 class ProcessProposer(AbstractProposer):
-    """Ask a command for proposals and tell it the results.
+    """Gets proposals from a command and sends it the results.
 
     Args:
-        grammar: Grammar that the process receives. Its limits hold for the proposals.
+        grammar: Grammar that the process receives. Its limits apply to the proposals.
         command: Program and arguments, quoted as in a shell. No shell runs.
-        seconds: Time limit of one answer.
+        seconds: Time limit of an answer in seconds.
 
     Raises:
         SymactError: There is no such command.
@@ -96,7 +96,7 @@ class ProcessProposer(AbstractProposer):
 
     @property
     def finished(self) -> bool:
-        """Whether it failed too often in a row."""
+        """Whether there were too many consecutive failures."""
         return self._failures >= FAILURES
 
     def state(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class ProcessProposer(AbstractProposer):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                start_new_session=True,  # its process group is killed with it
+                start_new_session=True,  # the process group can be killed as a whole
             )
         except OSError as error:
             raise _NoAnswerError(f"cannot be started: {error.strerror}") from None
@@ -202,7 +202,7 @@ class ProcessProposer(AbstractProposer):
         return line
 
     def _discard(self) -> None:
-        """Drop output that came before the request."""
+        """Discard output from before the request."""
         _, stdout, _ = self._pipes()
         read = 0
         while True:
@@ -222,7 +222,7 @@ class ProcessProposer(AbstractProposer):
             raise _NoAnswerError(reason)
 
     def _listen(self, selector: selectors.BaseSelector) -> None:
-        """Read stderr, so that the process does not block, and keep its end."""
+        """Read stderr, because a full pipe would block the process, and store its end."""
         _, _, stderr = self._pipes()
         try:
             data = os.read(stderr.fileno(), 65536)

@@ -15,7 +15,7 @@ from symact.proposers.foreign import proposal, refused
 
 
 class ReplayProposer(AbstractProposer):
-    """Propose the lines of a JSON-lines file. Results are ignored.
+    """Proposes the lines of a JSON-lines file. Results are ignored.
 
     A line is a formula as a JSON string, or an object with ``formula`` or ``code``, as
     ``symact import --out`` writes. ``code`` is Python source, which is imported and never run.
@@ -52,7 +52,7 @@ class ReplayProposer(AbstractProposer):
         return proposal(item, self._grammar, "replay")
 
     def tell(self, results: Sequence[EvaluatedProposal]) -> None:
-        """Go on to the next lines. A budget may end within the last proposals."""
+        """Advance by the number of results. A budget may end within the last proposals."""
         self._index += len(results)
 
     @property

@@ -1,7 +1,7 @@
-"""Mutations of a whole function that change its extrapolation and hardly its training.
+"""Mutations of a whole function that change its extrapolation more than its training.
 
-The function stays nearly the same around 0, where most pre-activations are. Its width, or its
-course far from 0, changes.
+The function hardly changes around 0, where most pre-activations are. Its width or its values far
+from 0 change.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from symact.expr import Expr, const, parse, substitute
 #: Templates of the outer function and of its inner argument. ``f`` is the original function of
 #: ``x``; ``g`` is the original function of the inner argument.
 _FORMS = (
-    # Dilation that keeps the slope. It stands twice: the best width is approached in small steps.
+    # Dilation that keeps the slope. It is listed twice, because finding the best width needs many
+    # steps.
     ("b*g", "a*x"),
     ("b*g", "a*x"),
-    # Another slope beyond a knee, on the right or on the left.
+    # A different slope beyond a knee, on the right or on the left.
     ("f + c*relu(x - d)", "x"),
     ("f + c*relu(-d - x)", "x"),
     # A shifted copy of the function.

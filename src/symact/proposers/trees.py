@@ -29,7 +29,7 @@ from symact.grammar import (
     smallest_sentences,
 )
 
-#: Probability that a growing branch ends where a leaf is possible.
+#: Probability that a growing branch ends at a position that allows a leaf.
 LEAF_CHANCE = 0.15
 #: Standard deviation of the literal around a branch: of the logarithm of a factor, or of a shift.
 WRAP_STEP = 0.5
@@ -44,7 +44,7 @@ class Part:
 
     Attributes:
         expr: The expression of the branch.
-        span: Length of the branch in the prefix list.
+        span: Length of the branch in the prefix list of nodes.
         work: An upper bound of its FLOPs: shared subexpressions count at each use.
     """
 
@@ -285,7 +285,7 @@ class Trees:
 
         Args:
             branch: The prefix list.
-            exprs: The expressions of all positions, if they are known.
+            exprs: The expressions of all positions, if known.
         """
         parts: list[Any] = [None] * len(branch)
         for index in reversed(range(len(branch))):

@@ -21,7 +21,7 @@ from deap import gp
 from symact.proposers.reshape import reshape
 from symact.proposers.trees import Tree, Trees, rounded
 
-#: Tries of a crossover to find a branch of a suitable type.
+#: Maximum number of attempts of a crossover to find a branch of a suitable type.
 _TRIES = 40
 #: Probability that crossover takes a branch with more than one node, if there is one.
 _INNER_SHARE = 0.9
@@ -60,7 +60,7 @@ def replace_branch(tree: Tree, trees: Trees) -> None:
 
 
 def wrap(tree: Tree, trees: Trees) -> None:
-    """Scale, shift or cut off a branch: put a primitive and a literal around it."""
+    """Scale, shift or clip a branch by a primitive and a literal."""
     index = 0 if trees.rng.random() < _WHOLE_SHARE else trees.rng.randrange(len(tree))
     old = tree[tree.searchSubtree(index)]
     new = trees.wrapped(old, tree.asked(index), shifts=index > 0)
