@@ -67,7 +67,7 @@ quick: .venv/.dev
 	touch $@
 
 reliability: .venv/.cluster
-	SYMACT_EXAMPLES=1000 $(BIN)/python -m pytest -q -s reliability tests/test_hostile.py
+	SYMACT_EXAMPLES=1000 $(BIN)/python -m pytest -q -s reliability tests/project/test_hostile.py
 
 # Reads constraints.txt alone; needs a network on which the vulnerability service answers.
 audit: .venv/.dev

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from command_line import symact
+from small_runs import SMALL, TINY
 
 from contracts.executors import EXPRS, ExecutorContract, make_draws
 from symact.engine import resume, search
@@ -15,8 +17,6 @@ from symact.engine.result import load
 from symact.errors import SymactError
 from symact.evaluation import Failed, Job
 from symact.expr import parse
-from test_cli import symact
-from test_engine import SMALL, TINY
 
 ray = pytest.importorskip("ray", reason="needs the extra symact[cluster]")
 

@@ -23,8 +23,8 @@ from ray.cluster_utils import Cluster
 from symact.engine import search
 from symact.evaluation.executors.ray import RayExecutor, run_batch
 
-sys.path.insert(0, "tests")
-from test_engine import SMALL, TINY
+sys.path[:0] = ["tests", "tests/support"]
+from small_runs import SMALL, TINY
 
 arguments = {
     "grammar": "pointwise", "task": "polynomial", "budget": 40, "seed": 3,

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import hostile
+
 from symact.errors import ImportRefusedError
 from symact.importers import from_source
 

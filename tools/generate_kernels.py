@@ -34,8 +34,6 @@ A rule returns the value and the partial derivatives of one point.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
@@ -133,7 +131,7 @@ def numba_source() -> str:
     head = NUMBA_HEAD.format(names=", ".join(sorted(used & set(defined))))
     names = [row.name for row in elementwise() if "tangent" not in row.rule.steps]
     rows = [f'    "{name}": {name}_rule,' for name in names]
-    table = "\n".join([NUMBA_TABLE, "RULES: dict[str, Any] = {", *rows, "}"])
+    table = "\n".join([NUMBA_TABLE, "RULES = {", *rows, "}"])
     parts = [head.rstrip(), *rules, table, NUMBA_INSTRUCTION + branches(calls)]
     return "\n\n\n".join(parts) + "\n"
 

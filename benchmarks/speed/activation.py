@@ -1,9 +1,9 @@
-"""Functions in use: forward and backward of ``to_torch()`` beside eager torch and torch.compile.
+"""Functions in use: ``to_torch()`` beside eager torch and ``torch.compile``, forward and backward.
 
 Each function is measured in three forms: as torch operations that a user would write by hand
 (eager), the same under ``torch.compile``, and the module of ``to_torch()``. A time is one forward
-and one backward call. PyTorch's allocations are included; compilation is not. Under
-``torch.compile`` each size and type has its own kernels, which favours it.
+and one backward call with PyTorch's allocations, without compilation. Under ``torch.compile`` each
+size and type has kernels of its own, which favours it.
 
 The goal: the module is at least as fast as the faster of the other two, for every function, type
 and size. A ratio below is that of the size where it is worst.

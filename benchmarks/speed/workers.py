@@ -12,7 +12,7 @@ import time
 
 from symact import zoo
 from symact.cli.benchmark import Bench
-from symact.evaluation import Ladder, Plan
+from symact.evaluation import ActivationProblem, Ladder, Plan
 from symact.tasks import task
 
 #: What others may cost beside threads, in candidates a second.
@@ -32,7 +32,8 @@ def measure(bench: Bench) -> None:
     rates: dict[str, dict[str, float]] = {}
     for name, (executor, count) in ways.items():
         started = time.perf_counter()
-        ladder = Ladder(task("ood-suite"), 7, plan, threads=count, executor=executor, device="cpu")
+        problem = ActivationProblem(task("ood-suite"))
+        ladder = Ladder(problem, 7, plan, threads=count, executor=executor, device="cpu")
         try:
             ladder.train("mini", fixed[: 4 * count])
             ladder.train("full", fixed[:count])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from symact.engine import resume, search
     from symact.engine.budget import Budget
     from symact.engine.result import Result, load
+    from symact.engine.settings import SearchConfig
     from symact.errors import SymactError
     from symact.expr import Expr, parse, show
     from symact.grammar import Grammar
@@ -37,6 +38,7 @@ _HOMES = {
     "Expr": "symact.expr",
     "Grammar": "symact.grammar",
     "Result": "symact.engine.result",
+    "SearchConfig": "symact.engine.settings",
     "SymactError": "symact.errors",
     "Task": "symact.tasks",
     "activation": "symact.zoo.modules",
@@ -55,6 +57,7 @@ __all__ = [
     "Expr",
     "Grammar",
     "Result",
+    "SearchConfig",
     "SymactError",
     "Task",
     "activation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from symact.errors import SymactError, choices
 
 Model = TypeVar("Model", bound=BaseModel)
+Class = TypeVar("Class", bound=type)
 #: The path of a value inside the data: keys and list positions.
 Location = tuple[str | int, ...]
 
@@ -30,9 +32,9 @@ _EXPECTED = {
     "model_type": "a table",
     "model_attributes_type": "a table",
     "greater_than": "a number above {gt:g}",
-    "greater_than_equal": "a number of at least {ge:g}",
+    "greater_than_equal": "at least {ge:g}",
     "less_than": "a number below {lt:g}",
-    "less_than_equal": "a number of at most {le:g}",
+    "less_than_equal": "at most {le:g}",
     "too_short": "at least {min_length} item(s)",
     "too_long": "at most {max_length} item(s)",
 }
@@ -81,6 +83,42 @@ def _first_fault(model: type[BaseModel], found: ValidationError) -> tuple[Locati
     if fault["type"] == "extra_forbidden":
         return location, f"unknown; {choices(str(location[-1]), _names(model, location[:-1]))}"
     return location, _problem(fault)
+
+
+def one_line_errors(what: str, error: type[SymactError] = SymactError) -> Callable[[Class], Class]:
+    """Return a decorator of a pydantic dataclass whose constructor raises a one-line error.
+
+    Args:
+        what: The name of the class in messages.
+        error: The kind of error to raise.
+    """
+
+    def decorate(kind: Class) -> Class:
+        construct = kind.__init__  # type: ignore[misc]
+
+        @functools.wraps(construct)
+        def checked(self: Any, *args: Any, **values: Any) -> None:
+            try:
+                construct(self, *args, **values)
+            except ValidationError as found:
+                raise error(f"{what}, {problem_of(kind, found)}") from None
+
+        kind.__init__ = checked  # type: ignore[misc]
+        return kind
+
+    return decorate
+
+
+def problem_of(kind: type, found: ValidationError) -> str:
+    """Return the name of the first wrong field of a dataclass and what is wrong with it."""
+    faults = found.errors(include_url=False)
+    fault = next((f for f in faults if f["type"] == "unexpected_keyword_argument"), faults[0])
+    if not fault["loc"]:  # a check of several fields, which names the field itself
+        return _problem(fault)
+    name = str(fault["loc"][0])
+    if fault["type"] == "unexpected_keyword_argument":
+        return f"{name}: unknown; {choices(name, kind.__dataclass_fields__)}"  # type: ignore[attr-defined]
+    return f"{name}: {_problem(fault)}"
 
 
 def _is_union_branch(part: str | int) -> bool:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import ForwardRef
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "tests" / "data" / "public_api.txt"
@@ -44,6 +45,8 @@ class Plain:
     """An annotation that prints as it was written."""
 
     def __init__(self, annotation: object) -> None:
+        if isinstance(annotation, ForwardRef):  # of a named tuple
+            annotation = annotation.__forward_arg__
         is_text = isinstance(annotation, str)
         self.text = annotation if is_text else inspect.formatannotation(annotation)
 
@@ -80,12 +83,13 @@ def lines_of_class(name: str, cls: type) -> Iterator[str]:
         return
     has_constructor = not getattr(cls, "_is_protocol", False) and not issubclass(cls, Exception)
     yield f"class {name}{signature(cls).split(' -> ')[0] if has_constructor else ''}"
+    fields = inspect.signature(cls).parameters if has_constructor else {}
     for own, member in own_members(cls).items():
         if isinstance(member, classmethod | staticmethod):
             yield f"{name}.{own}{signature(member.__func__)} [{type(member).__name__}]"
         elif inspect.isfunction(member):
             yield f"{name}.{own}{signature(member)}"
-        else:
+        elif own not in fields:
             yield f"{name}.{own}"
 
 

@@ -116,9 +116,11 @@ def test_a_snippet_with_a_wrong_output_fails():
 
 
 def test_searches_and_comparisons_become_short():
-    assert shortened('search("pointwise", "ood-suite", budget="5m", seed=0)') == (
-        'search("pointwise", "polynomial", budget=8, plan=TINY_PLAN, evolution=TINY_EVOLUTION, seed=0)'
+    tiny = "budget=8, plan=TINY_PLAN, evolution=TINY_EVOLUTION"
+    assert shortened('search("full", "ood-suite", budget="5m")') == (
+        f'search("full", "polynomial", {tiny})'
     )
+    assert shortened("search(task, budget=500, seed=0)") == f"search(task, {tiny}, seed=0)"
     assert shortened('symact.compare(run, "x", form="quick")') == (
         'symact.compare(run, "x", form=TINY_FORM)'
     )

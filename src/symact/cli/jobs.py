@@ -15,11 +15,11 @@ from typing import Any, TextIO
 from symact import engine
 from symact.engine import Progress
 from symact.engine.budget import parse_budget
-from symact.engine.settings import settings
+from symact.engine.settings import SearchConfig
 from symact.errors import BatchError, SymactError, choices
-from symact.evaluation import Plan, check_device, check_executor
+from symact.evaluation import check_device, check_executor
 from symact.grammar import Grammar
-from symact.proposers import PROPOSERS, Evolution, is_known
+from symact.proposers import PROPOSERS, is_known
 from symact.reporting.comparison import compare
 from symact.reporting.report import write_report
 from symact.tasks import TASKS
@@ -38,8 +38,7 @@ class Job:
     budget: str
     proposer: str
     compare: bool
-    plan: Plan
-    evolution: Evolution
+    config: SearchConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def load_batch(path: str | Path) -> Batch:
     The file is TOML: ``grammars``, ``tasks``, ``seeds`` (lists, searched in every combination),
     ``budget``, and optionally ``out`` (a directory, relative to the file; default: the file's name
     without its ending), ``proposer``, ``compare`` (whether to judge on the test draws) and a table
-    ``settings`` of sizes and switches (:func:`symact.engine.settings.settings`).
+    ``settings`` (:class:`symact.SearchConfig`).
     Grammar files are relative to the file, too.
 
     Raises:
@@ -82,9 +81,9 @@ def _jobs(file: Path, data: dict[str, Any]) -> tuple[Job, ...]:
     tasks, seeds = _tasks(file, data), _seeds(file, data)
     budget, proposer = _budget(file, data), _proposer(file, data)
     judged = _one(file, data, "compare", (bool,), True)
-    plan, evolution = _settings(file, data)
+    config = _settings(file, data)
     jobs = tuple(
-        Job(f"{Path(g).stem}-{t}-{s}", g, t, s, budget, proposer, judged, plan, evolution)
+        Job(f"{Path(g).stem}-{t}-{s}", g, t, s, budget, proposer, judged, config)
         for g, t, s in itertools.product(grammars, tasks, seeds)
     )
     for name, count in Counter(job.name for job in jobs).items():
@@ -126,9 +125,9 @@ def _proposer(file: Path, data: dict[str, Any]) -> str:
     return proposer
 
 
-def _settings(file: Path, data: dict[str, Any]) -> tuple[Plan, Evolution]:
+def _settings(file: Path, data: dict[str, Any]) -> SearchConfig:
     try:
-        return settings(_one(file, data, "settings", (dict,), {}))
+        return SearchConfig.of(_one(file, data, "settings", (dict,), {}))
     except SymactError as error:
         raise BatchError(f"{file}, key 'settings': {error}") from None
 
@@ -228,8 +227,7 @@ def _run_job(job: Job, folder: Path, log: TextIO, workers: dict[str, Any]) -> st
             seed=job.seed,
             out=folder,
             proposer=job.proposer,
-            plan=job.plan,
-            evolution=job.evolution,
+            config=job.config,
             on_progress=on_progress,
             **workers,
         )

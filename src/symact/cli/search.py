@@ -63,12 +63,12 @@ def search(
 ) -> None:
     """Search activation functions, then compare the best with known ones."""
     from symact import engine
-    from symact.engine.settings import settings
+    from symact.engine.settings import SearchConfig
 
     if "help" in (changes or ()):
         _print_settings()
         return
-    plan, evolution = settings(changes or ())
+    config = SearchConfig.of(changes or ())
     trainer = executor_name(executor, ray)
     folder = out or new_folder(grammar, task, seed)
     try:
@@ -80,8 +80,7 @@ def search(
                 seed=seed,
                 out=folder,
                 proposer=proposer,
-                plan=plan,
-                evolution=evolution,
+                config=config,
                 device=device,
                 threads=workers,
                 executor=trainer,
@@ -150,8 +149,8 @@ def _conclude(result: Result, judge: bool, device: str | None, quiet: bool) -> N
 
 
 def _print_settings() -> None:
-    from symact.cli.settings import described_settings
+    from symact.engine.settings import all_settings
     from symact.reporting.text_table import Column
 
-    rows = [(one.name, one.default, one.meaning) for one in described_settings()]
+    rows = [(one.name, one.default, one.meaning) for one in all_settings()]
     print_table([Column("setting"), Column("default"), Column("meaning", wraps=True)], rows)

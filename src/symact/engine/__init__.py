@@ -5,6 +5,7 @@
 """
 
 from symact.engine.progress import OnProgress, Progress
-from symact.engine.run import resume, search, seed_exprs
+from symact.engine.run import resume, search
+from symact.proposers.seeds import seed_exprs
 
 __all__ = ["OnProgress", "Progress", "resume", "search", "seed_exprs"]

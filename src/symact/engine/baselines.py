@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from symact import zoo
-from symact.evaluation import Fidelity, Ladder, raise_on_failure
+from symact.evaluation import Fidelity, Ladder, Problem, raise_on_failure
 from symact.storage.records import Pair
 from symact.storage.repository import Repository
 from symact.tasks import scores as stats
-from symact.tasks.protocol import ANCHORS, CLIP, REFERENCE
 
 Errors = NDArray[np.float64]
 
@@ -40,11 +38,13 @@ class Baselines:
     reference: Pair
 
     @classmethod
-    def of(cls, errors: Sequence[Sequence[Errors]], families: tuple[str, ...]) -> Baselines:
-        """Return baselines from errors ``[draw][baseline]`` in the order of ``ANCHORS``."""
-        index = ANCHORS.index(REFERENCE)
+    def of(
+        cls, problem: Problem, errors: Sequence[Sequence[Errors]], families: tuple[str, ...]
+    ) -> Baselines:
+        """Return baselines from errors ``[draw][baseline]`` in the order of the problem."""
+        index = list(problem.baselines).index(problem.reference)
         means = [10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in errors]
-        draws = tuple(stats.PairedComparison(mean, families, CLIP) for mean in means)
+        draws = tuple(stats.PairedComparison(mean, families, problem.clip) for mean in means)
         above = [draw.above(own[index]) for own, draw in zip(errors, draws, strict=True)]
         scores = [stats.score(own[index], families) for own in errors]
         offset = float(np.mean([a[0] for a in above])), float(np.mean([a[1] for a in above]))
@@ -98,7 +98,7 @@ def train_baselines(repository: Repository, ladder: Ladder) -> dict[str, Baselin
             repository.put_baselines(errors)
         errors = repository.baselines()  # with the digits that are stored
     found = {
-        own.name: Baselines.of(errors[own.name], ladder.families(own.name))
+        own.name: Baselines.of(ladder.problem, errors[own.name], ladder.families(own.name))
         for own in ladder.fidelities
     }
     _store_references(repository, found)
@@ -107,13 +107,14 @@ def train_baselines(repository: Repository, ladder: Ladder) -> dict[str, Baselin
 
 def _train(ladder: Ladder, fidelities: Sequence[Fidelity]) -> dict[str, list[list[Errors]]]:
     """Return for each fidelity the errors ``[draw][baseline]``."""
-    exprs = [zoo.find(name).expr for name in ANCHORS]
+    baselines = ladder.problem.baselines
+    exprs = list(baselines.values())
     started = {
         own.name: [ladder.start(own.name, exprs, draw) for draw in range(own.draws)]
         for own in fidelities
     }
     return {
-        name: [raise_on_failure([own.result() for own in draw], ANCHORS) for draw in draws]
+        name: [raise_on_failure([own.result() for own in draw], list(baselines)) for draw in draws]
         for name, draws in started.items()
     }
 

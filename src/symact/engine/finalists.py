@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symact import zoo
 from symact.backends.simplify import simplify
 from symact.engine.baselines import penalised_score
 from symact.engine.schedule import start_draws
@@ -22,11 +21,11 @@ from symact.evaluation import (
     raise_on_failure,
 )
 from symact.evaluation.pareto import non_dominated
-from symact.expr import Expr, parse, show
+from symact.expr import Expr, show
 from symact.storage.records import Failure, Pair, Reference, Scored, Selected
 from symact.storage.repository import Repository
 from symact.tasks import scores as stats
-from symact.tasks.protocol import REFERENCE, VERSION
+from symact.tasks.protocol import VERSION
 
 #: Seconds of computing that sympy may spend on a finalist.
 SIMPLIFY_SECONDS = 2.0
@@ -45,11 +44,12 @@ def evaluate_finalists(state: SearchState, ladder: Ladder) -> None:
     selected = repository.selected()
     if not ids or (selected is not None and selected.ids == ids):
         return
-    exprs = _simplified(repository, finalists)
+    exprs = _simplified(state, finalists)
     known = {scored.candidate for scored in repository.scores(ladder.final.name)}
     new = [trial for trial in finalists if trial.id not in known]
     reference = repository.reference()
-    first = [] if reference is not None else [zoo.find(REFERENCE).expr]
+    problem = state.problem
+    first = [] if reference is not None else [problem.baselines[problem.reference]]
     futures = ladder.start(ladder.final.name, [*first, *(exprs[trial.id] for trial in new)])
     if reference is None:
         reference = _store_reference(repository, ladder, futures.pop(0).result())
@@ -68,7 +68,9 @@ def select_finalists(state: SearchState, ladder: Ladder) -> list[Trial]:
     fidelity, most = state.highest.name, state.plan.finalists
     scores = _ranking(state)
     ranked = sorted(state.evaluated[fidelity], key=lambda trial: (scores[trial.id], trial.id))
-    kept = drop_near_duplicates((trial.expr for trial in ranked), SEMIFINALISTS * most)
+    kept = drop_near_duplicates(
+        (trial.expr for trial in ranked), SEMIFINALISTS * most, state.problem.features
+    )
     tried = [ranked[index] for index in kept]
     repeated = _repeated(state, ladder, tried)
     base = state.baselines[fidelity].reference
@@ -119,8 +121,9 @@ def _repeated(state: SearchState, ladder: Ladder, trials: Sequence[Trial]) -> di
     return {trial.id: known[trial.id] for trial in trials}
 
 
-def _simplified(repository: Repository, trials: Sequence[Trial]) -> dict[int, Expr]:
+def _simplified(state: SearchState, trials: Sequence[Trial]) -> dict[int, Expr]:
     """Return the simplified expressions of finalists, which are stored one by one."""
+    repository = state.repository
     known = repository.simplified()
     for trial in trials:
         if trial.id in known:
@@ -135,11 +138,11 @@ def _simplified(repository: Repository, trials: Sequence[Trial]) -> dict[int, Ex
             repository.add_simplified({trial.id: show(expr)})
             repository.add_quarantined(failures)
     stored = repository.simplified()
-    return {trial.id: parse(stored[trial.id]) for trial in trials}
+    return {trial.id: state.problem.parse(stored[trial.id]) for trial in trials}
 
 
 def _store_reference(repository: Repository, ladder: Ladder, trained: Trained) -> Reference:
-    (errors,) = raise_on_failure([trained], [REFERENCE])
+    (errors,) = raise_on_failure([trained], [ladder.problem.reference])
     families = ladder.families(ladder.final.name)
     score = stats.score(as_stored(errors), families)
     reference = Reference(families, score.ood, score.id_error, dict(score.families))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from symact import zoo
 from symact.engine.asynchronous import Asynchronous
 from symact.engine.baselines import train_baselines
 from symact.engine.feedback import feedback
@@ -20,13 +19,12 @@ from symact.engine.refinement import proposed_variants
 from symact.engine.schedule import Scheduler, Step, Synchronous
 from symact.engine.screening import Screening, choose
 from symact.engine.trial import Trial, TrialState, passed
-from symact.evaluation import Ladder, Trained, screen
+from symact.evaluation import Ladder, Trained
 from symact.evaluation.jobs import Tuned
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer
 from symact.storage.records import Scored, SearchRecord
 from symact.storage.repository import Repository
-from symact.tasks.protocol import REFERENCE
 
 #: A search ends after so many generations in a row without a new candidate.
 BARREN_GENERATIONS = 20
@@ -59,12 +57,16 @@ class Search:
         if record.proposer is not None:
             proposer.restore(record.proposer)
         # The first screening on a machine compiles, and belongs to no budget.
-        self._reference = screen(zoo.find(REFERENCE).expr).fingerprint
+        problem = ladder.problem
+        self._reference = problem.screen(problem.baselines[problem.reference]).fingerprint
         baselines = train_baselines(repository, ladder)
         fidelities = ladder.fidelities if self.plan.ladder else ladder.fidelities[-1:]
-        self.state = restored(repository, record, self.plan, fidelities, baselines)
+        self.state = restored(problem, repository, record, self.plan, fidelities, baselines)
         self._screening = Screening(
-            grammar.max_slope, dedupe=self.plan.dedupe, mirrors=self.plan.dedupe_mirrors
+            problem,
+            grammar.max_slope,
+            dedupe=self.plan.dedupe,
+            mirrors=self.plan.dedupe_mirrors,
         )
         self._screening.remember(self.state.trials.values())
         self._scheduler = _MODES[self.plan.mode](self)
@@ -74,7 +76,7 @@ class Search:
 
     def _train_again(self, record: SearchRecord) -> None:
         for generation in record.under_way:
-            trials = [Trial.pending(row) for row in generation.trials]
+            trials = [Trial.pending(self.state.problem, row) for row in generation.trials]
             self._screening.remember(passed(trials))
             self._train(trials, generation.number, is_refined=generation.is_refined)
         trials_by_id = self.state.trials

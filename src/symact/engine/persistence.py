@@ -8,7 +8,7 @@ from symact.engine.baselines import Baselines
 from symact.engine.generation import Generation
 from symact.engine.state import REFINE, SearchState
 from symact.engine.trial import Trial, TrialState
-from symact.evaluation import Fidelity, Plan
+from symact.evaluation import Fidelity, Plan, Problem
 from symact.proposers import AbstractProposer
 from symact.storage.records import PendingGeneration, Scored, SearchRecord
 from symact.storage.repository import Repository
@@ -16,6 +16,7 @@ from symact.tasks.protocol import VERSION
 
 
 def restored(
+    problem: Problem,
     repository: Repository,
     record: SearchRecord,
     plan: Plan,
@@ -25,6 +26,7 @@ def restored(
     """Return the state of a search as it was after its last step.
 
     Args:
+        problem: What is searched.
         repository: The run.
         record: Its stored counters.
         plan: Its sizes.
@@ -34,12 +36,13 @@ def restored(
     Raises:
         ValueError: The run lacks candidates.
     """
-    state = SearchState(repository, record, plan, fidelities, baselines)
+    state = SearchState(problem, repository, record, plan, fidelities, baselines)
     rows = repository.candidates()
     if record.candidates is not None and record.candidates != len(rows):
         raise ValueError(f"{len(rows)} candidates of {record.candidates}")
     state.next_id = len(rows) + 1
-    state.trials = {row.id: trial for row in rows if (trial := Trial.stored(row)).passed}
+    stored = (Trial.stored(problem, row) for row in rows)
+    state.trials = {trial.id: trial for trial in stored if trial.passed}
     state.screened = len(state.trials)
     for fidelity in state.fidelities:
         for scored in repository.scores(fidelity.name):

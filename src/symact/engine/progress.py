@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symact.tasks import scores as stats
-from symact.tasks.protocol import REFERENCE
 
 if TYPE_CHECKING:
     from symact.engine.state import SearchState
@@ -77,5 +76,5 @@ def progress_of(
         ratio=stats.plain(state.above_reference(trial, fidelity)),
         message=message,
         fidelity=fidelity,
-        baseline=REFERENCE if trial.fingerprint == reference else "",
+        baseline=state.problem.reference if trial.fingerprint == reference else "",
     )

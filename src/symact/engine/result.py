@@ -10,18 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symact import zoo
 from symact.engine.baselines import penalised_score
 from symact.engine.budget import parse_budget
 from symact.errors import SymactError
 from symact.evaluation import statistics
+from symact.evaluation.activation import record_of_earlier_runs
 from symact.evaluation.pareto import non_dominated
-from symact.expr import Expr, parse, show, uses_statistics
+from symact.expr import Expr, parse, uses_statistics
 from symact.expr.cost import flops
-from symact.storage.records import Candidate, Reference, RunConfig, Scored, SearchRecord
+from symact.storage.records import (
+    Candidate,
+    ProblemRecord,
+    Reference,
+    RunConfig,
+    Scored,
+    SearchRecord,
+)
 from symact.storage.repository import Repository, open_run
 from symact.tasks import scores as stats
-from symact.tasks.protocol import ID_LIMIT, REFERENCE
+from symact.tasks.protocol import ID_LIMIT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +50,7 @@ class Found:
         flops: Operations of one evaluation.
         nodes: Nodes of the expression.
         families: OOD error of each task family; empty before the finalists are evaluated.
+        inputs: Names of the inputs of the function.
     """
 
     id: int
@@ -52,10 +60,11 @@ class Found:
     flops: int
     nodes: int
     families: dict[str, float] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ("x",)
 
     @property
     def expr(self) -> Expr:
-        return parse(self.formula)
+        return parse(self.formula, self.inputs)
 
     def to_torch(self, *, compile: bool | None = None) -> torch.nn.Module:
         """Return the function as a module.
@@ -92,6 +101,8 @@ class Result:
         fidelity: The fidelity of the errors of the front: ``"selection"`` for finalists, else that
             of the best so far; empty where nothing was trained yet.
         seconds: Wall-clock time of the search, over all sessions.
+        objectives: Names of what the search minimised: ``ood``, ``id_error`` and ``flops`` of a
+            search of activation functions.
     """
 
     path: Path | None
@@ -107,6 +118,7 @@ class Result:
     _rows: list[dict[str, Any]] = field(repr=False)
     fidelity: str = SELECTION
     seconds: float = 0.0
+    objectives: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> Found | None:
@@ -202,7 +214,8 @@ def _result_of(run: Repository) -> Result:
     scores = {name: {s.candidate: s for s in run.scores(name)} for name in names}
     state = run.search() or SearchRecord()
     spent = parse_budget(config.budget).fraction(state.seconds, state.judged) >= 1
-    front, reference, fidelity = _front(run, config, candidates, scores)
+    problem = run.problem() or record_of_earlier_runs()
+    front, reference, fidelity = _front(run, problem, config, candidates, scores)
     return Result(
         path=run.path,
         config=config.dump(),
@@ -223,6 +236,7 @@ def _result_of(run: Repository) -> Result:
         _rows=[_row(candidate, scores) for candidate in candidates],
         fidelity=fidelity,
         seconds=state.seconds,
+        objectives=problem.objectives,
     )
 
 
@@ -255,6 +269,7 @@ def _row(c: Candidate, scores: Mapping[str, Mapping[int, Scored]]) -> dict[str, 
 
 def _front(
     run: Repository,
+    problem: ProblemRecord,
     config: RunConfig,
     candidates: Sequence[Candidate],
     scores: Mapping[str, Mapping[int, Scored]],
@@ -262,9 +277,9 @@ def _front(
     """Return the front, the reference beside it, and their fidelity."""
     selected = run.selected()
     if selected is not None:
-        found = _finalists(selected.ids, selected.reference, scores[SELECTION], run.simplified())
-        known = selected.reference
-        reference = _reference(known.ood, known.id_error, known.by_family)
+        known, inputs = selected.reference, problem.variables
+        found = _finalists(selected.ids, known, scores[SELECTION], run.simplified(), inputs)
+        reference = _reference(problem, known.ood, known.id_error, known.by_family)
         return _non_dominated(found), reference, SELECTION
     reached = [name for name, own in scores.items() if own and name != SELECTION]
     if not reached:
@@ -276,8 +291,11 @@ def _front(
     )
     formulas = {c.id: c.formula for c in candidates}
     best = ranked[: int(config.plan.get("finalists", 1))]
-    found = [_found(s.candidate, formulas[s.candidate], s.ood, s.id_error, {}) for s in best]
-    return _non_dominated(found), _reference(*base, {}), reached[-1]
+    found = [
+        _found(s.candidate, formulas[s.candidate], s.ood, s.id_error, {}, problem.variables)
+        for s in best
+    ]
+    return _non_dominated(found), _reference(problem, *base, {}), reached[-1]
 
 
 def _finalists(
@@ -285,11 +303,12 @@ def _finalists(
     reference: Reference,
     scores: Mapping[int, Scored],
     formulas: Mapping[int, str],
+    inputs: tuple[str, ...],
 ) -> list[Found]:
     found = []
     for i in ids:
         score = stats.score(scores[i].errors, reference.families)
-        found.append(_found(i, formulas[i], score.ood, score.id_error, score.families))
+        found.append(_found(i, formulas[i], score.ood, score.id_error, score.families, inputs))
     return found
 
 
@@ -299,14 +318,21 @@ def _non_dominated(found: Sequence[Found]) -> list[Found]:
     return sorted(front, key=lambda f: (f.ood, f.id))
 
 
-def _reference(ood: float, id_error: float, families: Mapping[str, float]) -> Found:
-    return _found(0, show(zoo.find(REFERENCE).expr), ood, id_error, families)
+def _reference(
+    problem: ProblemRecord, ood: float, id_error: float, families: Mapping[str, float]
+) -> Found:
+    return _found(0, problem.formula, ood, id_error, families, problem.variables)
 
 
 def _found(
-    number: int, formula: str, ood: float, id_error: float, families: Mapping[str, float]
+    number: int,
+    formula: str,
+    ood: float,
+    id_error: float,
+    families: Mapping[str, float],
+    inputs: tuple[str, ...],
 ) -> Found:
-    expr = parse(formula)
+    expr = parse(formula, inputs)
     return Found(
         id=number,
         formula=formula,
@@ -315,6 +341,7 @@ def _found(
         flops=flops(expr),
         nodes=expr.size,
         families={name: stats.plain(value) for name, value in families.items()},
+        inputs=inputs,
     )
 
 

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import shlex
 from contextlib import ExitStack, closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from symact import zoo
+import tomli_w
+
 from symact.engine.budget import Budget, parse_budget
 from symact.engine.collector import infrequent_collection
 from symact.engine.finalists import evaluate_finalists
 from symact.engine.loop import Search
 from symact.engine.progress import OnProgress, Progress
 from symact.engine.result import Result, result_of
-from symact.errors import GrammarError, ParseError, StoreError, TaskError, ZooError
-from symact.evaluation import Executor, Ladder, Plan, check_device, check_executor
-from symact.evaluation.diagnosis import check_task
-from symact.expr import Expr, parse
+from symact.engine.settings import SearchConfig
+from symact.errors import StoreError, TaskError
+from symact.evaluation import (
+    ActivationProblem,
+    Executor,
+    Ladder,
+    Plan,
+    Problem,
+    check_device,
+    check_executor,
+)
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
+from symact.proposers.seeds import seed_exprs
 from symact.storage.records import RunConfig
 from symact.storage.repository import Repository, create, in_memory, open_run
 from symact.storage.schema import CONFIG_FILE
@@ -31,12 +40,13 @@ from symact.tasks.protocol import LADDER, VERSION
 
 def search(
     grammar: str | Path | Grammar = "pointwise",
-    task: str | Task = "ood-suite",
+    task: str | Task | Problem = "ood-suite",
     *,
     budget: str | int | Budget = "5m",
     seed: int = 0,
     out: str | Path | None = None,
     proposer: str | Proposer = "gp",
+    config: SearchConfig | None = None,
     plan: Plan | None = None,
     evolution: Evolution | None = None,
     threads: int | None = None,
@@ -46,9 +56,11 @@ def search(
 ) -> Result:
     """Search activation functions that generalise outside the training range.
 
+    A :class:`~symact.evaluation.Problem` searches functions of another kind.
+
     Args:
         grammar: A packaged name, a TOML file, or a Grammar.
-        task: A built-in name, or a Task such as one from ``Task.from_arrays``.
+        task: A built-in name, a Task such as one from ``Task.from_arrays``, or a Problem.
         budget: ``"5m"``, ``"90s"`` (time of the search; judging the finalists comes on top) or a
             number of judged candidates. With the latter the result depends on nothing but the
             arguments.
@@ -57,8 +69,9 @@ def search(
         proposer: ``"gp"``, or a baseline: ``"random"``, or ``"enumerate"`` for all sentences,
             smallest first. ``"replay:FILE"`` and ``"exec:COMMAND"`` judge what another mutator
             proposes (``docs/proposers.md``), as does any object with ``ask`` and ``tell``.
-        plan: Sizes of the rungs and switches of the loop; None for the default.
-        evolution: Sizes and switches of genetic programming; None for the default.
+        config: The settings; None for the default.
+        plan: The part of the settings about fidelities and the loop; None for that of ``config``.
+        evolution: The part about genetic programming; None for that of ``config``.
         threads: Number of workers of an executor that is given by name, each of which trains a
             candidate at a time; None for the number of cores. No result depends on it.
         device: For full training; None for ``cuda`` where there is one, else ``cpu``.
@@ -73,15 +86,18 @@ def search(
     """
     spent = parse_budget(budget)
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
-    target = _task(task)
+    target = _problem(task)
+    target.check_grammar(chosen)
     check_device(device, executor)
     check_executor(executor, threads)
+    settings = config or SearchConfig()
+    settings = SearchConfig(plan or settings.plan, evolution or settings.evolution)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
-    if isinstance(proposer, str):  # what is wrong with it is said before anything is made
-        _proposer(proposer, chosen, seed, evolution or Evolution()).close()
+    if isinstance(proposer, str):  # a faulty proposer is refused before anything is made
+        _proposer(proposer, chosen, seed, settings.evolution).close()
     if seed < 0:
         raise TaskError(f"seed must be at least 0, got {seed}")
-    config = RunConfig(
+    stored = RunConfig(
         protocol=VERSION,
         ladder=LADDER,
         grammar=chosen.name,
@@ -90,13 +106,12 @@ def search(
         budget=str(spent),
         seed=seed,
         proposer=proposer if isinstance(proposer, str) else f"python:{type(proposer).__name__}",
-        plan=asdict(plan or Plan()),
-        evolution=asdict(evolution or Evolution()),
+        **settings.to_dict(),
         versions=_versions(),
     )
-    run = in_memory(config) if out is None else create(out, config)
+    run = in_memory(stored) if out is None else create(out, stored)
     with closing(run), run.claimed(), infrequent_collection():
-        _write_config(run, config)
+        _write_config(run, stored)
         workers = {"threads": threads, "device": device, "executor": executor}
         return _run(run, chosen, target, spent, workers, on_progress, own)
 
@@ -104,7 +119,7 @@ def search(
 def resume(
     path: str | Path,
     *,
-    task: Task | None = None,
+    task: Task | Problem | None = None,
     proposer: str | Proposer | None = None,
     budget: str | int | Budget | None = None,
     threads: int | None = None,
@@ -116,7 +131,7 @@ def resume(
 
     Args:
         path: The run directory.
-        task: The task again, if it was made from arrays.
+        task: The task again, if it was made from arrays; the problem again, if it was one.
         proposer: The proposer again, if it was an object or a command (``"exec:COMMAND"``): a run
             that somebody sent starts nothing by itself.
         budget: A new total budget; None for the one the run was given.
@@ -138,15 +153,17 @@ def resume(
             _check_continues(path, run, config)
             named = config.proposer if proposer is None else proposer
             _check_proposer(path, config.proposer, proposer)
-            task = task or _task_again(path, config.task)
+            problem = _problem(task or _task_again(path, config.task))
+            _check_problem(path, run, problem)
             grammar = Grammar.parse(config.grammar_text or "", source=f"{path}, stored grammar")
+            problem.check_grammar(grammar)
             own = None if isinstance(named, str) else adapt(named, grammar)
             total = parse_budget(config.budget) if total is None else total
         if config.budget != str(total):
             with run.transaction():
                 run.put_config(replace(config, budget=str(total)))
         workers = {"threads": threads, "device": device, "executor": executor}
-        return _run(run, grammar, task, total, workers, on_progress, own)
+        return _run(run, grammar, problem, total, workers, on_progress, own)
 
 
 def _check_continues(path: str | Path, run: Repository, config: RunConfig) -> None:
@@ -181,13 +198,26 @@ def _check_proposer(path: str | Path, stored: str, given: str | Proposer | None)
         raise StoreError(f"{path}: its proposer is '{stored}', not '{given}'")
 
 
-def _task(task: str | Task) -> Task:
-    if isinstance(task, Task):
+def _check_problem(path: str | Path, run: Repository, problem: Problem) -> None:
+    """Refuse a problem that is not the run's."""
+    stored, given = run.problem(), problem.record()
+    if stored is not None and stored != given:
+        raise StoreError(
+            f"{path}: its problem has variables {', '.join(stored.variables)} and reference "
+            f"{stored.reference}, not {', '.join(given.variables)} and {given.reference}; "
+            "pass the problem of the run as task="
+        )
+
+
+def _problem(task: str | Task | Problem) -> Problem:
+    if isinstance(task, Problem):
         return task
+    if isinstance(task, Task):
+        return ActivationProblem(task)
     if isinstance(task, str):
-        return built_in_task(task)
+        return ActivationProblem(built_in_task(task))
     raise TaskError(
-        f"a task is a name or a Task, got {type(task).__name__}; "
+        f"a task is a name, a Task or a Problem, got {type(task).__name__}; "
         "make one from arrays with symact.Task.from_arrays"
     )
 
@@ -201,7 +231,7 @@ def _task_again(path: str | Path, name: str) -> Task:
 def _run(
     run: Repository,
     grammar: Grammar,
-    task: Task,
+    problem: Problem,
     budget: Budget,
     workers: dict[str, Any],
     on_progress: OnProgress | None,
@@ -213,10 +243,13 @@ def _run(
         # Runs of earlier versions have no such setting; they continue as they began.
         plan = Plan(**{"dedupe_mirrors": False} | config.plan)
         evolution = Evolution(**config.evolution)
+    if run.problem() is None:
+        with run.transaction():
+            run.put_problem(problem.record())
     with ExitStack() as stack:
         proposer = proposer or _proposer(config.proposer, grammar, config.seed, evolution)
         stack.callback(proposer.close)
-        ladder = stack.enter_context(closing(Ladder(task, config.seed, plan, **workers)))
+        ladder = stack.enter_context(closing(Ladder(problem, config.seed, plan, **workers)))
         _diagnose(run, ladder, report)
         with run.understood():
             search = Search(run, grammar, ladder, proposer, report)
@@ -256,36 +289,16 @@ def _why_it_ends(search: Search) -> str:
 
 
 def _diagnose(run: Repository, ladder: Ladder, report: OnProgress) -> None:
-    """Diagnose the task once a run, and report the warnings."""
+    """Diagnose the problem once a run, and report the warnings."""
     warnings = run.diagnosis()
     if warnings is None:
         report(Progress("diagnosis", 0.0, 0.0, run.counts()))
-        warnings = check_task(ladder).warnings
+        warnings = ladder.problem.warnings(ladder)
         with run.transaction():
             run.put_diagnosis(warnings)
     for warning in warnings:
         message = f"warning: {warning}"
         report(Progress("diagnosis", 0.0, 0.0, run.counts(), message=message))
-
-
-def seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:
-    """Return a grammar's seeds, names of the zoo or formulas.
-
-    Raises:
-        GrammarError: One is neither.
-    """
-    found = []
-    for text in grammar.seeds:
-        try:
-            found.append(zoo.find(text).expr)
-        except ZooError as unknown:
-            try:
-                found.append(parse(text))
-            except ParseError as error:
-                raise GrammarError(
-                    f"grammar '{grammar.name}', key 'seeds.zoo': {unknown}; as a formula, {error}"
-                ) from None
-    return tuple(found)
 
 
 def _versions() -> dict[str, str]:
@@ -304,24 +317,11 @@ def _write_config(run: Repository, config: RunConfig) -> None:
     """Write the configuration for people to read; the database is what counts."""
     if run.path is None:
         return
-    file, values = run.path / CONFIG_FILE, config.dump()
-    lines = [
-        f"{key} = {_toml(values[key])}"
-        for key in ("protocol", "ladder", "grammar", "task", "budget", "seed", "proposer")
-    ]
-    for table in ("plan", "evolution", "versions"):
-        lines += ["", f"[{table}]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in values[table].items()]
+    keys = ("protocol", "ladder", "grammar", "task", "budget", "seed", "proposer")
+    values = config.dump()
+    shown = {key: values[key] for key in (*keys, "plan", "evolution", "versions")}
+    file = run.path / CONFIG_FILE
     try:
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        file.write_text(tomli_w.dumps(shown), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{file}: cannot be written: {error.strerror}") from None
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return str(value)

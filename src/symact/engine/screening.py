@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from symact.backends.simplify import simplify
 from symact.engine.trial import Trial, passed
-from symact.evaluation import Outcome, Screened, Surrogate, failure, screen
+from symact.evaluation import Outcome, Problem, Screened, Surrogate, failure
 from symact.expr import Expr
 from symact.proposers import REFUSED, Proposal
 
@@ -24,12 +24,14 @@ class Screening:
     """Screens the proposals of one search.
 
     Args:
+        problem: It screens a function.
         max_slope: Steeper functions are rejected.
         dedupe: Whether functions with the values of an earlier one are rejected.
         mirrors: Whether that holds for mirror images of an earlier one too.
     """
 
-    def __init__(self, max_slope: float, *, dedupe: bool, mirrors: bool) -> None:
+    def __init__(self, problem: Problem, max_slope: float, *, dedupe: bool, mirrors: bool) -> None:
+        self._problem = problem
         self._max_slope, self._dedupe, self._mirrors = max_slope, dedupe, mirrors
         #: The keys of all trials that were admitted.
         self._seen: set[str] = set()
@@ -50,7 +52,7 @@ class Screening:
         for proposal in proposals:
             if room is not None and count >= room:
                 break
-            trial = Trial.of(proposal)
+            trial = Trial.of(self._problem, proposal)
             if trial.outcome != REFUSED:
                 self._screen(trial, proposal.expr, here)
             count += trial.passed
@@ -74,7 +76,7 @@ class Screening:
         trial.screened(outcome, checked.fingerprint)
 
     def _screened(self, expr: Expr) -> Screened:
-        return screen(expr, max_slope=self._max_slope, mirrors=self._mirrors)
+        return self._problem.screen(expr, max_slope=self._max_slope, mirrors=self._mirrors)
 
     def remember(self, trials: Iterable[Trial]) -> None:
         """Reject later duplicates of trials; mirror images are those of their short forms."""

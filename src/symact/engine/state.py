@@ -11,7 +11,7 @@ from symact.engine.baselines import Baselines, penalised_score
 from symact.engine.costs import Costs
 from symact.engine.promotion import PromotionQueue
 from symact.engine.trial import Evaluation, Trial, TrialState
-from symact.evaluation import Failed, Fidelity, Plan, Surrogate, Trained, as_stored
+from symact.evaluation import Failed, Fidelity, Plan, Problem, Surrogate, Trained, as_stored
 from symact.expr import Expr
 from symact.storage.records import Failure, Scored, SearchRecord
 from symact.storage.repository import Repository
@@ -25,6 +25,7 @@ class SearchState:
     """Trials and results of a search.
 
     Args:
+        problem: What is searched.
         repository: The run.
         record: Its stored counters; :func:`symact.engine.persistence.restored` adds the trials.
         plan: Its sizes.
@@ -42,13 +43,15 @@ class SearchState:
 
     def __init__(
         self,
+        problem: Problem,
         repository: Repository,
         record: SearchRecord,
         plan: Plan,
         fidelities: Sequence[Fidelity],
         baselines: Mapping[str, Baselines],
     ) -> None:
-        self.repository, self.plan, self.baselines = repository, plan, baselines
+        self.problem, self.repository = problem, repository
+        self.plan, self.baselines = plan, baselines
         self.fidelities = tuple(fidelities)
         self.lowest, self.highest = fidelities[0], fidelities[-1]
         self.generation, self.judged = record.generation, record.judged
@@ -70,7 +73,7 @@ class SearchState:
         self.queues = {
             name: PromotionQueue(record.due.get(name, 0.0)) for name in (*self.promoted, REFINE)
         }
-        self.surrogate = Surrogate()
+        self.surrogate = Surrogate(problem.features)
         self.uses_surrogate = plan.pool > 1 and len(self.fidelities) > 1
 
     def draw(self, fidelity: Fidelity, trial: Trial) -> int:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from symact.errors import SymactError
-from symact.evaluation import Outcome, failure
-from symact.evaluation.behaviour import kind
-from symact.expr import Expr, parse, show, var, variables
+from symact.evaluation import Outcome, Problem, failure
+from symact.expr import Expr, show, var, variables
 from symact.expr.cost import flops
 from symact.proposers import REFUSED, Proposal
 from symact.storage.records import Candidate, PendingTrial
@@ -63,6 +62,7 @@ class Trial:
     needs again, and :attr:`expr` is read from the formula where it was dropped.
 
     Attributes:
+        problem: It reads formulas and tells behaviours.
         formula: The text of the expression; of a refused proposal, the text that was proposed.
         outcome: Of the screen.
         fingerprint: Of its values; empty where they are not finite.
@@ -77,6 +77,7 @@ class Trial:
         failure: Why screening or simplifying failed; empty where it did not.
     """
 
+    problem: Problem
     formula: str = ""
     outcome: str = ""
     fingerprint: str = ""
@@ -93,18 +94,19 @@ class Trial:
     _behaviour: str | None = None
 
     @classmethod
-    def of(cls, proposal: Proposal) -> Trial:
+    def of(cls, problem: Problem, proposal: Proposal) -> Trial:
         """Return the trial of a proposal that is not screened yet."""
         if proposal.refused:
-            trial = cls(proposal.text, REFUSED, tag=proposal.tag, proposal=proposal)
+            trial = cls(problem, proposal.text, REFUSED, tag=proposal.tag, proposal=proposal)
             trial.state = TrialState.REJECTED
             return trial
-        return cls(tag=proposal.tag, proposal=proposal)
+        return cls(problem, tag=proposal.tag, proposal=proposal)
 
     @classmethod
-    def stored(cls, row: Candidate) -> Trial:
+    def stored(cls, problem: Problem, row: Candidate) -> Trial:
         """Return the settled trial of a row that passed the screen."""
         return cls(
+            problem,
             row.formula,
             row.outcome,
             row.fingerprint,
@@ -117,12 +119,12 @@ class Trial:
         )
 
     @classmethod
-    def pending(cls, row: PendingTrial) -> Trial:
+    def pending(cls, problem: Problem, row: PendingTrial) -> Trial:
         """Return a trial whose generation was under way when it was stored."""
         tag = tuple(row.tag)
-        expr = _readable(row.proposed)
+        expr = _readable(problem, row.proposed)
         proposal = Proposal(expr, row.origin, tuple(row.parents), row.refused, row.text, tag)
-        trial = cls(row.formula, row.outcome, row.fingerprint, row.flops, row.nodes, tag)
+        trial = cls(problem, row.formula, row.outcome, row.fingerprint, row.flops, row.nodes, tag)
         trial.proposal = proposal
         is_passed = row.outcome == Outcome.PASSED
         trial.state = TrialState.SCREENED if is_passed else TrialState.REJECTED
@@ -138,7 +140,7 @@ class Trial:
     def expr(self) -> Expr:
         """The expression in its short form, which is trained."""
         if self._expr is None:
-            self._expr = parse(self.formula)
+            self._expr = self.problem.parse(self.formula)
         return self._expr
 
     @property
@@ -146,7 +148,7 @@ class Trial:
         """The key of its behaviour, for diversity; empty where it cannot be computed."""
         if self._behaviour is None:
             try:
-                self._behaviour = kind(self.expr)
+                self._behaviour = self.problem.kind(self.expr)
             except Exception:  # a candidate may not end a search
                 self._behaviour = ""
         return self._behaviour
@@ -164,8 +166,8 @@ class Trial:
         """
         try:
             self.formula, self.flops, self.nodes = show(expr), flops(expr), expr.size
-            if expr.depth > _SURELY_READABLE or variables(expr) != ("x",):
-                parse(self.formula)
+            if expr.depth > _SURELY_READABLE or variables(expr) != self.problem.variables:
+                self.problem.parse(self.formula)
         except Exception as error:  # a proposer's object may be no expression at all
             self.formula = _text(expr)
             self.screened(Outcome.FAILED, "", failure(error).reason)
@@ -231,12 +233,12 @@ def _text(expr: Expr) -> str:
     return f"<{type(expr).__name__}>"
 
 
-def _readable(formula: str) -> Expr:
-    """Return the expression of a text; ``x`` where a proposer gave no expression."""
+def _readable(problem: Problem, formula: str) -> Expr:
+    """Return the expression of a text; a variable where a proposer gave no expression."""
     try:
-        return parse(formula)
+        return problem.parse(formula)
     except SymactError:
-        return var()
+        return var(problem.variables[0])
 
 
 def passed(trials: Sequence[Trial]) -> list[Trial]:

@@ -53,7 +53,7 @@ def check_task(ladder: Ladder) -> Diagnosis:
     names, exprs = _functions()
     lowest = ladder.fidelities[0].name
     errors = raise_on_failure(ladder.train(lowest, exprs), names)
-    return _diagnosis(ladder.task.name, names, errors, ladder.families(lowest), "mini-training")
+    return _diagnosis(ladder.problem.name, names, errors, ladder.families(lowest), "mini-training")
 
 
 def diagnose_task(task: Task, *, per_family: int = 8, seeds: int = 3) -> Diagnosis:

@@ -36,7 +36,7 @@ class Draws:
         fidelities: The fidelities of the search.
         data: Arrays by name: ``FIDELITY/DRAW/SIZE`` for each draw and network size,
             ``FIDELITY/evaluation`` and ``FIDELITY/tuning`` for a protocol, ``tuning`` for
-            constants.
+            constants. A fidelity without training has ``FIDELITY/evaluation`` alone.
         entropy: Where the seeds of the initial weights begin.
     """
 
@@ -52,7 +52,13 @@ class Draws:
             task: The task.
             seed: Seed of the search. The selection split is the same for all seeds.
             fidelities: The fidelities, in the order in which they take their instances.
+
+        Raises:
+            SymactError: One has neither networks nor a protocol.
         """
+        for fidelity in fidelities:
+            if not fidelity.networks and fidelity.protocol is None:
+                raise SymactError(f"fidelity '{fidelity.name}': give either networks or a protocol")
         trained = [own for own in fidelities if own.protocol is None]
         total = sum(own.instances * own.draws for own in trained)
         families = by_family(task.draw("search", seed=seed, per_family=total))
@@ -110,9 +116,9 @@ class Draws:
     def _families(self) -> dict[str, tuple[str, ...]]:
         return {
             own.name: (
-                self.data[f"{own.name}/evaluation"].families
-                if own.protocol is not None
-                else tuple(f for one in self.sets(own.name, 0) for f in one.data.families)
+                tuple(f for one in self.sets(own.name, 0) for f in one.data.families)
+                if own.networks
+                else self.data[f"{own.name}/evaluation"].families
             )
             for own in self.fidelities
         }

@@ -24,12 +24,12 @@ class Fidelity:
     A fidelity trains on its own draws of tasks. With ``networks`` the instances of a family take
     the network sizes in turn: instance ``i`` is learned by ``networks[i % len(networks)]``. With
     ``protocol`` every instance is learned by networks of all sizes of that protocol, at the best of
-    its learning rates.
+    its learning rates. With neither, the executor of the problem computes the errors by itself.
 
     Attributes:
         name: Name of the fidelity, also in run databases.
         instances: Instances of a family in one draw.
-        networks: Sizes and lengths of the trainings. Empty if there is a protocol.
+        networks: Sizes and lengths of the trainings. Empty if there is a protocol, or no training.
         rates: Learning rates to average over (see :func:`.mixed_sizes.expected_errors`); empty for
             the rate of each training.
         protocol: Evaluate on the selection split by this protocol; None to train on the search
@@ -58,7 +58,7 @@ class Fidelity:
     timeout: float = TIMEOUT
 
     def __post_init__(self) -> None:
-        if bool(self.networks) == (self.protocol is not None):
+        if self.networks and self.protocol is not None:
             raise SymactError(f"fidelity '{self.name}': give either networks or a protocol")
         if self.protocol is not None and self.draws != 1:
             raise SymactError(f"fidelity '{self.name}': a protocol has 1 draw, got {self.draws}")

@@ -11,27 +11,27 @@ from concurrent.futures import Future
 from typing import cast
 
 from symact.errors import SymactError, choices
-from symact.evaluation.draws import Draws
-from symact.evaluation.executors import Executor, make_executor
+from symact.evaluation.executors import Executor
 from symact.evaluation.fidelity import Fidelity
 from symact.evaluation.jobs import TUNING, Job, Trained, Tuned
 from symact.evaluation.plan import Plan
+from symact.evaluation.problem import Problem
 from symact.expr import Expr
-from symact.tasks import Task
 
 
 class Ladder:
-    """Trains candidates at the fidelities of one search.
+    """Evaluates candidates at the fidelities of one search.
 
     Args:
-        task: The task to train on.
+        problem: What is searched; it gives the data and the executor.
         seed: Seed of the search draws.
         plan: The plan of the search.
         threads: Number of workers of an executor that is given by name; None for the number of
             cores.
         device: Where fidelities train that use a GPU; None for the best there is.
         executor: An executor, or the name of one, see :data:`.EXECUTORS`.
-        fidelities: The fidelities that candidates climb, cheapest first; None for the plan's.
+        fidelities: The fidelities that candidates climb, cheapest first; None for the
+            problem's.
 
     Attributes:
         fidelities: The fidelities that candidates climb, cheapest first.
@@ -43,7 +43,7 @@ class Ladder:
 
     def __init__(
         self,
-        task: Task,
+        problem: Problem,
         seed: int,
         plan: Plan,
         *,
@@ -52,12 +52,11 @@ class Ladder:
         executor: str | Executor = "threads",
         fidelities: Sequence[Fidelity] | None = None,
     ) -> None:
-        self.task = task
-        self.plan = plan
-        self.fidelities = tuple(plan.fidelities() if fidelities is None else fidelities)
-        self.final = plan.final_fidelity()
-        self._executor = make_executor(executor, threads)
-        self.draws = Draws.of(task, seed, (*self.fidelities, self.final))
+        self.problem, self.plan = problem, plan
+        self.fidelities = tuple(problem.fidelities(plan) if fidelities is None else fidelities)
+        self.final = problem.final_fidelity(plan)
+        self._executor = problem.executor(executor, threads)
+        self.draws = problem.draws(seed, (*self.fidelities, self.final))
         self._executor.open(self.draws, device)
 
     @property

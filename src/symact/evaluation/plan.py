@@ -2,93 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass, fields
+from dataclasses import InitVar
+from typing import Annotated, Any, Literal
 
-from symact.errors import SymactError, choices
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from symact._validation import one_line_errors
 from symact.evaluation.fidelity import FINAL_TIMEOUT, Fidelity
 from symact.evaluation.finals import FINALS
 from symact.tasks.protocol import FULL, FULL_AS_JUDGED, FULL_RATES, MINI
 
-#: Settings that are one of several words.
-_CHOICES = {"final_form": tuple(FINALS), "mode": ("synchronous", "asynchronous")}
 #: Earlier names of modes, in stored configurations and on command lines.
 MODE_ALIASES = {"asked": "synchronous", "arrival": "asynchronous"}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How many instances each rung sees in a family, what share climbs on, and which parts work.
+def _share(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool) and not 0 <= value <= 1:
+        raise ValueError(f"expected 0 to 1, got {value}")
+    return value
 
-    Attributes:
-        mini_instances: Instances of a family for mini-training.
-        mini_draws: Generations take so many draws of them in turn, with other initial weights
-            too: no function lives on the luck of one draw, and a forecast averages over all.
-        full_instances: Instances of a family for full training.
-        full_draws: Candidates take so many draws of those in turn.
-        full_share: Share of mini-trained candidates that is fully trained.
-        generation: Candidates trained at a time.
-        pool: Proposals for each of them; which are trained is forecast by a model of fitness that
-            learns during the run. 1 for no forecast.
-        refine_share: Share of mini-trained candidates that is refined: constants tuned inside
-            training and rounded, branches pruned.
-        finalists: Candidates judged on the selection draws at the end.
-        selection_instances: Instances of a family there.
-        final_form: The form they are judged in: ``"selection"``, which is nearly the protocol
-            (20 s a function on two cores), ``"tuned"``, with all tasks that the protocol chooses
-            learning rates on (27 s), or ``"quick"``.
-        as_judged: Whether full training takes all sizes of networks that judge, at two learning
-            rates, instead of two sizes at one; half as dear again.
-        ladder: Whether mini-training decides who is fully trained; without it all are.
-        dedupe: Whether functions with the values of an earlier one are rejected.
-        dedupe_mirrors: Whether ``dedupe`` also rejects mirror images of earlier functions:
-            -f(x), f(-x) and -f(-x) train as f does.
-        tune: Whether refining tunes constants.
-        prune: Whether refining prunes branches.
-        mode: When results are taken: ``"synchronous"``, in the order of asking, so that a run with
-            a budget of candidates is the same each time; or ``"asynchronous"``, as they arrive, so
-            that no worker waits for another.
-        lookahead: Whether the next candidates are prepared and trained while the last ones still
-            train. Proposals then know of all but the generation that is under way.
-        order: The deprecated name of ``mode``; its values were ``"asked"`` and ``"arrival"``.
+
+def _mode(value: Any) -> Any:
+    return MODE_ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, BeforeValidator(_share)]
+Mode = Annotated[Literal["synchronous", "asynchronous"], BeforeValidator(_mode)]
+
+
+@one_line_errors("plan")
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+class Plan:
+    """The sizes of the fidelities and the switches of the loop.
+
+    Each field is a setting of the command line (``--set NAME=VALUE``), of job files and of
+    :class:`symact.SearchConfig`.
+
+    Raises:
+        SymactError: A value is of the wrong type or out of range, or a name is unknown.
     """
 
-    mini_instances: int = 8
-    mini_draws: int = 8
-    full_instances: int = 8
-    full_draws: int = 3
-    full_share: float = 0.06
-    generation: int = 16
-    pool: int = 48
-    refine_share: float = 0.01
-    finalists: int = 10
-    selection_instances: int = 8
-    final_form: str = "selection"
-    ladder: bool = True
-    dedupe: bool = True
-    dedupe_mirrors: bool = True
-    tune: bool = True
-    prune: bool = True
-    lookahead: bool = True
-    mode: str = "synchronous"
-    as_judged: bool = False
+    mini_instances: Count = Field(default=8, description="tasks of each family for mini-training")
+    mini_draws: Count = Field(
+        default=8, description="draws for mini-training, which generations use in turn"
+    )
+    full_instances: Count = Field(default=8, description="tasks of each family for full training")
+    full_draws: Count = Field(
+        default=3, description="draws for full training, which candidates use in turn"
+    )
+    full_share: Share = Field(
+        default=0.06,
+        description="share of mini-trained candidates that is promoted to full training",
+    )
+    generation: Count = Field(default=16, description="candidates of a generation")
+    pool: Count = Field(
+        default=48,
+        description="proposals for each trained candidate; 1 for no surrogate",
+    )
+    refine_share: Share = Field(
+        default=0.01, description="share of mini-trained candidates that is refined"
+    )
+    finalists: Count = Field(
+        default=10, description="candidates that are judged on the validation draws at the end"
+    )
+    selection_instances: Count = Field(
+        default=8, description="tasks of each family on which finalists are judged"
+    )
+    final_form: Literal["selection", "tuned", "quick"] = Field(
+        default="selection",
+        description="protocol of finalists: selection, tuned or quick",
+    )
+    ladder: bool = Field(
+        default=True,
+        description="promote by mini-training; without it every candidate is fully trained",
+    )
+    dedupe: bool = Field(
+        default=True, description="reject functions with the values of an earlier one"
+    )
+    dedupe_mirrors: bool = Field(
+        default=True,
+        description="reject mirror images -f(x), f(-x) and -f(-x) of earlier functions too",
+    )
+    tune: bool = Field(default=True, description="tune constants when refining")
+    prune: bool = Field(default=True, description="prune branches when refining")
+    lookahead: bool = Field(
+        default=True, description="open the next generation before the last one is closed"
+    )
+    mode: Mode = Field(
+        default="synchronous",
+        description="synchronous (reproducible) or asynchronous (no worker waits)",
+    )
+    as_judged: bool = Field(
+        default=False,
+        description="fully train in all network sizes of the judge, at two learning rates",
+    )
+    #: The earlier name of ``mode``, with the values "asked" and "arrival".
     order: InitVar[str | None] = None
 
     def __post_init__(self, order: str | None) -> None:
-        mode = self.mode if order is None else order
-        object.__setattr__(self, "mode", MODE_ALIASES.get(mode, mode))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in _CHOICES:
-                known = _CHOICES[field.name]
-                if value not in known:
-                    raise SymactError(
-                        f"plan, {field.name}: unknown '{value}'; {choices(value, known)}"
-                    )
-                continue
-            least = 1 if field.type == "int" else 0
-            if value < least or (field.type == "float" and value > 1):
-                expected = f"at least {least}" if field.type == "int" else "0 to 1"
-                raise SymactError(f"plan, {field.name}: expected {expected}, got {value}")
+        if order is not None:
+            object.__setattr__(self, "mode", MODE_ALIASES.get(order, order))
 
     def fidelities(self) -> tuple[Fidelity, ...]:
         """Return the ladder: mini-training, which every candidate takes, and full training."""

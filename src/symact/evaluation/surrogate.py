@@ -8,7 +8,7 @@ it trains.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from symact.expr import Expr
 from symact.tasks import scores as stats
 
 Floats = NDArray[np.float64]
+#: Returns the features of a function, float64 ``[feature]``.
+Features = Callable[[Expr], Floats]
 
 #: Weights of the grid points. Few pre-activations are far out, so differences count less there.
 _WEIGHT: Floats = np.exp(-np.abs(SURROGATE.line) / 4)
@@ -67,11 +69,15 @@ class Surrogate:
 
     A fit depends on the data and their order alone, so a resumed search predicts the same.
 
+    Args:
+        features: Returns the features of a function, float64 ``[feature]``.
+
     Attributes:
         fitted: How many results of mini-training and of full training the last fit used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, features: Features = features) -> None:
+        self._features = features
         self._seen: list[Floats] = []
         self._above: list[tuple[float, float]] = []
         self._corrected: list[int] = []  # rows that full training judged too
@@ -90,7 +96,7 @@ class Surrogate:
             above: OOD and ID error in decades above the reference's.
         """
         self._rows[candidate] = len(self._seen)
-        self._seen.append(features(expr))
+        self._seen.append(self._features(expr))
         self._above.append(_limited(above))
 
     def correct(self, candidate: int, above: tuple[float, float]) -> None:
@@ -150,7 +156,7 @@ class Surrogate:
             OOD and ID error above the reference's in log10, [candidate, 2], and the standard
             deviation of the process that predicts them, likewise.
         """
-        mean, deviation = self._predict(np.array([features(expr) for expr in exprs]))
+        mean, deviation = self._predict(np.array([self._features(expr) for expr in exprs]))
         return mean, deviation
 
     def of(self, candidates: Sequence[int]) -> Floats:
@@ -175,7 +181,7 @@ class Surrogate:
             count: How many, at most.
             groups: The group of each; all groups get equal shares of what is chosen.
         """
-        x = np.array([features(expr) for expr in exprs])
+        x = np.array([self._features(expr) for expr in exprs])
         mean, deviation = self._predict(x)
         low = mean - CURIOSITY * deviation
         order = np.argsort(stats.penalise(low[:, 0], low[:, 1]), kind="stable")
@@ -196,12 +202,15 @@ class Surrogate:
         return chosen
 
 
-def drop_near_duplicates(exprs: Iterable[Expr], most: int) -> list[int]:
+def drop_near_duplicates(
+    exprs: Iterable[Expr], most: int, features: Features = features
+) -> list[int]:
     """Return the indices of the first functions that are not nearly the same as an earlier one.
 
     Args:
         exprs: Functions; iteration stops after the last one wanted.
         most: How many indices are wanted.
+        features: Returns the features of a function.
     """
     kept: list[int] = []
     seen: list[Floats] = []

@@ -81,6 +81,7 @@ class GeneticProposer(AbstractProposer):
     ) -> None:
         self._rng = random.Random(seed)
         self._trees = Trees(grammar, self._rng)
+        self._inputs = tuple(grammar.terminals)
         self._settings = evolution or Evolution()
         self._seeds = sentences_of(grammar, seeds)
         self._islands: list[list[Individual]] = [[] for _ in range(self._settings.islands)]
@@ -178,7 +179,7 @@ class GeneticProposer(AbstractProposer):
                 continue
             # Seeds and candidates of other origin have no tag.
             home, born = result.tag or (EVERYWHERE, self._told)
-            individual = Individual.of(replace(result, expr=own), born)
+            individual = Individual.of(replace(result, expr=own), born, self._inputs)
             for index, island in enumerate(arrived):
                 if home in (index, EVERYWHERE):
                     island.append(individual)
@@ -244,11 +245,11 @@ class GeneticProposer(AbstractProposer):
 
     def restore(self, state: dict[str, Any]) -> None:
         load_rng(self._rng, state["random"])
-        self._seeds = [parse(text) for text in state["seeds"]]
+        self._seeds = [parse(text, self._inputs) for text in state["seeds"]]
         known: dict[str, Individual] = {}  # one individual may be on several islands
 
         def load(stored: list[Any]) -> Individual:
-            return known.setdefault(repr(stored), Individual.load(stored))
+            return known.setdefault(repr(stored), Individual.load(stored, self._inputs))
 
         derive = self._trees.grammar.derive
         self._islands = [

@@ -28,9 +28,8 @@ ERROR_SHARE = 0.6
 ID_WEIGHT = 0.25
 #: Share of the survivors chosen by the error alone, before other objectives count.
 ELITE_SHARE = 0.3
-#: Number of neighbours for novelty, and the points where functions are compared.
+#: Number of neighbours for novelty.
 NEIGHBOURS = 5
-_GRID = NOVELTY.line
 #: Lexicase selection keeps one of so many survivors for diversity.
 _DIVERSE_DIVISOR = 4
 
@@ -53,6 +52,7 @@ class Individual:
         error: The error that ranks individuals, in log10.
         cases: Errors of the task families and the ID error, for lexicase selection.
         born: Number of evaluated candidates when the oldest ancestor was made.
+        inputs: Names of the inputs of the expression.
     """
 
     def __init__(
@@ -62,19 +62,22 @@ class Individual:
         error: float | None = None,
         cases: Sequence[float] = (),
         born: int = 0,
+        inputs: tuple[str, ...] = ("x",),
     ) -> None:
         self.expr = expr
         self.fitness = _Fitness(objectives)
         self.error = objectives[0] + ID_WEIGHT * objectives[1] if error is None else error
         self.cases = tuple(cases) or objectives[:2]
-        self.born = born
+        self.born, self.inputs = born, inputs
         self._tree: Tree | None = None
 
     @classmethod
-    def of(cls, result: EvaluatedProposal, born: int) -> Individual:
+    def of(
+        cls, result: EvaluatedProposal, born: int, inputs: tuple[str, ...] = ("x",)
+    ) -> Individual:
         assert result.objectives is not None
         cases = (*result.cases, result.objectives[1]) if result.cases else ()
-        return cls(result.expr, result.objectives, result.error, cases, born)
+        return cls(result.expr, result.objectives, result.error, cases, born, inputs)
 
     @cached_property
     def formula(self) -> str:
@@ -89,16 +92,18 @@ class Individual:
     @cached_property
     def behaviour(self) -> str:
         """The key of its behaviour in the archive."""
-        return kind(self.expr)
+        return kind(self.expr, inputs=self.inputs)
 
     @cached_property
     def signature(self) -> NDArray[np.float64]:
-        """Centred values [point] of unit norm and positive slope, which novelty compares."""
+        """Centred values [point] of unit norm, rising with the first input, for novelty."""
+        points = NOVELTY.points(len(self.inputs))
         with np.errstate(all="ignore"):
-            values = np.nan_to_num(evaluate(self.expr, _GRID), posinf=1e6, neginf=-1e6)
+            values = evaluate(self.expr, *points, inputs=self.inputs)
+            values = np.nan_to_num(values, posinf=1e6, neginf=-1e6)
             values = values - values.mean()
             size = float(np.linalg.norm(values)) or 1.0
-            slope = float(values @ _GRID)
+            slope = float(values @ points[0])
         scaled: NDArray[np.float64] = values / (size if slope >= 0 else -size)
         return scaled
 
@@ -113,9 +118,10 @@ class Individual:
         return [self.formula, values, self.error, list(self.cases), self.born]
 
     @classmethod
-    def load(cls, stored: Sequence[Any]) -> Individual:
+    def load(cls, stored: Sequence[Any], inputs: tuple[str, ...] = ("x",)) -> Individual:
         formula, values, error, cases, born = stored
-        return cls(parse(formula), tuple(values), error, tuple(cases), born)
+        expr = parse(formula, inputs)
+        return cls(expr, tuple(values), error, tuple(cases), born, inputs)
 
 
 def parent_by_tournament(population: Sequence[Individual], rng: random.Random) -> Individual:

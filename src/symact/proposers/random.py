@@ -37,6 +37,7 @@ class RandomProposer(AbstractProposer):
     def __init__(self, grammar: Grammar, *, seed: int, seeds: Sequence[Expr] = ()) -> None:
         self._rng = random.Random(seed)
         self._trees = Trees(grammar, self._rng)
+        self._inputs = tuple(grammar.terminals)
         self._seeds = sentences_of(grammar, seeds)
 
     @property
@@ -58,7 +59,7 @@ class RandomProposer(AbstractProposer):
 
     def restore(self, state: dict[str, Any]) -> None:
         load_rng(self._rng, state["random"])
-        self._seeds = [parse(text) for text in state["seeds"]]
+        self._seeds = [parse(text, self._inputs) for text in state["seeds"]]
 
 
 def dump_rng(rng: random.Random) -> list[Any]:

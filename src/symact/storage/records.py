@@ -340,6 +340,28 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class ProblemRecord:
+    """What a run tells about its problem.
+
+    Attributes:
+        variables: Names of the inputs of its candidates.
+        objectives: Names of what it minimises.
+        reference: The name of the reference function.
+        formula: The formula of the reference function.
+    """
+
+    variables: tuple[str, ...]
+    objectives: tuple[str, ...]
+    reference: str
+    formula: str
+
+    @classmethod
+    def load(cls, stored: Mapping[str, Any]) -> ProblemRecord:
+        variables, objectives = (tuple(map(str, stored[k])) for k in ("variables", "objectives"))
+        return cls(variables, objectives, str(stored["reference"]), str(stored["formula"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Selected:
     """The finalists: their ids, and the reference that they were evaluated beside."""
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from symact.storage.records import (
     Failure,
     Judged,
     Pair,
+    ProblemRecord,
     Reference,
     RunConfig,
     Scored,
@@ -37,6 +39,7 @@ from symact.storage.schema import JUDGED_FILE, RUN_FILE
 CONFIG, STATE, BASELINES, REFERENCES = "config", "state", "anchors", "references"
 DIAGNOSIS, REPEATED, REFERENCE, SELECTED = "gate", "repeated", "yardstick", "selected"
 FINISHED, MISSING, COMPARISON = "finished_generation", "gaps", "comparison:"
+PROBLEM = "problem"
 
 Errors = NDArray[np.float64]
 
@@ -91,6 +94,14 @@ class Repository:
 
     def put_config(self, config: RunConfig) -> None:
         self.database.put(CONFIG, config.dump())
+
+    def problem(self) -> ProblemRecord | None:
+        """Return what is stored of the problem; None in a run of an earlier release."""
+        stored = self.database.get(PROBLEM)
+        return None if stored is None else ProblemRecord.load(stored)
+
+    def put_problem(self, problem: ProblemRecord) -> None:
+        self.database.put(PROBLEM, asdict(problem))
 
     def search(self) -> SearchRecord | None:
         """Return the state of the search; None before its first step."""

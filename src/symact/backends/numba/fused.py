@@ -126,7 +126,8 @@ def _loop_of(expr: Expr, by_derivative: bool) -> Any:
         for node in distinct(expr):
             if node.op in RULES:
                 kinds = (real,) * len(node.args)
-                types.Dispatcher(RULES[node.op]).get_call_type(typingctx, kinds, {})
+                rule: Any = RULES[node.op]
+                types.Dispatcher(rule).get_call_type(typingctx, kinds, {})
         if memory == types.int16:
             types.Dispatcher(_widened).get_call_type(typingctx, (types.int16,), {})
             types.Dispatcher(_narrowed).get_call_type(typingctx, (types.float32,), {})

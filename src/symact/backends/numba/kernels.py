@@ -7,8 +7,6 @@ A rule returns the value and the partial derivatives of one point.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
@@ -299,7 +297,7 @@ def ge_rule(a, b):
 
 
 #: The rule of each primitive of single elements; ``where`` has a loop instead.
-RULES: dict[str, Any] = {
+RULES = {
     "add": add_rule,
     "sub": sub_rule,
     "mul": mul_rule,

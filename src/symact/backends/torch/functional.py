@@ -116,6 +116,7 @@ TORCH: dict[str, Callable[..., Tensor]] = {
     "gt": torch.gt,
     "ge": torch.ge,
 }
+
 TORCH |= {
     name: by_rule(row)
     for name, row in PRIMITIVES.items()
@@ -274,8 +275,10 @@ def widen(x: Tensor) -> Tensor:
 def narrow(value: Tensor, x: Tensor) -> Tensor:
     """Return a result in the shape of the input and its type, the default one for integers."""
     dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
-    # A constant and a statistic of the whole tensor have one element.
-    return (value if value.shape == x.shape else value.expand_as(x)).to(dtype)
+    # A constant and a statistic of the whole tensor have one element. A trace must not compare
+    # shapes: it is run with others.
+    has_shape = not is_jit_tracing() and value.shape == x.shape
+    return (value if has_shape else value.expand_as(x)).to(dtype)
 
 
 # torch.fx records these as calls: what they do depends on the type that a model is run with.

@@ -1,0 +1,197 @@
+"""What surrounds a run: full disks, lost permissions, other processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from small_runs import ARGUMENTS
+
+from symact.cli.search import new_folder
+from symact.engine import resume, search
+from symact.engine.result import load
+from symact.errors import StoreError, SymactError
+
+SEARCH = (
+    "search --task polynomial --seed 5 --budget {budget} --out {folder} --no-compare "
+    "--set mini_instances=1 --set mini_draws=1 --set full_instances=1 --set full_draws=1 "
+    "--set generation=8 --set finalists=1 --set selection_instances=1 --set final_form=quick "
+    "--set pool=1 --set refine_share=0"
+).format
+
+
+def in_small_filesystem(script, folder):
+    """Run shell commands where $DISK is a file system of 300 kB that nobody else sees."""
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=300k none {disk}"
+    private = ["unshare", "-rm", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*private, mount]).returncode:
+        pytest.skip("this system lets nobody mount a small file system of their own")
+    python = f"{sys.executable} -m symact.cli"
+    text = f'{mount}\nDISK={disk}\nsymact() {{ {python} "$@"; echo "status $?"; }}\n{script}'
+    done = subprocess.run([*private, text], capture_output=True, text=True, timeout=300)
+    return done.stdout, done.stderr
+
+
+def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_when_there_is_space(tmp_path):
+    out, err = in_small_filesystem(
+        f"symact {SEARCH(budget=120, folder='$DISK/run')} >$DISK/../first\n"
+        f"cat $DISK/../first\n"
+        "mount -o remount,size=50m $DISK\n"
+        "symact resume $DISK/run --no-compare >$DISK/../second; cat $DISK/../second\n"
+        "symact doctor $DISK/run\n"
+        "cp -r $DISK/run $DISK/../kept",
+        tmp_path,
+    )
+    first, second, third = re.findall(r"status (\d)", out)
+    assert (first, second, third) == ("2", "0", "0"), out + err
+    (line,) = [line for line in err.splitlines() if line.startswith("symact: ")]
+    assert "the disk is full; free some space, then go on with 'symact resume" in line
+    assert "Traceback" not in err
+    assert "sound" in out
+    whole = tmp_path / "whole"
+    symact_cli = [sys.executable, "-m", "symact.cli"]
+    subprocess.run([*symact_cli, *SEARCH(budget=120, folder=whole).split()], capture_output=True)
+    assert load(tmp_path / "kept").to_frame().equals(load(whole).to_frame())
+
+
+def test_a_run_that_cannot_be_written_is_shown_but_not_continued_and_stays_as_it_is(tmp_path):
+    out, err = in_small_filesystem(
+        "mount -o remount,size=50m $DISK\n"
+        f"symact {SEARCH(budget=16, folder='$DISK/run')} >$DISK/../first\n"
+        "sha256sum $DISK/run/run.db\n"
+        "mount -o remount,ro $DISK\n"
+        "symact show $DISK/run\n"
+        "symact doctor $DISK/run\n"
+        "symact resume $DISK/run --budget 24\n"
+        f"symact {SEARCH(budget=16, folder='$DISK/other')}\n"
+        "sha256sum $DISK/run/run.db\n"
+        "mount -o remount,rw $DISK\n"
+        "symact resume $DISK/run --budget 24 --no-compare\n",
+        tmp_path,
+    )
+    assert re.findall(r"status (\d)", out) == ["0", "0", "2", "2", "0"], out + err
+    assert "16 mini-trained" in out
+    assert "run: sound" in out
+    refused = [line for line in err.splitlines() if line.startswith("symact: ")]
+    assert len(refused) == 2
+    assert "Read-only file system" in refused[0] or "cannot be" in refused[0]
+    assert "cannot make a run here" in refused[1]
+    sums = re.findall(r"^[0-9a-f]{64}", out, re.M)
+    assert sums[0] == sums[1]
+    assert "Traceback" not in err
+
+
+def test_of_two_searches_into_one_directory_one_is_refused_and_the_other_undisturbed(
+    server, tmp_path
+):
+    (tmp_path / "errors").mkdir()
+    children = [
+        server.Process(target=search_and_report, args=(tmp_path, number)) for number in range(3)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    said = [(tmp_path / "errors" / str(number)).read_text() for number in range(3)]
+    assert said.count("") == 1
+    assert sum("holds a run already" in text for text in said) == 2
+    whole = search(**ARGUMENTS | {"budget": 16})
+    assert load(tmp_path / "run").to_frame().equals(whole.to_frame())
+
+
+def search_and_report(folder, number):
+    said = ""
+    try:
+        search(out=folder / "run", **ARGUMENTS | {"budget": 16})
+    except SymactError as error:
+        said = str(error)
+    (folder / "errors" / str(number)).write_text(said)
+
+
+def test_searches_that_begin_at_once_below_one_directory_get_one_of_their_own_each(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: new_folder("pointwise", "polynomial", 0), range(24)))
+    assert len(set(made)) == 24
+    assert sorted(made) == sorted(folder.relative_to(tmp_path) for folder in tmp_path.glob("*/*"))
+
+
+def test_a_run_is_searched_by_one_process_at_a_time_and_read_by_any(tmp_path):
+    folder = tmp_path / "run"
+    seen = []
+
+    def look(progress):
+        if progress.phase != "search":
+            return
+        seen.append(load(folder).counts["seen"])
+        with pytest.raises(StoreError, match="is being searched by another process"):
+            resume(folder, threads=1)
+
+    search(out=folder, on_progress=look, **ARGUMENTS | {"budget": 24})
+    assert len(seen) > 2
+    assert seen == sorted(seen)
+    assert resume(folder, threads=1).finished  # it was given back
+
+
+#: Leaves changes in the log of a run, as a process that is killed does.
+LEAVE_A_LOG = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA journal_mode = WAL")
+connection.execute("CREATE TABLE later (a)")
+connection.commit()
+os._exit(0)
+"""
+
+
+def test_a_run_of_a_killed_search_on_a_read_only_medium_is_shown(tmp_path):
+    (tmp_path / "leave.py").write_text(LEAVE_A_LOG)
+    out, err = in_small_filesystem(
+        "mount -o remount,size=50m $DISK\n"
+        f"symact {SEARCH(budget=16, folder='$DISK/run')} >$DISK/../first\n"
+        f"{sys.executable} $DISK/../leave.py $DISK/run/run.db\n"
+        "rm $DISK/run/run.db-shm; ls $DISK/run >$DISK/../before\n"
+        "mount -o remount,ro $DISK\n"
+        "symact show $DISK/run\n"
+        "symact compare $DISK/run --quick --per-family 1 --seeds 1 --out $DISK/../compared\n",
+        tmp_path,
+    )
+    assert "run.db-wal" in (tmp_path / "before").read_text()
+    assert re.findall(r"status (\d)", out) == ["0", "0"], out + err
+    assert "16 mini-trained" in out
+    assert (tmp_path / "compared" / "report.html").exists()
+
+
+def test_figures_need_no_backend_of_matplotlib(tmp_path):
+    environment = {**os.environ, "MPLBACKEND": "module://no_such_package.backend"}
+    done = subprocess.run(
+        [sys.executable, "-m", "symact.cli", "zoo", "Mish", "--plot", tmp_path / "mish.png"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mish.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("first", ["symact.reporting.figures", "matplotlib"])
+def test_the_backend_of_a_users_process_stays_what_it_was(first):
+    code = f"import {first}, symact.reporting.figures, matplotlib; print(matplotlib.get_backend())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "MPLBACKEND": "svg"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.stdout.strip() == "svg", done.stderr

@@ -1,0 +1,59 @@
+"""Small searches and a small comparison that many tests share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from symact.engine import search
+from symact.engine.result import load
+from symact.evaluation import Plan
+from symact.grammar import Grammar
+from symact.proposers import Evolution
+from symact.reporting.comparison import compare
+from symact.reporting.report import write_report
+
+#: A plan of seconds.
+TINY = Plan(
+    mini_instances=2,
+    mini_draws=2,
+    full_instances=1,
+    full_draws=2,
+    full_share=0.1,
+    refine_share=0.05,
+    generation=8,
+    finalists=2,
+    selection_instances=1,
+    final_form="quick",
+)
+#: For runs whose choice of the best does not matter.
+BRIEF = replace(TINY, finalists=1)
+SMALL = Evolution(population=16, islands=2, migration_every=20)
+#: Six functions: tanh, sin, and the four of one in the other.
+SIX = Grammar.parse('name = "six"\n[productions]\ntanh = 1\nsin = 1\n[limits]\nnodes = 3')
+
+#: Every fidelity, tuning, pruning and simplification, several times each.
+ARGUMENTS = {
+    "grammar": "pointwise",
+    "task": "polynomial",
+    "budget": 60,
+    "seed": 5,
+    "plan": replace(TINY, generation=6, full_share=0.2, refine_share=0.08, pool=6),
+    "evolution": SMALL,
+    "threads": 1,
+}
+
+
+def judge(run):
+    """Judge what a run found beside two known functions, on few instances."""
+    return compare(run, "ReLU", "SiLU", form="quick", per_family=2, best=2)
+
+
+def judge_and_report(run):
+    """Do so and write what users read into the run."""
+    write_report(load(run), judge(run), run)
+
+
+def run(out=None, **changes):
+    """Search for a few seconds and return the result."""
+    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 40, "seed": 3}
+    return search(**{**arguments, "out": out, "plan": TINY, "evolution": SMALL, **changes})
