@@ -6,6 +6,7 @@ Its children begin to work at once. Nothing else imports this module.
 from __future__ import annotations
 
 from small_runs import ARGUMENTS, judge
+
 from symact.engine import search
 from symact.evaluation import surrogate
 
