@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import importlib.util
 import pkgutil
+import types
 
 import pytest
 
@@ -33,3 +33,9 @@ def test_the_examples_run(name, tmp_path, monkeypatch, one_thread):
     monkeypatch.chdir(tmp_path)
     found = doctest.testmod(importlib.import_module(name))
     assert found.failed == 0
+
+
+def test_examples_are_found_and_a_wrong_one_fails():
+    assert doctest.testmod(importlib.import_module("symact.errors")).attempted > 0
+    wrong = types.ModuleType("wrong", ">>> 1 + 1\n3\n")
+    assert doctest.testmod(wrong).failed == 1
