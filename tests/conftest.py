@@ -27,7 +27,8 @@ def server():
     context = multiprocessing.get_context("forkserver")
     with pytest.MonkeyPatch.context() as patch:
         # The server imports by this alone; what it was told of sys.path it does not look at.
-        patch.setenv("PYTHONPATH", os.fspath(Path(__file__).parent / "support"))
+        paths = [os.fspath(Path(__file__).parent / "support"), os.environ.get("PYTHONPATH", "")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
         context.set_forkserver_preload(["crash_server"])
         forkserver.ensure_running()
     return context

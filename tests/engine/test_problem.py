@@ -20,6 +20,7 @@ from symact.evaluation.jobs import TUNING
 from symact.evaluation.training.networks import pack
 from symact.expr import parse
 from symact.grammar import Grammar
+from symact.proposers import adapt
 from symact.proposers.evolution import Evolution
 from symact.proposers.population import Individual
 from symact.tasks import Instance
@@ -199,3 +200,16 @@ def test_novelty_tells_two_variables_apart():
     np.testing.assert_allclose(other, scaled)
     restored = [Individual.load(own.dump(), ("x0", "x1")) for own in individuals]
     assert [own.behaviour for own in restored] == [own.behaviour for own in individuals]
+
+
+def test_proposals_from_outside_may_use_the_terminals():
+    class Mutator:
+        def ask(self, count):
+            return ["x0*x1", parse("sin(x1)", ("x1",)), "x0 + y"]
+
+        def tell(self, results):
+            pass
+
+    proposals = adapt(Mutator(), GRAMMAR).ask(3)
+    assert [str(own.expr) for own in proposals[:2]] == ["x0*x1", "sin(x1)"]
+    assert [bool(own.refused) for own in proposals] == [False, False, True]

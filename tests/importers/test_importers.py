@@ -158,7 +158,7 @@ REFUSED = {
     "open('f')": "line 2: unknown name 'open'",
     "[z for z in x]": "'ListComp' is not understood",
     "f(x)": "'f' calls itself",
-    "10**10**10": "too large a power",
+    "10**10**10": "a power that is too large",
     "x.__class__": "attribute '__class__'",
     "1 < x < 2": "a chained comparison",
     "x % 2": "operator 'Mod'",

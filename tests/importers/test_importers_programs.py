@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from symact.backends import evaluate
 from symact.errors import ImportRefusedError
 from symact.expr import parse, show
-from symact.grammar import Limits
+from symact.grammar import Grammar, Limits
 from symact.importers import from_source
 from symact.proposers.foreign import proposal
 
@@ -272,7 +273,7 @@ def test_what_is_not_followed_makes_its_names_unknown(text, reason):
 
 def test_assumptions_are_noted():
     parameter = from_source(HEAD + SWISH.format("        self.beta = nn.Parameter(torch.ones(1))"))
-    assert parameter.notes == ("a trained parameter is taken at its first value, 1",)
+    assert parameter.notes == ("a trained parameter has its initial value, 1",)
     one = from_source(HEAD + "def a(x):\n    return torch.floor(x)\ndef b(x):\n    return x\n")
     assert one.notes == ("'b' was taken; --entry chooses another: a",)
 
@@ -294,7 +295,7 @@ def test_rewrites_keep_their_relative_accuracy(text):
         np.testing.assert_allclose(evaluate(found.expr, x), TAILS[text](x), rtol=1e-12)
 
 
-LIMITS = Limits(nodes=50, depth=20, flops=500)
+GRAMMAR = replace(Grammar.load("pointwise"), limits=Limits(nodes=50, depth=20, flops=500))
 
 
 @pytest.mark.parametrize(
@@ -312,5 +313,5 @@ LIMITS = Limits(nodes=50, depth=20, flops=500)
     ],
 )
 def test_a_proposal_from_outside_is_understood_or_refused_but_never_raises(item):
-    found = proposal(item, LIMITS, "replay")
-    assert found.refused or found.expr.size <= LIMITS.nodes
+    found = proposal(item, GRAMMAR, "replay")
+    assert found.refused or found.expr.size <= GRAMMAR.limits.nodes

@@ -1,4 +1,4 @@
-"""The command line: arguments in, text out."""
+"""The command line interface."""
 
 from symact.cli.main import main
 

@@ -1,4 +1,4 @@
-"""``python -m symact.cli``."""
+"""Run the command line as ``python -m symact.cli``."""
 
 from symact.cli import main
 

@@ -15,11 +15,11 @@ def bench(
         str | None, typer.Argument(help="A benchmark. Without one, the benchmarks are listed.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="End within 45 s, with less precise figures.")
+        bool, typer.Option("--quick", help="Finish within 45 s, with less precise figures.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure the speed of symact beside that of its alternatives."""
+    """Measure the speed of symact and of alternatives."""
     from symact.cli import benchmark
 
     if name is None:

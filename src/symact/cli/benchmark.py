@@ -1,8 +1,8 @@
-"""The library of the benchmark scripts: alternating rounds, a table, goals, one JSON object.
+"""Tools for the benchmark scripts: timing, tables, goals and JSON output.
 
 A script is a file in ``benchmarks/`` that defines ``measure(bench)``. ``symact bench NAME`` runs
-it. Scripts report ratios of times that were measured alternately in one process, because absolute
-times depend on the machine and the day.
+it. Absolute times depend on the machine and its load. Scripts therefore measure alternatives in
+turn, in one process, and report the ratios of the times.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from symact.reporting.text_table import Column, numbers, plain
 #: Significant digits of numbers in tables.
 DIGITS = 4
 
-#: Seconds before each measurement: threads of some libraries keep spinning after their work.
+#: Pause before each measurement, in seconds. Threads of some libraries spin after their work.
 SETTLE = 0.02
 
 
 class Bench:
-    """Takes times, rows and ratios of one script.
+    """Collects the times, rows and ratios of one script.
 
     Attributes:
-        quick: Whether to be done within 45 s: fewer rounds and candidates, the same code.
-        rows: What was measured, in order.
-        ratios: For each name its value, its goal, whether that is a lower or an upper bound
-            (``"bound"``), and whether it is met.
+        quick: Whether to finish within 45 s, with fewer rounds and candidates.
+        rows: Rows of the table, in order of measurement.
+        ratios: For each name the value, the goal, the kind of the goal (``"bound"``, ``"least"`` or
+            ``"most"``), and whether the goal is met.
     """
 
     def __init__(self, quick: bool, say: Callable[[str], None] = lambda line: None) -> None:
@@ -47,9 +47,9 @@ class Bench:
     def times(
         self, works: Mapping[str, Callable[[], object]], *, rounds: int, quick_rounds: int = 3
     ) -> dict[str, float]:
-        """Return the median seconds of each piece of work, measured in turn.
+        """Return the median time of each piece of work in seconds. All are measured in turn.
 
-        A measurement repeats short work until it takes some 10 ms.
+        A measurement repeats short work until it takes about 10 ms.
         """
         repeats: dict[str, int] = {}
         for name, work in works.items():
@@ -80,18 +80,24 @@ class Bench:
         least: float | None = None,
         most: float | None = None,
     ) -> None:
-        """Add a ratio and its goal; a value of None was not measured here, and meets nothing."""
+        """Add a ratio and its goal.
+
+        None is a value that this machine cannot measure; it meets no goal.
+        """
         goal, bound = (least, "least") if most is None else (most, "most")
         assert goal is not None
         met = value is not None and (value >= goal if bound == "least" else value <= goal)
         self.ratios[name] = {"value": value, "goal": goal, "bound": bound, "met": met}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as one object."""
+        """Return the report as JSON values."""
         return {"machine": machine(), "rows": self.rows, "ratios": self.ratios}
 
     def to_text(self) -> str:
-        """Return the machine and a table for each kind of row, then the ratios with their goals."""
+        """Return the report as text.
+
+        It contains the machine, a table for each kind of row, and the ratios with their goals.
+        """
         facts = ", ".join(f"{key} {value}" for key, value in machine().items())
         # Rows of one kind have the same columns.
         kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -107,7 +113,7 @@ class Bench:
 
 
 def _result(ratio: Mapping[str, Any]) -> tuple[Any, str, str]:
-    """Return the value of a ratio, its goal as text, and whether it is met."""
+    """Return the value of a ratio, its goal as text, and whether the goal is met."""
     met = "not measured" if ratio["value"] is None else "yes" if ratio["met"] else "no"
     return ratio["value"], f"at {ratio['bound']} {_text(ratio['goal'])}", met
 
@@ -124,7 +130,7 @@ def _text(cell: Any) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on: processor, versions, GPU; not the name of the host."""
+    """Return the processor, the GPU and the versions of libraries, without the name of the host."""
     from symact.evaluation.training.torch_mlp import gpu_name
 
     versions = {}
@@ -153,7 +159,7 @@ def _processor() -> str:
 
 
 def scripts() -> dict[str, Path]:
-    """Return the benchmark scripts by name: those of the wheel, or of the checkout."""
+    """Return the benchmark scripts by name, from the wheel or from the checkout."""
     here = Path(__file__).resolve()
     for folder in (here.parents[1] / "_benchmarks", here.parents[3] / "benchmarks" / "speed"):
         found = {f.stem: f for f in sorted(folder.glob("*.py")) if not f.stem.startswith("_")}
@@ -166,9 +172,9 @@ def run(name: str, *, quick: bool = False, say: Callable[[str], None] = lambda l
     """Run a benchmark script.
 
     Args:
-        name: The stem of its file.
-        quick: Whether to end within 45 s.
-        say: Takes a line as each row is done.
+        name: Name of the script's file without its suffix.
+        quick: Whether to finish within 45 s.
+        say: Called with a line of text after each row.
 
     Raises:
         SymactError: There is no such script.

@@ -1,4 +1,4 @@
-"""``symact compare``: functions under one protocol on the test draws."""
+"""``symact compare``: compare functions by one protocol on the test draws."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="[RUN|NAME|FORMULA|PROGRAM]...",
-            help="What to compare. Runs alone are compared with the usual known functions.",
+            help="Runs, zoo names, formulas or programs. "
+            "Runs alone are compared with the usual known functions.",
         ),
     ] = None,
     as_json: Json = False,
@@ -29,7 +30,7 @@ def compare(
     ] = False,
     curves: Annotated[
         bool,
-        typer.Option("--curves", help="Instead, draw the best so far of runs over candidates."),
+        typer.Option("--curves", help="Draw the best-so-far curves of runs instead."),
     ] = False,
     task: Annotated[
         str | None, typer.Option(help="A task (symact tasks). Default: the task of the first run.")
@@ -40,10 +41,12 @@ def compare(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Training seeds per instance. Default: protocol.")
     ] = None,
-    best: Annotated[int, typer.Option(min=1, help="How many functions of each run compete.")] = 3,
+    best: Annotated[
+        int, typer.Option(min=1, help="Number of functions to compare from each run.")
+    ] = 3,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write the report. Default: the first run, or runs/compare."),
+        typer.Option(help="The folder of the report. Default: the first run, or runs/compare."),
     ] = None,
     quiet: Quiet = False,
     device: Device = None,
@@ -80,12 +83,12 @@ def compare(
 
 
 def compare_run(result: Result, device: str | None, quiet: bool) -> None:
-    """Compare a run's functions with the usual ones in the quick form, and write the report."""
+    """Compare the functions of a run with the usual ones by the quick form, and write a report."""
     from symact.reporting.comparison import compare as judge
     from symact.reporting.report import write_report
 
     assert result.path is not None
-    print("\nComparing on the test draws, which the search never saw (quick form).", flush=True)
+    print("\nComparing on the test draws, unseen by the search (quick form).", flush=True)
     step = None if quiet else _note_step
     comparison = judge(result, form="quick", device=device, on_step=step)
     paths = write_report(result, comparison, result.path)

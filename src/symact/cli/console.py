@@ -1,4 +1,4 @@
-"""Print for people and for programs: tables, JSON, lines that are safe on any terminal."""
+"""Print tables, JSON and notes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from symact.reporting.text_table import Column, one_line, plain, ruled
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: ruled and wrapped on a terminal, aligned whole lines elsewhere."""
+    """Print a table: ruled and wrapped on a terminal, with aligned uncut lines elsewhere."""
     if not sys.stdout.isatty():
         print(plain(columns, rows))
         return
@@ -28,10 +28,10 @@ def print_json(document: Any) -> None:
 
 
 def note(line: str) -> None:
-    """Print a line beside the results: on standard error, where no pipe takes it for data."""
+    """Print a line to standard error, separate from the results."""
     print(one_line(line), file=sys.stderr, flush=True)
 
 
 def quoted(path: Path | str | None) -> str:
-    """Return a path as a shell takes it, for commands that users copy."""
+    """Return a path quoted for a shell, for commands that users copy."""
     return shlex.quote(str(path))

@@ -24,7 +24,7 @@ def list_grammars() -> None:
 
 
 def show_grammar(grammar: GrammarName) -> None:
-    """Print a grammar as TOML, for a start of your own."""
+    """Print a grammar as TOML, as a template for your own."""
     from symact.grammar import Grammar
 
     print(Grammar.load(grammar).text, end="")
@@ -46,7 +46,7 @@ def check_grammar(grammar: GrammarName) -> None:
 
 
 def list_primitives() -> None:
-    """List the primitives that grammars and formulas are made of."""
+    """List the primitives of grammars and formulas."""
     from symact.expr.primitives import PRIMITIVES
 
     rows = [
@@ -59,30 +59,32 @@ def list_primitives() -> None:
 
 def enumerate_grammar(
     grammar: GrammarName,
-    nodes: Annotated[int | None, typer.Option(min=1, help="The largest size, in nodes.")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="The maximum number of nodes.")] = None,
     depth: Annotated[
         int | None,
-        typer.Option(min=1, help="The most nested productions; 2 is one core unit of 'swish'."),
+        typer.Option(
+            min=1, help="The maximum depth of nested productions; 2 is one core unit of 'swish'."
+        ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="The most distinct expressions to keep in memory.")
+        int, typer.Option(min=1, help="The maximum number of distinct expressions in memory.")
     ] = 500_000,
     constant: Annotated[
         list[float] | None,
-        typer.Option(help="A literal instead of the grammar's own; repeatable."),
+        typer.Option(help="A literal that replaces those of the grammar; repeatable."),
     ] = None,
     find: Annotated[
         list[str] | None,
         typer.Option(help="A zoo name or formula to find in the list; repeatable."),
     ] = None,
-    first: Annotated[int, typer.Option(min=0, help="How many sentences to print.")] = 20,
+    first: Annotated[int, typer.Option(min=0, help="Number of sentences to print.")] = 20,
     scaled: Annotated[
         bool,
-        typer.Option("--up-to-scale", help="Leave out sentences that are others scaled."),
+        typer.Option("--up-to-scale", help="Omit sentences that are multiples of earlier ones."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the smallest sentences of a grammar, each function once."""
+    """List the smallest sentences of a grammar, without equal functions."""
     from symact import zoo as functions
     from symact.grammar import enumeration
 

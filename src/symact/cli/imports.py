@@ -1,4 +1,4 @@
-"""``symact import``: programs of other systems as formulas."""
+"""``symact import``: import programs of other systems as formulas."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def import_programs(
     ] = None,
     minimize: Annotated[
         bool,
-        typer.Option("--minimize/--maximize", help="Whether lower reported scores are better."),
+        typer.Option("--minimize/--maximize", help="Lower reported scores are better."),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the records as JSON lines.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Read programs of other systems as formulas, without running them."""
+    """Import programs of other systems as formulas, without running them."""
     from symact.importers import refusals, write_records
 
     records = [one for path in paths for one in _read(path, entry, minimize)]
@@ -47,7 +47,7 @@ def import_programs(
 
 
 def _read(path: Path, entry: str | None, minimize: bool) -> list[Record]:
-    """Read one program or folder and note what became of its programs."""
+    """Import a program or a folder, and print a note on the result."""
     from symact.importers import read_with_summary
 
     found, summary = read_with_summary(path, entry=entry, minimize=minimize)
@@ -62,7 +62,7 @@ def _read(path: Path, entry: str | None, minimize: bool) -> list[Record]:
 
 
 def _known(one: Record) -> str:
-    """Return the zoo's function that a program is up to scale and sign, ``""`` for none."""
+    """Return the name of the zoo's function equal up to scale and sign; ``""`` if there is none."""
     from symact.reporting.competitors import known_as
 
     expr = one.expr

@@ -1,4 +1,4 @@
-"""Read files of jobs and run them: every grammar, task and seed, each in its own directory."""
+"""Read job files and run a search for each grammar, task and seed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KEYS = ("out", "grammars", "tasks", "seeds", "budget", "proposer", "compare", "
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One search of a batch; ``name`` is its directory below the batch's."""
+    """One search of a batch. ``name`` is its directory below the directory of the batch."""
 
     name: str
     grammar: str
@@ -50,7 +50,7 @@ class Batch:
 
 
 def load_batch(path: str | Path) -> Batch:
-    """Read a file of jobs.
+    """Read a job file.
 
     The file is TOML: ``grammars``, ``tasks``, ``seeds`` (lists, searched in every combination),
     ``budget``, and optionally ``out`` (a directory, relative to the file; default: the file's name
@@ -59,7 +59,7 @@ def load_batch(path: str | Path) -> Batch:
     Grammar files are relative to the file, too.
 
     Raises:
-        BatchError: With file and key, where something is missing, unknown or of the wrong kind.
+        BatchError: A key is missing, unknown, or has a wrong value. The message names file and key.
     """
     file = Path(path)
     try:
@@ -73,7 +73,7 @@ def load_batch(path: str | Path) -> Batch:
 
 
 def _jobs(file: Path, data: dict[str, Any]) -> tuple[Job, ...]:
-    """Check a file's values and return its jobs in order."""
+    """Check the values of a file and return its jobs in order."""
     for key in data:
         if key not in _KEYS:
             raise BatchError(f"{file}, key '{key}': unknown; {choices(key, _KEYS)}")
@@ -88,7 +88,7 @@ def _jobs(file: Path, data: dict[str, Any]) -> tuple[Job, ...]:
     )
     for name, count in Counter(job.name for job in jobs).items():
         if count > 1:
-            raise BatchError(f"{file}: two jobs would share the directory '{name}'")
+            raise BatchError(f"{file}: two jobs have the same directory '{name}'")
     return jobs
 
 
@@ -143,7 +143,7 @@ def _one(file: Path, data: dict[str, Any], key: str, kinds: tuple[type, ...], de
 def _list(file: Path, data: dict[str, Any], key: str, kind: type) -> list[Any]:
     value = data.get(key)
     if not isinstance(value, list) or not value:
-        raise BatchError(f"{file}, key '{key}': expected a list that is not empty")
+        raise BatchError(f"{file}, key '{key}': expected a list with at least one item")
     for item in value:
         if not isinstance(item, kind) or isinstance(item, bool):
             raise BatchError(f"{file}, key '{key}': expected {kind.__name__}s, got {item!r}")
@@ -168,23 +168,23 @@ def run_batch(
     device: str | None = None,
     executor: str = "threads",
 ) -> int:
-    """Run every job that is not finished; a failed job does not stop the others.
+    """Run all unfinished jobs. A failed job does not stop the others.
 
-    Each job has the directory ``out/NAME`` with its run and ``log.txt``. A job whose directory
-    holds a run already is resumed, or skipped if that run is finished.
+    Each job has the directory ``out/NAME`` with its run and ``log.txt``. A job with an unfinished
+    run is resumed. A job with a finished run is skipped.
 
     Args:
         batch: The jobs.
-        say: Takes lines of progress for the user.
-        threads: As in :func:`symact.search`, likewise the others.
-        device: For full training.
-        executor: How candidates are trained.
+        say: Called with each line of progress.
+        threads: Number of workers, as in :func:`symact.search`.
+        device: Device of full training, as in :func:`symact.search`.
+        executor: Executor that trains candidates, as in :func:`symact.search`.
 
     Returns:
         The number of failed jobs.
 
     Raises:
-        SymactError: The executor or the device does not exist here.
+        SymactError: The executor or the device is not available.
     """
     check_device(device, executor)
     check_executor(executor)

@@ -1,4 +1,4 @@
-"""Register the commands; each lives in the file of its group."""
+"""The commands and their registration. Each group of commands has its own module."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 grammar_app = typer.Typer(no_args_is_help=True, help="List, print or check grammars.")
 
-#: Each command with its name, in the groups of ``symact --help``.
+#: Commands by name, in the groups of ``symact --help``.
 _COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     "Search": {
         "search": search.search,
@@ -76,7 +76,7 @@ app.add_typer(grammar_app, name="grammar", rich_help_panel="Tasks, grammars and 
 
 
 def main() -> NoReturn:
-    """Run the command line; a user's mistake is one line and exit status 2."""
+    """Run the command line. An error of the user is printed as one line, with exit status 2."""
     command = typer.main.get_command(app)
     process.run(lambda: command.main(standalone_mode=False))
 

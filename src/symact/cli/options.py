@@ -1,4 +1,4 @@
-"""Options that several commands share, with their meaning in one place."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -16,35 +16,40 @@ Judge = Annotated[
     bool,
     typer.Option(
         "--compare/--no-compare",
-        help="At the end, compare the functions found with known ones on the test draws.",
+        help="Finally, compare the functions found with known ones on the test draws.",
     ),
 ]
 Device = Annotated[
     str | None,
-    typer.Option(help="Where full training runs: cpu or cuda. Default: cuda if there is one."),
+    typer.Option(help="Device of full training: cpu or cuda. Default: cuda if available."),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Candidates to train at the same time. Default: the CPU cores."),
+    typer.Option(
+        min=1,
+        help="Number of candidates to train at the same time. Default: the number of CPU cores.",
+    ),
 ]
 Executor = Annotated[
     str | None,
     typer.Option(
-        help="How candidates are trained: threads (default), or processes, so that a crash "
-        "loses one candidate only."
+        help="Workers that train candidates: threads (default) or processes. With processes, "
+        "a crash loses one candidate only."
     ),
 ]
 Ray = Annotated[
     str | None,
-    typer.Option(help="Train on a Ray cluster: its address, or auto for one on this machine."),
+    typer.Option(
+        help="Address of a Ray cluster that trains candidates; auto for one on this machine."
+    ),
 ]
 
 
 def executor_name(executor: str | None, ray: str | None) -> str:
-    """Return the executor that ``--executor`` and ``--ray`` ask for.
+    """Return the name of the executor that ``--executor`` and ``--ray`` select.
 
     Raises:
-        SymactError: Both are given and differ.
+        SymactError: Both options are given and differ.
     """
     if ray is None:
         return executor or "threads"
@@ -54,5 +59,5 @@ def executor_name(executor: str | None, ray: str | None) -> str:
 
 
 def local_device(device: str | None, executor: str) -> str | None:
-    """Return the device of this machine: the one asked for, unless a cluster trains."""
+    """Return the device for work on this machine; None if a cluster trains."""
     return None if executor.startswith("ray") else device

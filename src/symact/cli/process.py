@@ -1,4 +1,4 @@
-"""Run a command as a process: exit statuses, errors of one line, interrupts, encodings."""
+"""Run a command: exit status, one-line errors, interrupts and encodings."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import NoReturn
 from symact.errors import SymactError
 from symact.reporting.text_table import one_line
 
-#: System errors that are no bug of symact: full disks, permissions, broken media.
+#: System errors that are not bugs: full disks, permissions, broken media.
 _SURROUNDINGS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO,
 }  # fmt: skip
 
-#: Exit statuses, beside 0: a mistake of the user, and an interrupt.
+#: Exit statuses for an error of the user and for an interrupt.
 _MISTAKE, _INTERRUPTED = 2, 130
 
 
 def run(command: Callable[[], object]) -> NoReturn:
-    """Run a command to its exit; a user's mistake is one line and exit status 2.
+    """Run a command and exit. An error of the user is printed as one line, with exit status 2.
 
     Args:
-        command: Does the work and returns an exit status or None. Click's exceptions may leave it.
+        command: The command. It returns an exit status or None, and may raise exceptions of click.
     """
     _accept_any_encoding()
     arrived = _insist_on_interrupts()
@@ -43,7 +43,7 @@ def run(command: Callable[[], object]) -> NoReturn:
     except BrokenPipeError:
         _end_without_reader()
     except SystemExit as ended:
-        # Click turns a broken pipe into exit status 1.
+        # Click maps a broken pipe to exit status 1.
         if isinstance(ended.__context__, BrokenPipeError):
             _end_without_reader()
         raise
@@ -57,22 +57,22 @@ def run(command: Callable[[], object]) -> NoReturn:
 
 
 def _accept_any_encoding() -> None:
-    """Replace characters that an output cannot encode instead of failing on them."""
+    """Replace characters that the encoding of an output does not contain."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):  # no text stream, or a closed one
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
 def _end_without_reader() -> NoReturn:
-    """Exit with 0 when the reader of the output is gone, as ``head`` is after ten lines."""
-    # Python flushes at exit and would complain once more.
+    """Exit with status 0 after the reader of the output has closed it, as ``head`` does."""
+    # Python flushes the output at exit, which would fail again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
     sys.exit(0)
 
 
 def _quit_by_click(error: Exception) -> NoReturn:
-    """Print an error of click in one line; anything else is a bug and keeps its traceback."""
-    # typer brings its own copy of click in some versions, so its errors are known by their names
+    """Print an error of click as one line. All other errors are bugs and keep their traceback."""
+    # Some versions of typer contain a copy of click. Errors are therefore identified by their names
     # and methods.
     if type(error).__name__ == "Abort":
         _quit("symact: interrupted", _INTERRUPTED)
@@ -85,13 +85,13 @@ def _quit_by_click(error: Exception) -> NoReturn:
 
 
 def _insist_on_interrupts() -> threading.Event:
-    """Repeat a Ctrl-C every few seconds until it takes effect.
+    """Repeat the interrupt of a Ctrl-C every few seconds until it takes effect.
 
     Python drops an exception that is raised inside a destructor or a callback, and some libraries
     catch every exception. A search would then ignore the interrupt.
 
     Returns:
-        An event to set when the interrupt has arrived.
+        An event. Setting it ends the repetition.
     """
     arrived = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Show the progress of a search: a live bar for each phase on a terminal, plain lines elsewhere."""
+"""Show the progress of a search: live bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from symact.reporting.text_table import one_line
 if TYPE_CHECKING:
     from symact.engine import Progress
 
-#: Seconds between two plain lines of one phase.
+#: Interval between two plain lines of a phase, in seconds.
 _EVERY = 10.0
-#: A bar that is complete stops its clock, although the last trainings of a phase still run.
+#: Largest displayed share. A complete bar would stop its clock while the last trainings still run.
 _NEARLY = 0.9999
-#: What users read for the phases of a search.
+#: Displayed names of the phases of a search.
 _PHASES = {"diagnosis": "checking the task", "select": "judging finalists"}
 
 
 class Reporter:
-    """Takes the progress of a search into ``folder``; a context manager."""
+    """Context manager that shows the progress of a search into ``folder``."""
 
     def __init__(self, folder: Path | str, quiet: bool = False) -> None:
         self._folder = folder
@@ -67,7 +67,7 @@ class Reporter:
         )
 
     def _begin(self, phase: str) -> None:
-        """End the bar of the last phase and begin one for the next."""
+        """End the bar of the last phase and start a bar for the next phase."""
         if self._task is not None:
             self._bar.update(self._task, total=1.0, completed=1.0)
         self._phase = phase
@@ -91,7 +91,7 @@ class Reporter:
 
 
 def _is_measured(progress: Progress) -> bool:
-    """Whether the share of a phase that is done is known, and not all of it."""
+    """Return whether the share of finished work in a phase is known and below 1."""
     return progress.phase == "search" or 0.0 < progress.fraction < 1.0
 
 
@@ -110,7 +110,7 @@ def _bar() -> Any:
 
 
 def status(progress: Progress) -> str:
-    """Return counts, rate, time left and the best function so far."""
+    """Return a text with counts, rate, remaining time and the best function so far."""
     counts = progress.counts
     parts = [f"{counts['seen']} seen, {counts['mini']} mini, {counts['full']} full"]
     if progress.seconds > 0 and counts["mini"]:

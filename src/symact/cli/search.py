@@ -1,4 +1,4 @@
-"""``symact search`` and ``symact resume``."""
+"""``symact search`` and ``symact resume``: start and continue searches."""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ def search(
     task: Annotated[str, typer.Option(help="A task (symact tasks).")] = "ood-suite",
     budget: Annotated[
         str,
-        typer.Option(help="A time (5m, 90s) or a number of trained candidates (500)."),
+        typer.Option(
+            help="A time such as 5m or 90s, or a number of trained candidates such as 500."
+        ),
     ] = "5m",
     seed: Annotated[
         int, typer.Option(min=0, help="The seed of the proposals and of the search draws.")
     ] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="The run directory to make. Default: a new one in runs/.")
+        Path | None, typer.Option(help="The run directory to create. Default: a new one in runs/.")
     ] = None,
     proposer: Annotated[
         str, typer.Option(help="gp, random, enumerate, replay:FILE or exec:'COMMAND'.")
@@ -101,7 +103,7 @@ def resume(
     ] = None,
     proposer: Annotated[
         str | None,
-        typer.Option(help="The exec:'COMMAND' of the run; symact starts it only if named again."),
+        typer.Option(help="The proposer exec:'COMMAND' of the run. It only starts if given again."),
     ] = None,
     judge: Judge = True,
     quiet: Quiet = False,
@@ -128,7 +130,10 @@ def resume(
 
 
 def new_folder(grammar: str, task: str, seed: int) -> Path:
-    """Make and return a new directory below ``runs``; two searches never share one."""
+    """Create and return a new directory below ``runs``.
+
+    Concurrent searches get different directories.
+    """
     stem = f"{Path(grammar).stem}-{task}-{seed}"
     for number in itertools.count(1):
         folder = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
@@ -139,7 +144,7 @@ def new_folder(grammar: str, task: str, seed: int) -> Path:
 
 
 def _conclude(result: Result, judge: bool, device: str | None, quiet: bool) -> None:
-    """Print the run and, if asked, compare its functions on the test draws."""
+    """Print a run. If ``judge`` is set, compare its functions on the test draws."""
     from symact.cli.compare import compare_run
     from symact.cli.show import print_run
 

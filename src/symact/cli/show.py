@@ -1,4 +1,4 @@
-"""``symact show``: what a run found."""
+"""``symact show``: print the results of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from symact.reporting.text_table import Column, numbers, one_line
 if TYPE_CHECKING:
     from symact.engine.result import Found, Result
 
-#: Failed candidates that are listed one by one.
+#: Maximum number of failed candidates to list.
 _LISTED_FAILURES = 5
 
 
@@ -26,7 +26,7 @@ def show(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print what a run found."""
+    """Print the results of a run."""
     from symact.engine.result import load
 
     result = load(run or _newest())
@@ -37,14 +37,14 @@ def show(
 
 
 def _newest() -> Path:
-    """Return the run below ``runs`` whose database changed last.
+    """Return the run below ``runs`` with the latest change of its database.
 
     Raises:
-        StoreError: There is none.
+        StoreError: There is no run.
     """
     databases = sorted(Path("runs").glob("*/run.db"), key=lambda path: path.stat().st_mtime)
     if not databases:
-        raise StoreError("no run directory given, and none in runs/; such as: symact show RUN")
+        raise StoreError("no run directory given, and no run in runs/; use: symact show RUN")
     note(f"newest run: {databases[-1].parent}")
     return databases[-1].parent
 
@@ -117,10 +117,10 @@ def _cells(number: str, found: Found) -> list[str]:
 def _print_best(result: Result) -> None:
     best, first = result.chosen, result.front[0]
     if best is None:
-        print("no best function: all of the front depend on batch statistics")
+        print("no best function: all functions of the front depend on batch statistics")
         return
     print(f"best: #{best.id}  {best.formula}")
     if best.id != first.id:
-        print(f"(#{first.id} is not chosen: its ID error is too high or it reads the batch)")
+        print(f"(#{first.id} is not chosen: its ID error is too high, or it uses batch statistics)")
     if result.path is not None:
         print(f"use it: symact.load({str(result.path)!r}).best.to_torch()")

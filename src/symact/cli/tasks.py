@@ -1,4 +1,4 @@
-"""``symact tasks`` and ``symact doctor``: tasks, and the health of tasks and runs."""
+"""``symact tasks`` and ``symact doctor``: list tasks, and check tasks and runs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ def doctor(
     task: Annotated[str, typer.Option(help="A task to diagnose (symact tasks).")] = "ood-suite",
     as_json: Json = False,
 ) -> None:
-    """Check a run and recover a damaged one, or diagnose whether a task is worth searching.
+    """Check a run and recover it if damaged, or diagnose a task.
 
-    The exit status is 1 for a damaged run. The run itself is never changed.
+    A diagnosis tells whether a task is worth searching. The exit status is 1 for a damaged run. A
+    check never changes the run.
     """
     if run is not None:
         _check_run(run, as_json)

@@ -1,4 +1,4 @@
-"""``symact zoo`` and ``symact correct``: known activation functions and corrections of them."""
+"""``symact zoo`` and ``symact correct``: known activation functions and their corrections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def zoo(
         str | None, typer.Option(help="List only one kind, such as pointwise or gated.")
     ] = None,
     max_flops: Annotated[
-        int | None, typer.Option(min=0, help="List only functions of at most this many FLOPs.")
+        int | None,
+        typer.Option(min=0, help="List only functions with at most this number of FLOPs."),
     ] = None,
     search: Annotated[
         str | None,
@@ -36,7 +37,10 @@ def zoo(
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option(metavar="FORMULA", help="Name the known function equal up to scale and sign."),
+        typer.Option(
+            metavar="FORMULA",
+            help="A formula. Print the known function equal up to scale and sign.",
+        ),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the function and its derivative: .svg or .png.")
@@ -45,7 +49,7 @@ def zoo(
 ) -> None:
     """List the known activation functions, or describe one."""
     if plot is not None and name is None:
-        raise SymactError("--plot needs the name of a function; such as: symact zoo GELU --plot F")
+        raise SymactError("--plot needs the name of a function; use: symact zoo GELU --plot FILE")
     if like is not None:
         _print_like(like, as_json)
     elif name is not None:
@@ -57,14 +61,16 @@ def zoo(
 def correct(
     function: Annotated[str, typer.Argument(help="A zoo name or a formula.")],
     eps: Annotated[
-        float, typer.Option(help="The factor of the correction; negative to lower the entropy.")
+        float,
+        typer.Option(help="The factor of the correction. A negative factor lowers the entropy."),
     ] = 0.01,
     form: Annotated[
-        str | None, typer.Option(help="inverse or held. Default: the first that applies.")
+        str | None,
+        typer.Option(help="The method: inverse or held. Default: the first that is applicable."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Derive a correction of a function by the entropy of its output."""
+    """Derive a correction of a function from the entropy of its output."""
     from symact import zoo as functions
     from symact.zoo import entropy_correction as correction
 
@@ -79,7 +85,7 @@ def correct(
 def _filtered(
     seeds: bool, kind: str | None, max_flops: int | None, word: str | None
 ) -> list[Known]:
-    """Return the entries of the zoo that pass every filter given."""
+    """Return the entries of the zoo that pass all filters."""
     from symact import zoo as functions
 
     entries = functions.catalogue()
@@ -108,7 +114,7 @@ def _flops(entry: Known) -> int | None:
 
 
 def _text(entry: Known) -> str:
-    """Return everything that a search for a word looks at."""
+    """Return the text of an entry that is searched for words."""
     parts = (entry.name, *entry.aliases, entry.text, entry.source, entry.note, entry.kind)
     return "\n".join(parts).casefold()
 
@@ -118,7 +124,7 @@ def _print_list(entries: Sequence[Known], as_json: bool) -> None:
         print_json([asdict(entry) for entry in entries])
         return
     if not entries:
-        print("no function of the zoo passes these filters")
+        print("no function of the zoo matches these filters")
         return
     columns = [Column("name"), Column("kind"), Column("FLOPs", number=True)]
     rows = [(entry.name, entry.kind, _cost(entry), entry.text) for entry in entries]
@@ -168,7 +174,7 @@ def _is_plotted(entry: Known) -> bool:
 
 
 def _facts(entry: Known) -> dict[str, str]:
-    """Return what is known of a function; what can be computed is computed."""
+    """Return known and computed facts about a function."""
     from symact.reporting.text_plot import behaviour
 
     facts = {"kind": entry.kind, **_definition(entry)}

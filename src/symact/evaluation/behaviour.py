@@ -1,7 +1,7 @@
-"""The behaviour of a function in six coarse features, the cells of a quality-diversity archive.
+"""The behaviour of a function in six coarse features: a cell of a quality-diversity archive.
 
-The features are measured on values, so two formulas of one function have the same behaviour. They
-do not depend on the scale of the output.
+The features depend only on the function's values, and not on the scale of the output. Equal
+functions with different formulas therefore have the same behaviour.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Floats = NDArray[np.float64]
 
 _CORE, _FAR = BEHAVIOUR.line, BEHAVIOUR_FAR.line
 _EVERYWHERE: Floats = np.concatenate([_CORE, -_FAR, _FAR])
-#: The ends of the core and of the left side among all points.
+#: End indices of the core and of the left side in the list of points.
 _LEFT, _RIGHT = len(_CORE), len(_CORE) + len(_FAR)
-#: The value of the other inputs while one input varies; at 0 a product would vanish.
+#: Value of the other inputs while one input varies. At 0 a product would vanish.
 _OTHERS = 1.0
-#: Within the largest value on the core, two values this close are equal.
+#: Tolerance for equal values, relative to the largest value on the core.
 _EQUAL = 1e-3
-#: A slope that jumps by more than this part of the steepest one between neighbouring points.
+#: Minimum jump of the slope between neighbouring points, relative to the steepest slope.
 _KINK = 0.1
 
 
@@ -35,11 +35,11 @@ class Behaviour:
     """A cell of the archive.
 
     Attributes:
-        left: Where ``x -> -inf`` the size of the function is ``"flat"`` (bounded), ``"slow"``
-            (grows, but slower than a line), ``"line"`` or ``"fast"``.
+        left: Growth of ``|f(x)|`` for ``x -> -inf``: ``"flat"`` (bounded), ``"slow"`` (slower than
+            a line), ``"line"`` or ``"fast"``.
         right: The same for ``x -> inf``.
         parity: ``"even"``, ``"odd"`` (about its value at 0) or ``"neither"``.
-        turns: How often the slope changes its sign on [-8, 8]: ``"0"``, ``"1"``, ``"2-3"``,
+        turns: Number of sign changes of the slope on [-8, 8]: ``"0"``, ``"1"``, ``"2-3"``,
             ``"4+"``.
         bounded: Whether both sides are flat.
         smooth: Whether the slope has no jump on [-8, 8].
@@ -64,16 +64,16 @@ class Behaviour:
 
     @property
     def key(self) -> str:
-        """A text that two functions share if they behave alike."""
+        """A text that identifies the cell."""
         return "|".join(str(getattr(self, field.name)) for field in fields(self))
 
 
 def behaviour(
     expr: Expr, *, inputs: tuple[str, ...] = ("x",), along: str | None = None
 ) -> Behaviour:
-    """Return how a function behaves along one input; the other inputs are 1.
+    """Return the behaviour of a function along one input. The other inputs are 1.
 
-    A function that is not finite counts as fast growing.
+    A function with values that are not finite counts as fast growing.
 
     Args:
         expr: A function of the inputs.
@@ -105,7 +105,7 @@ def behaviour(
 
 
 def _growth(side: Floats, core: Floats, size: float) -> str:
-    """Classify by the exponent p of ``abs(f) ~ x**p`` between 50 and 200."""
+    """Return the class of the exponent p in ``abs(f) ~ x**p`` between 50 and 200."""
     if not (np.isfinite(side).all() and math.isfinite(size)):
         return "fast"
     swing = np.abs(side - core[len(core) // 2])
@@ -137,9 +137,10 @@ def _turns(slopes: Floats) -> str:
 
 
 def _is_smooth(slopes: Floats) -> bool:
-    """Tell a kink from a steep bend: a bend spreads over several of the points.
+    """Return whether the slope has no kink.
 
-    A jump between neighbours that is many times the change on both sides of it is a kink.
+    A kink is a jump of the slope between neighbouring points that is many times the change on both
+    sides. A steep bend extends over several points.
     """
     if not np.isfinite(slopes).all():
         return False
@@ -154,7 +155,7 @@ def _is_smooth(slopes: Floats) -> bool:
 def kind(expr: Expr, *, inputs: tuple[str, ...] = ("x",)) -> str:
     """Return the key of the behaviour along every input.
 
-    Functions of batch statistics are a kind of their own.
+    All functions of batch statistics have the same key.
     """
     if uses_statistics(expr):
         return "statistics"

@@ -1,6 +1,6 @@
-"""Diagnose a task before it is searched, by training networks with known functions on it.
+"""Diagnose a task before a search, by training networks with known functions.
 
-A search is pointless where a linear model beats every activation. It is also pointless where
+A search is pointless if a linear model is better than every activation. It is also pointless if the
 training noise exceeds the difference between ReLU and GELU.
 """
 
@@ -25,13 +25,13 @@ from symact.tasks import Task
 from symact.tasks import scores as stats
 from symact.tasks.protocol import MINI, Training
 
-#: The functions that a diagnosis ranks; a constant makes the network predict the training mean.
+#: Functions that a diagnosis ranks. With a constant, the network predicts the training mean.
 RANKED = ("ReLU", "GELU", "SiLU", "tanh", "identity", "constant", "GELUSine")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One function on the task; errors are geometric means."""
+    """The errors of one function on the task, as geometric means."""
 
     name: str
     ood: float
@@ -41,7 +41,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The ranking, best OOD error first, and reasons not to search this task."""
+    """The ranking by OOD error, best first, and warnings against a search on this task."""
 
     task: str
     entries: tuple[Entry, ...]
@@ -49,7 +49,7 @@ class Diagnosis:
 
 
 def check_task(ladder: Ladder) -> Diagnosis:
-    """Diagnose by mini-training on the search draws with one seed; a search does this first."""
+    """Diagnose a task by mini-training on the search draws with one seed, as a search does."""
     names, exprs = _functions()
     lowest = ladder.fidelities[0].name
     errors = raise_on_failure(ladder.train(lowest, exprs), names)
@@ -57,12 +57,12 @@ def check_task(ladder: Ladder) -> Diagnosis:
 
 
 def diagnose_task(task: Task, *, per_family: int = 8, seeds: int = 3) -> Diagnosis:
-    """Diagnose with several training seeds, on the search draws of seed 0.
+    """Diagnose a task with several training seeds, on the search draws of seed 0.
 
     Args:
         task: The task to diagnose.
-        per_family: Instances of each task family.
-        seeds: Training seeds of each instance.
+        per_family: Number of instances of each task family.
+        seeds: Number of training seeds of each instance.
     """
     from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 

@@ -1,4 +1,4 @@
-"""What can be judged: an expression, or a module with parameters of its own."""
+"""Functions to evaluate: an expression, or a module with its own parameters."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trainable:
-    """A function that is more than a formula: trained itself, gated, random, its own gradient.
+    """A function that is not a formula.
+
+    It may have trained parameters, several inputs, random values or its own gradient.
 
     Attributes:
-        name: What it is called.
-        build: ``(networks, seed)`` to a module of pre-activations [network, unit, point] whose
-            parameters have the shape [network, 1, 1]; one is made for each hidden layer.
-        inputs: Pre-activations that a unit takes. A module of two takes [network, 2 unit, point].
-        outputs: Values that a unit gives.
+        name: Name of the function.
+        build: Function of ``(networks, seed)`` that returns a module. The module takes
+            pre-activations [network, unit, point]. Its parameters have the shape [network, 1, 1].
+            Each hidden layer has its own module.
+        inputs: Number of pre-activations of a unit. A module with two inputs takes [network, 2
+            unit, point].
+        outputs: Number of output values of a unit.
     """
 
     name: str
@@ -30,5 +34,5 @@ class Trainable:
     outputs: int = 1
 
 
-#: What can be judged.
+#: A function that can be evaluated.
 Function = Expr | Trainable

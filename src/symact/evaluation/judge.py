@@ -1,8 +1,8 @@
-"""The judge: full training on draws that no search saw, in networks of several sizes.
+"""Evaluate functions by the protocol: full training in networks of several sizes.
 
-Learning rates are chosen for each function and size on selection draws, by the error held out in
-distribution alone. So no function loses for its scale, no OOD point is looked at to choose, and no
-test task serves to tune what it measures.
+The learning rate is chosen for each function and network size. The choice uses only the held-out ID
+error on the selection draws. Functions with another scale therefore have no disadvantage. The
+choice uses neither OOD points nor test tasks.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ Errors = NDArray[np.float64]
 
 
 class Judge:
-    """Judges functions on the test draws of a task, or on its selection draws.
+    """Evaluates functions on the test draws or the selection draws of a task.
 
     Args:
-        task: What to judge on.
-        form: How thoroughly.
-        per_family: Test instances of a family; None for the form's.
-        seeds: Training seeds; None for the form's.
-        device: ``"cuda"``, ``"cpu"`` or None for the best there is.
-        split: ``"test"``; a search chooses its best function on ``"selection"``.
-        draw: Of the instances. The protocol takes the first; others confirm what it says.
+        task: The task.
+        form: Network sizes, learning rates, and numbers of instances and seeds.
+        per_family: Number of test instances of each family. None for the number in the form.
+        seeds: Number of training seeds. None for the number in the form.
+        device: ``"cuda"`` or ``"cpu"``. None for CUDA if available, else the CPU.
+        split: ``"test"``, or ``"selection"``, on which a search chooses its best function.
+        draw: Number of the draw of instances. The protocol uses the first draw. Other draws serve
+            to confirm its results.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Judge:
 
     @cached_property
     def data(self) -> Data:
-        """The draws that are judged on."""
+        """The instances to evaluate on."""
         return pack(self.instances, self.form.training(0, 0.0).points)
 
     @cached_property
@@ -68,7 +69,7 @@ class Judge:
         return pack(drawn, self.form.training(0, 0.0).points)
 
     def rates(self, functions: Sequence[Function]) -> list[tuple[float, ...]]:
-        """Return for each function the learning rate of each size."""
+        """Return the learning rates of each function, one for each network size."""
         form = self.form
         if len(form.rates) == 1:
             return [form.rates * len(form.sizes) for _ in functions]
@@ -88,7 +89,7 @@ class Judge:
 
         Args:
             functions: Expressions or modules.
-            rates: What :meth:`rates` returned for them.
+            rates: Learning rates of each function, from :meth:`rates`.
         """
         shape = (len(functions), len(self.data.families), len(self.form.sizes), self.seeds, 4)
         errors = np.empty(shape)
@@ -120,11 +121,12 @@ class Judge:
 def chosen_rates(
     form: EvaluationProtocol, errors: Sequence[Sequence[Errors]], families: Sequence[str]
 ) -> tuple[float, ...]:
-    """Return the learning rate of each size: the one with the lowest error in distribution.
+    """Return the learning rate of each network size with the lowest ID error.
 
     Args:
-        form: Gives sizes and rates.
-        errors: Of one function for each size and rate, [instance, seed, 4] on the tuning draws.
+        form: Network sizes and learning rates.
+        errors: Errors [instance, seed, 4] of one function on the tuning draws, for each size and
+            rate.
         families: The family of each instance.
     """
     inside = np.array([[stats.score(own, families).id_error for own in row] for row in errors])
@@ -132,9 +134,9 @@ def chosen_rates(
 
 
 def baselines(data: Data) -> dict[str, Errors]:
-    """Return what predictors without hidden units reach, errors [instance, 4].
+    """Return the errors [instance, 4] of predictors without hidden units.
 
-    ``mean`` predicts the mean of the training targets, ``linear`` is the least-squares linear model
+    ``mean`` predicts the mean of the training targets. ``linear`` is the least-squares linear model
     of the training points.
     """
     inputs = data.x.shape[1]

@@ -1,8 +1,7 @@
-"""Compare functions statistically: ratios with intervals, significance tests, ranks.
+"""Statistical comparison of functions: ratios with intervals, significance tests and ranks.
 
-Every function here takes errors of the same instances for each function that it compares.
-:mod:`symact.tasks.scores` aggregates the errors of one function. ``scipy.stats`` takes a second to
-import, so it is imported where it is used.
+The compared functions need errors of the same instances. :mod:`symact.tasks.scores` aggregates the
+errors of one function. The import of ``scipy.stats`` takes a second, so functions import it on use.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from symact.tasks.scores import (
 
 FloatArray = NDArray[np.float64]
 
-#: The fewest observations for a rank correlation, and the fewest functions for Friedman's test.
+#: Minimum number of observations for a rank correlation, and of functions for Friedman's test.
 _FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A ratio of two geometric-mean errors with its bootstrap interval; below 1 is better."""
+    """A ratio of two geometric-mean errors with its bootstrap interval. Below 1 is better."""
 
     ratio: float
     low: float
@@ -38,15 +37,15 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """How functions rank over the same instances; 1 is the best rank.
+    """The ranks of functions over the same instances. 1 is the best rank.
 
     Attributes:
         ranks: Mean rank of each function over instances.
-        friedman: p-value of Friedman's test that all rank alike; None for fewer than 3 functions.
+        friedman: p-value of Friedman's test of equal ranks; None for fewer than 3 functions.
         pairs: Wilcoxon signed-rank p-value of each pair after Holm's correction over all pairs,
             symmetric ``[function, function]`` with 1 on the diagonal.
-        cliques: Maximal runs of functions, neighbours by mean rank, of which no pair differs
-            significantly; runs of one are left out.
+        cliques: Maximal groups of functions that are consecutive by mean rank and have no pair with
+            a significant difference. Groups of one are omitted.
     """
 
     ranks: tuple[float, ...]
@@ -66,18 +65,18 @@ def ratio(
 ) -> Interval:
     """Return the ratio of geometric-mean OOD errors to those of a reference.
 
-    The interval is the percentile interval of a paired bootstrap over instances: a resample takes
-    the same instances of both functions. Resampling is stratified by family, which
-    ``scipy.stats.bootstrap`` does not offer; a family of one instance adds no spread. The interval
-    says how the ratio would vary over tasks, not over seeds.
+    The interval is the percentile interval of a paired bootstrap over instances. Each resample
+    takes the same instances of both functions. Resampling is stratified by family;
+    ``scipy.stats.bootstrap`` has no strata. A family of one instance adds no spread. The interval
+    describes the variation over tasks, not over seeds.
 
     Args:
         errors: ``[instance, size, seed, 4]`` of the function.
-        reference: The same instances measured with the reference; the number of seeds may differ.
+        reference: Errors of the reference on the same instances. The number of seeds may differ.
         families: The family of each instance.
-        resamples: Bootstrap resamples.
-        seed: Of the resampling; the same seed gives the same interval.
-        level: The nominal coverage, between 0 and 1.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resampling. Equal seeds give equal intervals.
+        level: Nominal coverage, between 0 and 1.
     """
     differences = ood_errors(errors, families) - ood_errors(reference, families)
     return _bootstrap(differences, families, resamples, seed, level)
@@ -92,7 +91,7 @@ def id_ratio(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Return :func:`ratio` of the errors held out in distribution."""
+    """Return the ratio of geometric-mean ID errors; see :func:`ratio`."""
     differences = id_errors(errors, families) - id_errors(reference, families)
     return _bootstrap(differences, families, resamples, seed, level)
 
@@ -100,11 +99,11 @@ def id_ratio(
 def skill(errors: ArrayLike, baseline: ArrayLike, families: Sequence[str]) -> float:
     """Return the OOD skill against a baseline: 1 minus the ratio of geometric-mean errors.
 
-    1 is perfect, 0 equals the baseline, below 0 is worse.
+    1 is perfect, 0 equals the baseline, and a negative skill is worse than the baseline.
 
     Args:
         errors: ``[instance, size, seed, 4]`` of the function.
-        baseline: ``[instance, 4]``, normalised as the errors are.
+        baseline: ``[instance, 4]``, with the same normalisation as the errors.
         families: The family of each instance.
     """
     base = np.asarray(baseline, dtype=np.float64)[:, None, None, :]
@@ -113,15 +112,17 @@ def skill(errors: ArrayLike, baseline: ArrayLike, families: Sequence[str]) -> fl
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
-    """Return the rank correlation of two sequences of equal length; ties share their mean rank.
+    """Return Spearman's rank correlation of two sequences of equal length.
 
-    Pairs with a NaN are left out; infinities rank at the ends.
+    Ties get their mean rank. Pairs with a NaN are omitted. Infinities have the extreme ranks.
 
     Returns:
-        A value in [-1, 1], or None where fewer than 3 pairs are left or one side is constant.
+        A value in [-1, 1]; None for fewer than 3 pairs or a constant sequence.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    assert first.shape == second.shape and first.ndim == 1, "spearman compares paired sequences"
+    assert first.shape == second.shape and first.ndim == 1, (
+        "spearman: the sequences differ in shape"
+    )
     known = ~(np.isnan(first) | np.isnan(second))
     x, y = first[known], second[known]
     if len(x) < _FEWEST or (x == x[0]).all() or (y == y[0]).all():
@@ -135,7 +136,7 @@ def holm(p_values: ArrayLike) -> FloatArray:
     """Return p-values adjusted by Holm's step-down procedure, each at most 1.
 
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
-    of Statistics 6 (1979). A NaN marks a test that was not possible; it stays and does not count.
+    of Statistics 6 (1979). A NaN marks an impossible test. It stays NaN and does not count.
 
     Args:
         p_values: ``[test]``.
@@ -150,11 +151,11 @@ def holm(p_values: ArrayLike) -> FloatArray:
 
 
 def wilcoxon(a: ArrayLike, b: ArrayLike) -> float:
-    """Return the two-sided p-value of Wilcoxon's signed-rank test on pairs; 1 where all are equal.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 if all pairs are equal.
 
     Args:
-        a: ``[instance]``, log10 errors as :func:`symact.tasks.scores.ood_errors` returns them.
-        b: The same instances of another function.
+        a: Log10 errors ``[instance]`` from :func:`symact.tasks.scores.ood_errors`.
+        b: Log10 errors of another function on the same instances.
     """
     from scipy import stats
 
@@ -165,21 +166,23 @@ def wilcoxon(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def ranking(errors: ArrayLike, *, level: float = 0.05) -> Ranking:
-    """Rank functions over instances and say which pairs differ.
+    """Rank functions over instances and test all pairs.
 
-    Mean ranks and the diagram's cliques follow J. Demsar, "Statistical comparisons of classifiers
-    over multiple data sets", JMLR 7 (2006). Pairs are tested by Wilcoxon's signed-rank test with
-    Holm's correction instead of by mean ranks, as A. Benavoli, G. Corani and F. Mangili, "Should we
-    really use post-hoc tests based on mean-ranks?", JMLR 17 (2016), advise.
+    Mean ranks and cliques follow J. Demsar, "Statistical comparisons of classifiers over multiple
+    data sets", JMLR 7 (2006). Pairs are tested by Wilcoxon's signed-rank test with Holm's
+    correction. Tests based on mean ranks are not recommended: A. Benavoli, G. Corani and
+    F. Mangili, "Should we really use post-hoc tests based on mean-ranks?", JMLR 17 (2016).
 
     Args:
-        errors: ``[function, instance]``, low is best.
-        level: Pairs with a corrected p-value below it differ.
+        errors: ``[function, instance]``, lower is better.
+        level: Significance level of the corrected p-values.
     """
     from scipy import stats
 
     values = np.asarray(errors, dtype=np.float64)
-    assert values.ndim == 2 and len(values) >= 1, "errors are [function, instance]"
+    assert values.ndim == 2 and len(values) >= 1, (
+        "ranking: errors must have the shape [function, instance]"
+    )
     count = len(values)
     ranks = stats.rankdata(values, axis=0).mean(axis=1)
     first, second = np.triu_indices(count, 1)

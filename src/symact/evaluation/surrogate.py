@@ -1,8 +1,8 @@
-"""Predict training scores from function values: microseconds instead of milliseconds.
+"""Predict training scores from function values.
 
-The surrogate learns from every candidate that was mini-trained in this run. Two functions of nearly
-the same values train to nearly the same errors. A search predicts many proposals for each one that
-it trains.
+A prediction takes microseconds; a training takes milliseconds. The surrogate learns from all
+mini-trained candidates of a run. Functions with similar values train to similar errors. A search
+predicts many proposals for each proposal that it trains.
 """
 
 from __future__ import annotations
@@ -24,32 +24,34 @@ Floats = NDArray[np.float64]
 #: Returns the features of a function, float64 ``[feature]``.
 Features = Callable[[Expr], Floats]
 
-#: Weights of the grid points. Few pre-activations are far out, so differences count less there.
+#: Weights of the grid points. Few pre-activations are large, so differences there have less weight.
 _WEIGHT: Floats = np.exp(-np.abs(SURROGATE.line) / 4)
 
 #: Errors are clipped at this many decades from the reference.
 _LIMIT = 1.0
-#: The smallest number of trained candidates to fit to.
+#: Minimum number of trained candidates for a fit.
 LEAST = 96
-#: The largest. Of more, the best and the latest are used, because the cost grows quadratically.
+#: Maximum number for a fit, because the cost grows quadratically. Of more candidates, the best and
+#: the latest are used.
 _MOST = 2400
-#: A new fit is due after the data have grown by this factor.
+#: The surrogate is fitted again after the data have grown by this factor.
 _GROWTH = 1.03
 
-#: The Gaussian process: its length scale, and the variances of signal and noise.
+#: Length scale and variances of signal and noise of the Gaussian process.
 _LENGTH, _SIGNAL, _NOISE = 1.4, 10.0, 0.1
-#: The smallest number of fully trained candidates to fit the correction to; its noise.
+#: Minimum number of fully trained candidates for a fit of the correction, and its noise.
 LEAST_CORRECTED = 12
 _CORRECTION_NOISE = 1.0
-#: Standard deviations that the lower bound of a prediction lies below its mean, and the least
+#: Number of standard deviations between the mean and the lower bound of a prediction. Minimum
 #: distance between the features of candidates that are trained together.
 CURIOSITY, APART = 0.2, 0.28
 
 
 def features(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Floats:
-    """Return the features of a function: its values and its slopes by each input on a grid.
+    """Return the features of a function: its values and its slopes along each input on a grid.
 
-    They are compressed by ``arcsinh`` and weighted: float64 [122] for one input.
+    Features are compressed by ``arcsinh`` and weighted. They have the type float64, and the shape
+    [122] for one input.
     """
     points = SURROGATE.points(len(inputs))
     with np.errstate(all="ignore"):
@@ -64,16 +66,17 @@ def features(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Floats:
 class Surrogate:
     """Predicts the training scores of a function from those of other functions.
 
-    One Gaussian process predicts the errors of mini-training. A second one, over candidates with
-    both trainings, predicts what full training adds. docs/search.md measures both.
+    One Gaussian process predicts the errors of mini-training. A second process predicts the
+    difference between full training and mini-training. It learns from candidates with both
+    trainings. docs/search.md reports measurements of both.
 
-    A fit depends on the data and their order alone, so a resumed search predicts the same.
+    A fit depends only on the data and their order, so a resumed search predicts the same.
 
     Args:
         features: Returns the features of a function, float64 ``[feature]``.
 
     Attributes:
-        fitted: How many results of mini-training and of full training the last fit used.
+        fitted: Numbers of results of mini-training and of full training in the last fit.
     """
 
     def __init__(self, features: Features = features) -> None:
@@ -93,7 +96,7 @@ class Surrogate:
         Args:
             candidate: Number of the candidate.
             expr: The candidate.
-            above: OOD and ID error in decades above the reference's.
+            above: OOD and ID error relative to the reference, in log10.
         """
         self._rows[candidate] = len(self._seen)
         self._seen.append(self._features(expr))
@@ -108,16 +111,20 @@ class Surrogate:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can predict."""
+        """Whether the surrogate can predict."""
         return self._process is not None
 
     @property
     def is_due(self) -> bool:
-        """Whether there are enough new results to fit again."""
+        """Whether there are enough new results for another fit."""
         return len(self._seen) >= max(LEAST, self.fitted[0] * _GROWTH)
 
     def fit(self, counts: tuple[int, int] | None = None) -> None:
-        """Fit to the first so many results of mini-training and of full training, None for all."""
+        """Fit to the first results of mini-training and of full training.
+
+        Args:
+            counts: Numbers of results of both trainings to fit to; None for all results.
+        """
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
@@ -128,7 +135,8 @@ class Surrogate:
         kernel = ConstantKernel(_SIGNAL, "fixed") * RBF(_LENGTH, "fixed")
         kernel += WhiteKernel(_NOISE, "fixed")
         process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
-        with single_threaded():  # the cores are training; and results shall not depend on them
+        # Other cores train, and results must not depend on the number of threads.
+        with single_threaded():
             self._process = process.fit(x, y)
             few = self._corrected[: self.fitted[1]]
             if len(few) >= LEAST_CORRECTED:
@@ -141,7 +149,7 @@ class Surrogate:
                 )
 
     def _chosen(self, count: int) -> list[int]:
-        """Return the rows to learn from: all, or the better half of the most and the latest."""
+        """Return the rows to learn from: all, or half of the best and half of the latest."""
         if count <= _MOST:
             return list(range(count))
         latest = range(count - _MOST // 2, count)
@@ -153,14 +161,14 @@ class Surrogate:
         """Return the expected errors of full training and their uncertainty.
 
         Returns:
-            OOD and ID error above the reference's in log10, [candidate, 2], and the standard
-            deviation of the process that predicts them, likewise.
+            OOD and ID error relative to the reference in log10, [candidate, 2], and their standard
+            deviations, [candidate, 2].
         """
         mean, deviation = self._predict(np.array([self._features(expr) for expr in exprs]))
         return mean, deviation
 
     def of(self, candidates: Sequence[int]) -> Floats:
-        """Return the expected errors of candidates that were mini-trained, [candidate, 2]."""
+        """Return the expected errors of mini-trained candidates, [candidate, 2]."""
         return self._predict(np.array([self._seen[self._rows[c]] for c in candidates]))[0]
 
     def _predict(self, x: Floats) -> tuple[Floats, Floats]:
@@ -177,9 +185,9 @@ class Surrogate:
         deviations below the mean.
 
         Args:
-            exprs: To choose from.
-            count: How many, at most.
-            groups: The group of each; all groups get equal shares of what is chosen.
+            exprs: The functions.
+            count: Maximum number of indices.
+            groups: Group of each function. All groups get equal shares of the choice.
         """
         x = np.array([self._features(expr) for expr in exprs])
         mean, deviation = self._predict(x)
@@ -190,7 +198,7 @@ class Surrogate:
         taken: Counter[int] = Counter()
         chosen: list[int] = []
         nearest = np.full(len(x), np.inf)
-        # A group without enough new functions leaves its share to the others.
+        # Unused places of a group go to the other groups.
         for limit in (share, count):
             for index in map(int, order):
                 if len(chosen) == count:
@@ -205,11 +213,11 @@ class Surrogate:
 def drop_near_duplicates(
     exprs: Iterable[Expr], most: int, features: Features = features
 ) -> list[int]:
-    """Return the indices of the first functions that are not nearly the same as an earlier one.
+    """Return the indices of functions without near-duplicates of earlier functions.
 
     Args:
-        exprs: Functions; iteration stops after the last one wanted.
-        most: How many indices are wanted.
+        exprs: The functions. Iteration stops when there are enough indices.
+        most: Maximum number of indices.
         features: Returns the features of a function.
     """
     kept: list[int] = []

@@ -1,4 +1,4 @@
-"""Programs of other systems become expressions; nothing of them is ever run."""
+"""Import programs of other systems as expressions, without running them."""
 
 from symact.importers.python import Imported, from_source
 from symact.importers.records import Record, read_records, write_records

@@ -1,4 +1,4 @@
-"""Operators of Python on the values of a program."""
+"""Python operators on the values of a program."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from symact.importers.values import (
 
 N = TypeVar("N", int, float)
 
-#: Nodes of an expression, and the largest whole exponent that is multiplied out.
+#: Maximum number of nodes of an expression, and the largest exponent expanded to products.
 MAX_NODES, MAX_POWER = 2_000, 32
-#: Bits of a whole number.
+#: Maximum number of bits of an integer.
 MAX_BITS = 1_000
 
 _OPERATORS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
 _COMPARISONS = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
 _FLIPPED = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
-#: Of truth values these keep the type, so that 1 + 1 is 1 there.
+#: Primitives that keep the type of truth values in NumPy, where True + True is True.
 _KEEP_TRUTH = {"add", "sub", "mul", "min", "max", "neg", "abs", "square", "cube"}
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -58,7 +58,7 @@ _CONSTANT_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 class Arithmetic:
-    """Applies operators and primitives, and collects notes on what is assumed."""
+    """Applies operators and primitives, and collects notes on assumptions."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -70,7 +70,7 @@ class Arithmetic:
 
     # Conversions.
     def real(self, value: Value, node: ast.AST | None) -> Expr:
-        """Return a value as an expression that is a number for each element."""
+        """Return a value as an expression with a number for each element."""
         if isinstance(value, Array) and len(value.items) == 1:
             value = value.items[0]
         if isinstance(value, Expr):
@@ -82,16 +82,16 @@ class Arithmetic:
         raise refused(node, f"{described(value)} where a tensor is expected")
 
     def condition(self, value: Value, node: ast.AST | None) -> Expr:
-        """Return a value as a comparison for each element."""
+        """Return a value as an expression with a comparison for each element."""
         if isinstance(value, Expr) and sort_of(value) == "Bool":
             return value
         what = "a number" if isinstance(value, Expr) else described(value)
         raise refused(node, f"{what} where a comparison is expected")
 
     def number(self, node: ast.AST | None, value: N) -> N:
-        """Return a number of a size that is allowed."""
+        """Return a number; refuse numbers that are too large or not finite."""
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
-            raise refused(node, "too large a number")
+            raise refused(node, "a number that is too large")
         if isinstance(value, float) and not math.isfinite(value):
             raise refused(node, "a number that is not finite")
         return value
@@ -101,8 +101,8 @@ class Arithmetic:
 
         Args:
             value: The value.
-            node: Where it is used.
-            what: How a refusal begins, as in ``"if on a tensor"``.
+            node: The syntax that uses the value.
+            what: Start of the message of a refusal, such as ``"if"`` in ``"if on a tensor"``.
         """
         if isinstance(value, Expr | Equal):
             raise refused(node, f"{what} on a tensor; use where(condition, a, b)")
@@ -148,13 +148,13 @@ class Arithmetic:
         return self.make(node, name, left, right)
 
     def both(self, node: ast.AST | None, left: Value, right: Value) -> Expr:
-        """Return ``left & right`` as a comparison of a number that says it."""
+        """Return ``left & right`` as a comparison of nested choices with 0.5."""
         a, b = self.condition(left, node), self.condition(right, node)
         inner = self.make(node, "where", b, 1.0, 0.0)
         return call("gt", self.make(node, "where", a, inner, 0.0), const(0.5))
 
     def either(self, node: ast.AST | None, left: Value, right: Value) -> Expr:
-        """Return ``left | right`` as a comparison of a number that says it."""
+        """Return ``left | right`` as a comparison of nested choices with 0.5."""
         a, b = self.condition(left, node), self.condition(right, node)
         inner = self.make(node, "where", b, 1.0, 0.0)
         return call("gt", self.make(node, "where", a, 1.0, inner), const(0.5))
@@ -230,7 +230,7 @@ class Arithmetic:
         left, right = _python_number(left), _python_number(right)
         is_large = isinstance(left, int) and abs(left) > 10**6 and abs(right) > 64
         if isinstance(op, ast.Pow) and (abs(right) > 1000 or is_large):
-            raise refused(node, "too large a power")
+            raise refused(node, "a power that is too large")
         if type(op) not in _ARITHMETIC:
             raise refused(node, f"operator {kind_of(op)}")
         try:
@@ -244,7 +244,11 @@ class Arithmetic:
 
     # Powers.
     def power(self, node: ast.AST | None, base: Value, exponent: Value) -> Value:
-        """Return ``base**exponent``: products for whole and half exponents, else exp and log."""
+        """Return ``base**exponent``.
+
+        Integer and half-integer exponents become products and square roots. Other exponents use exp
+        and log.
+        """
         base, exponent = _one_element(base), _one_element(exponent)
         if isinstance(exponent, bool):
             exponent = int(exponent)
@@ -292,7 +296,7 @@ class Arithmetic:
 
 
 def _one_element(value: Value) -> Value:
-    """Return the element of an array that has one."""
+    """Return the element of an array with one element."""
     return value.items[0] if isinstance(value, Array) and len(value.items) == 1 else value
 
 
@@ -305,7 +309,7 @@ def _singleton(value: Value) -> bool:
 
 
 def _python_number(value: int | float) -> int | float:
-    """Return a truth value or a tensor as the number that it is."""
+    """Return a truth value or a tensor of one element as a number."""
     if isinstance(value, bool):
         return int(value)
     return float(value) if isinstance(value, TensorNumber) else value

@@ -1,4 +1,4 @@
-"""Calls of library functions: arguments are bound and checked before a rule sees them."""
+"""Calls of library functions: bind and check their arguments, then apply a rule."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from symact.importers.values import (
     refused,
 )
 
-#: Parameters that change no value.
+#: Parameters without an effect on values.
 _HARMLESS = {
     *("name", "copy", "order", "subok", "device", "requires_grad", "memory_format", "layout"),
     *("pin_memory", "non_blocking", "accuracy", "casting", "trainable", "persistent", "like"),
     *("out_sharding", "validate_shape", "caching_device", "keepdims", "keepdim", "ndmin"),
 }
 _TYPE_NAMES = {"dtype", "out_dtype", "dtype_hint"}
-#: Operations that make whole numbers of whole numbers.
+#: Operations that map integers to integers.
 _WHOLE = {"add", "sub", "mul", "neg", "abs", "min", "max", "var", "const"}
 
-#: Whether a call may change its first argument in place: (call, argument).
+#: Function of (call, argument): whether the call may change the argument in place.
 InPlace = Callable[[ast.AST, Value], bool]
 
 
@@ -41,8 +41,8 @@ class Calls:
     """Applies library functions.
 
     Args:
-        arithmetic: Makes expressions.
-        may_change: Whether a call may change its argument in place.
+        arithmetic: Creates expressions.
+        may_change: Returns whether a call may change its argument in place.
     """
 
     def __init__(self, arithmetic: Arithmetic, may_change: InPlace) -> None:
@@ -51,10 +51,10 @@ class Calls:
     def function(
         self, node: ast.AST, path: str, args: Sequence[Value], keywords: Mapping[str, Value]
     ) -> Value:
-        """Call a function by its dotted path.
+        """Return the value of a call of a library function.
 
         Raises:
-            ImportRefusedError: It is not known, or an argument is not understood.
+            ImportRefusedError: The function is unknown, or an argument is not supported.
         """
         row = signatures.find(path)
         if row is None:
@@ -70,15 +70,15 @@ class Calls:
         keywords: Mapping[str, Value],
         kinds: Sequence[str],
     ) -> Value:
-        """Call a method of a tensor.
+        """Return the value of a call of a method of a tensor.
 
         Args:
             node: The call.
             owner: The tensor.
-            name: The method.
-            args: Its arguments by place.
-            keywords: Its arguments by name.
-            kinds: What the tensor may be: ``"Tensor"``, ``"ndarray"`` or both.
+            name: Name of the method.
+            args: Positional arguments.
+            keywords: Keyword arguments.
+            kinds: Possible types of the tensor: ``"Tensor"``, ``"ndarray"`` or both.
         """
         plain = name.removesuffix("_") if not name.endswith("__") else name
         found = [row for kind in kinds if (row := signatures.method(plain, kind)) is not None]
@@ -98,7 +98,7 @@ class Calls:
         args: Sequence[Value],
         keywords: Mapping[str, Value],
     ) -> Value:
-        """Return what those rows say that understand the arguments, if they say the same."""
+        """Return the result of all rows that accept the arguments, if their results are equal."""
         results, refusals = [], []
         for row in found:
             try:
@@ -146,7 +146,7 @@ class Calls:
     def _check_unused(
         self, node: ast.AST, row: Row, parameter: Parameter, bound: Mapping[str, Value]
     ) -> None:
-        """Refuse an argument that the meaning does not use, unless it changes nothing."""
+        """Refuse an argument that the meaning does not use, unless its value has no effect."""
         name, value = parameter.name, bound[parameter.name]
         if name in _HARMLESS or parameter.kind in ("args", "kwargs"):
             return
@@ -188,7 +188,7 @@ class Calls:
         return value
 
     def _applied(self, node: ast.AST, name: str, args: Sequence[Value]) -> Value:
-        """Apply a primitive; parts of a formula that are numbers become one number."""
+        """Apply a primitive. Constant parts of a formula are evaluated."""
         if name in ("mul", "div") and is_number(args[-1]) and args[-1] == 1:
             return args[0]
         if name == "mul" and is_number(args[0]) and args[0] == 1:

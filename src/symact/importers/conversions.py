@@ -1,7 +1,7 @@
-"""Types of tensors and conversions between them, and tensors of known numbers.
+"""Types of tensors, conversions between them, and constant tensors.
 
-A cast that truncates has no primitive. The parameters of a rule after the first are those that a
-row of :mod:`symact.importers.library` names.
+A truncating cast has no primitive and is refused. A row of :mod:`symact.importers.library` names
+the parameters of a rule after the first.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Use:
     """One call of a library function.
 
     Attributes:
-        arithmetic: Makes expressions.
+        arithmetic: Creates expressions.
         node: The call.
         path: The dotted path of the function.
-        given: The parameters that the call names.
+        given: Names of the parameters that the call sets.
     """
 
     arithmetic: Arithmetic
@@ -53,15 +53,15 @@ class Use:
         return self.arithmetic.real(value, self.node)
 
     def note(self, text: str) -> None:
-        """Note what is assumed."""
+        """Add a note on an assumption."""
         self.arithmetic.note(text)
 
     def refused(self, what: str) -> ImportRefusedError:
-        """Return a refusal that names the function."""
+        """Return a refusal that contains the name of the function."""
         return refused(self.node, f"'{self.path}' {what}")
 
     def number(self, value: Value, name: str) -> float:
-        """Return an argument that has to be a number."""
+        """Return an argument as a number, or refuse it."""
         if not is_number(value):
             raise self.refused(f"with '{name}' that is no number")
         return float(value)
@@ -80,12 +80,12 @@ _TYPES = {
     **dict.fromkeys(("int_", "intp", "i4", "i8", "integer"), "integer"),
     **dict.fromkeys(("bool", "bool_"), "bool"),
 }
-#: Operations whose value is whole where their arguments are.
+#: Operations that map integers to integers.
 _KEEP_WHOLE = {"add", "sub", "mul", "neg", "abs", "square", "cube", "min", "max", "sign", "relu"}
 
 
 def type_kind(value: Value) -> str | None:
-    """Return ``"floating"``, ``"half"``, ``"integer"`` or ``"bool"`` for a type, else None."""
+    """Return the kind of a type: ``"floating"``, ``"half"``, ``"integer"``, ``"bool"`` or None."""
     if isinstance(value, Library | str):
         name = value.path if isinstance(value, Library) else value
         return _TYPES.get(name.rsplit(".", 1)[-1].lstrip("<>="))
@@ -97,7 +97,7 @@ def type_kind(value: Value) -> str | None:
 
 
 def _is_floating(value: Value) -> bool:
-    """Whether a tensor certainly holds floating-point numbers where ``x`` does."""
+    """Return whether a tensor certainly has a floating-point type if ``x`` has one."""
 
     def visit(node: Expr, args: Sequence[bool]) -> bool:
         if not node.args:
@@ -110,7 +110,7 @@ def _is_floating(value: Value) -> bool:
 
 
 def cast(use: Use, value: Value, dtype: Value) -> Value:
-    """Convert a value to a type; what truncates has no primitive."""
+    """Convert a value to a type. Truncating conversions are refused."""
     if isinstance(value, Array):
         return Array(tuple(cast(use, item, dtype) for item in value.items))
     if dtype is None:
@@ -135,7 +135,7 @@ def _checked(use: Use, value: Value) -> Value:
 
 
 def tensor_only(use: Use, value: Value) -> Expr:
-    """Return a value that is a tensor, refusing anything else."""
+    """Return a tensor; refuse all other values."""
     if not isinstance(value, Expr):
         raise use.refused(f"of {described(value)}")
     return value
@@ -158,7 +158,7 @@ def to(use: Use, args: Sequence[Value], keywords: Sequence[tuple[str, Value]]) -
 
 
 def _is_place(value: Value) -> bool:
-    """Whether a value says where a tensor is."""
+    """Return whether a value is a device."""
     if isinstance(value, str):
         return value.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "meta")
     is_device = isinstance(value, Opaque) and value.what == "a device"
@@ -178,7 +178,7 @@ def python_float(use: Use, x: Value) -> Value:
 
 
 def python_int(use: Use, x: Value) -> int:
-    """Return ``int(x)`` of a number."""
+    """Return ``int(x)`` of a number. Tensors are refused."""
     if not isinstance(x, bool | int | float):
         raise use.refused(f"of {described(x)}: no primitive rounds")
     return use.arithmetic.number(use.node, math.trunc(x))
@@ -191,12 +191,12 @@ def python_bool(use: Use, x: Value) -> bool:
 
 # Tensors of constants.
 def tensor(use: Use, data: Value, dtype: Value = None) -> Value:
-    """Return a tensor of known numbers, or of a tensor."""
+    """Return a tensor of constants, or a tensor unchanged."""
     if is_number(data):
         return TensorNumber(cast(use, data, dtype))
     if isinstance(data, tuple):
         if not data or not all(map(is_number, data)):
-            raise use.refused("of something else than numbers")
+            raise use.refused("of values other than numbers")
         return Array(tuple(cast(use, TensorNumber(item), dtype) for item in data))
     if isinstance(data, Expr | Array):
         return cast(use, data, dtype)
@@ -204,22 +204,22 @@ def tensor(use: Use, data: Value, dtype: Value = None) -> Value:
 
 
 def parameter(use: Use, data: Value) -> Value:
-    """Return a trained parameter at its first value."""
+    """Return the initial value of a trained parameter."""
     if isinstance(data, Array) and len(data.items) == 1:
         data = data.items[0]
     if not is_number(data):
         raise use.refused(f"of {described(data)}: only one number is understood")
-    use.note(f"a trained parameter is taken at its first value, {float(data):.6g}")
+    use.note(f"a trained parameter has its initial value, {float(data):.6g}")
     return TensorNumber(data)
 
 
 def variable(use: Use, initial_value: Value, dtype: Value) -> Value:
-    """Return a TensorFlow variable at its first value."""
+    """Return the initial value of a TensorFlow variable."""
     return parameter(use, tensor(use, initial_value, dtype))
 
 
 def prelu_layer(use: Use, num_parameters: Value, init: Value) -> Layer:
-    """Return ``nn.PReLU`` with its first slope."""
+    """Return ``nn.PReLU`` with its initial slope."""
     if num_parameters != 1:
         raise use.refused("with several slopes: a function over features")
     slope = parameter(use, use.number(init, "init"))
@@ -227,7 +227,7 @@ def prelu_layer(use: Use, num_parameters: Value, init: Value) -> Layer:
 
 
 def filled(use: Use, shape: Value, value: Value, dtype: Value = None) -> Value:
-    """Return a tensor of one element with a value."""
+    """Return a tensor of one element with the given value."""
     if not _is_one_element(shape):
         raise use.refused("of several elements: a function over features")
     if not is_number(value):
@@ -237,7 +237,7 @@ def filled(use: Use, shape: Value, value: Value, dtype: Value = None) -> Value:
 
 def _is_one_element(shape: Value) -> bool:
     if isinstance(shape, Opaque):
-        return shape.what == "a shape"  # of x: any value is the same for each element
+        return shape.what == "a shape"  # the shape of x: all elements have the same value
     if isinstance(shape, tuple):
         return all(map(_is_one_element, shape))
     return isinstance(shape, int) and shape == 1
@@ -254,7 +254,7 @@ def ones(use: Use, shape: Value, dtype: Value) -> Value:
 
 
 def like(use: Use, prototype: Value, value: Value, dtype: Value) -> Value:
-    """Return a tensor of one value, of the type of another tensor."""
+    """Return a tensor of one value with the type of another tensor."""
     if dtype is None and not _is_floating(prototype):
         raise use.refused(f"like {described(prototype)}, which may hold whole numbers")
     if isinstance(value, Expr):
@@ -265,12 +265,12 @@ def like(use: Use, prototype: Value, value: Value, dtype: Value) -> Value:
 
 
 def zeros_like(use: Use, prototype: Value, dtype: Value) -> Value:
-    """Return zeros of the type of another tensor."""
+    """Return zeros with the type of another tensor."""
     return _constant_like(use, prototype, 0.0, dtype)
 
 
 def ones_like(use: Use, prototype: Value, dtype: Value) -> Value:
-    """Return ones of the type of another tensor."""
+    """Return ones with the type of another tensor."""
     return _constant_like(use, prototype, 1.0, dtype)
 
 
@@ -282,7 +282,7 @@ def _constant_like(use: Use, prototype: Value, value: float, dtype: Value) -> Va
 
 
 def copy(use: Use, value: Value) -> Value:
-    """Return a tensor that shares nothing with another."""
+    """Return a copy of a tensor."""
     if is_number(value):
         return TensorNumber(value)
     own = tensor_only(use, value)
@@ -290,18 +290,18 @@ def copy(use: Use, value: Value) -> Value:
 
 
 def item(use: Use, value: Value) -> float:
-    """Return a tensor of one element as a number."""
+    """Return the number in a tensor of one element."""
     return use.number(value, "input")
 
 
 def detach(use: Use, value: Value) -> Value:
-    """Return a constant tensor; a tensor that depends on x has a gradient to lose."""
+    """Return a constant tensor. A tensor that depends on x is refused, as it has a gradient."""
     if is_number(value):
         return value
     raise use.refused(f"of {described(value)}: a stopped gradient has no primitive")
 
 
-#: The rules of this module by their names.
+#: Rules of this module by name.
 CONVERSIONS: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (

@@ -1,4 +1,4 @@
-"""SQLite databases of other systems, read without changing anything beside them."""
+"""Read SQLite databases of other systems without writing to their directory."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MAGIC = b"SQLite format 3\0"
 def rows_of(path: Path, table: str) -> list[dict[str, Any]]:
     """Return all rows of a table as dicts.
 
-    A database with a write-ahead log needs a file beside it. Where none can be made, as on a
-    read-only medium, database and log are copied to a temporary directory and read there.
+    SQLite needs to create a file next to a database with a write-ahead log. If that fails, as on a
+    read-only medium, a copy in a temporary directory is read.
 
     Args:
         path: The database.
-        table: The name of the table, of the program's own.
+        table: Name of the table. It must not come from user input.
 
     Raises:
-        SymactError: The file is no SQLite database.
-        sqlite3.Error: It has no such table, or is damaged.
+        SymactError: The file is not an SQLite database.
+        sqlite3.Error: The table is missing, or the database is damaged.
     """
     with path.open("rb") as handle:
         if handle.read(len(_MAGIC)) != _MAGIC:

@@ -1,7 +1,7 @@
-"""What a statement mentions, binds and may change, from its syntax alone.
+"""Effects of a statement, from its syntax: names that it uses, binds and may change.
 
-A statement that is not followed makes the names that it binds unknown, and whatever it may
-change. Calls are looked into: a call of a function of the program may do what its body does.
+An unsupported statement makes the names that it binds unknown, and the objects that it may change.
+A call of a function of the program has all effects of its body.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 Functions = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-#: Calls that change none of their arguments.
+#: Functions that change none of their arguments.
 _HARMLESS = {"print", "len", "repr", "str", "type", "isinstance", "id", "hasattr", "getattr"}
-#: Names and attributes by which any name may be changed.
+#: Names and attributes that give access to arbitrary names.
 _ANYTHING = {"exec", "eval", "globals", "locals", "vars", "__import__", "__builtins__", "builtins"}
 _ANY_ATTRIBUTE = {"__dict__", "modules", "__globals__", "reload"}
 #: Methods that change a list or dict.
@@ -26,14 +26,14 @@ Place = tuple[str, str]
 
 @dataclass(slots=True)
 class Effects:
-    """What a statement may do.
+    """The possible effects of a statement.
 
     Attributes:
-        names: Names that it may bind.
-        assigned: Objects of which a part is assigned.
-        called: Objects of which a method is called.
-        given: Objects that are handed to a call.
-        is_anything: Whether it may change any name at all.
+        names: Names that the statement may bind.
+        assigned: Objects with an assignment to an attribute or item.
+        called: Objects with a call of a method.
+        given: Objects that are arguments of a call.
+        is_anything: Whether the statement may change any name.
     """
 
     names: set[str] = field(default_factory=set)
@@ -44,7 +44,7 @@ class Effects:
 
 
 def effects(statement: ast.stmt, definitions: Mapping[str, Sequence[ast.stmt]]) -> Effects:
-    """Return what a statement may do.
+    """Return the possible effects of a statement.
 
     Args:
         statement: The statement.
@@ -59,7 +59,7 @@ def effects(statement: ast.stmt, definitions: Mapping[str, Sequence[ast.stmt]]) 
 
 
 def bound_names(node: ast.AST) -> set[str]:
-    """Return the names that a piece of syntax may bind in its own scope, or as globals."""
+    """Return the names that a syntax node may bind in its own scope or as globals."""
     found: set[str] = set()
     for part in _own_scope(node):
         found.update(_bound_by(part))
@@ -69,7 +69,7 @@ def bound_names(node: ast.AST) -> set[str]:
 
 
 def free_names(node: ast.AST) -> set[str]:
-    """Return the names that a piece of syntax reads from outside its own functions."""
+    """Return the names that a syntax node reads from outside its own functions."""
     if isinstance(node, ast.Name):
         return {node.id} if isinstance(node.ctx, ast.Load) else set()
     found: set[str] = set()
@@ -95,7 +95,7 @@ def definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:
 
 
 def reachable(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
-    """Return what a graph leads to, without the start unless it leads back there."""
+    """Return the nodes of a graph that are reachable by at least one edge."""
     waiting = [target for name in names for target in edges.get(name, ())]
     found: set[str] = set()
     while waiting:
@@ -107,7 +107,7 @@ def reachable(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
 
 
 def mentions(definitions: Mapping[str, Sequence[ast.stmt]]) -> dict[str, set[str]]:
-    """Return the graph of which name of the module mentions which."""
+    """Return the graph of names whose definitions mention other names of the module."""
     return {
         name: set().union(*map(free_names, statements)) & definitions.keys()
         for name, statements in definitions.items()
@@ -115,7 +115,7 @@ def mentions(definitions: Mapping[str, Sequence[ast.stmt]]) -> dict[str, set[str
 
 
 def _reached(statement: ast.stmt, definitions: Mapping[str, Sequence[ast.stmt]]) -> list[ast.stmt]:
-    """Return the statements that define what a statement mentions, and so on."""
+    """Return the statements that define the names in a statement, transitively."""
     found: dict[int, ast.stmt] = {}
     waiting = sorted(free_names(statement))
     seen = set(waiting)
@@ -130,7 +130,7 @@ def _reached(statement: ast.stmt, definitions: Mapping[str, Sequence[ast.stmt]])
 
 
 def _own_scope(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the parts of a piece of syntax that belong to its own scope."""
+    """Yield the parts of a syntax node in its own scope."""
     waiting = [node]
     while waiting:
         part = waiting.pop()
@@ -166,7 +166,7 @@ def _body(node: Functions) -> list[ast.AST]:
 
 
 def _header(node: Functions) -> list[ast.AST]:
-    """Return what is evaluated where the function is defined."""
+    """Return the parts of a function that are evaluated at its definition."""
     spec = node.args
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     return [*decorators, *spec.defaults, *(d for d in spec.kw_defaults if d is not None)]
@@ -211,7 +211,7 @@ def _add_call(part: ast.Call, found: Effects) -> None:
 
 
 def _is_of_call(node: ast.AST) -> bool:
-    """Whether an expression is a part of what a call returns."""
+    """Return whether an expression is a part of the result of a call."""
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     return isinstance(node, ast.Call)

@@ -1,8 +1,8 @@
-"""Which function of a program is the activation.
+"""Find the activation function of a program.
 
-A candidate is a function, or a class whose objects are called, that needs one argument. The one
-that no other candidate uses is the activation: helpers are used by it. Uses are names that are
-mentioned, in methods, nested functions and classes too.
+A candidate is a function of one required argument, or a class with callable objects. The activation
+is the candidate that no other candidate uses, because it uses the helpers. A candidate uses all
+names in its body, including methods, nested functions and classes.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from symact.importers.values import (
     refused,
 )
 
-#: Usual names of the activation, the most usual first, in small letters without underscores.
+#: Common names of the activation in lower case without underscores, the most common first.
 _USUAL = ("activation", "activationfunction", "activationfn", "act", "forward", "f", "fn")
-#: Types and names of parameters that are no tensors.
+#: Types and names of parameters that are not tensors.
 _NO_TENSORS = {"int", "str", "bool", "dict", "list", "tuple", "bytes", "Path", "Namespace"}
 _NO_TENSOR_NAMES = {
     *("seed", "n", "steps", "epochs", "path", "config", "cfg", "args", "argv", "lr", "model"),
     *("net", "name", "program_path", "results_dir"),
 }
-#: Candidates that are tried.
+#: Maximum number of candidates to try.
 MAX_TRIED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A function that was understood: its name, expression and notes."""
+    """The imported function: its name, expression and notes."""
 
     name: str
     expr: Expr
@@ -55,10 +55,10 @@ def understood(tree: ast.Module, wanted: str | None) -> Understood:
 
     Args:
         tree: The program.
-        wanted: The name of the function or class; None to look for it.
+        wanted: Name of the function or class; None to find it.
 
     Raises:
-        ImportRefusedError: There is none, several are left, or it is not understood.
+        ImportRefusedError: There is no function, several are possible, or it is not supported.
     """
     program = Interpreter(tree)
     known = _callables(program)
@@ -122,7 +122,7 @@ def _rank(name: str) -> int:
 
 
 def _roots(program: Interpreter, candidates: Sequence[str]) -> list[str]:
-    """Return the candidates that no other one uses; all of them if they use each other."""
+    """Return the candidates that no other one uses; all candidates if they use each other."""
     graph = mentions(program.definitions)
     reached = {*candidates, *reachable(candidates, graph)}
     used = {target for name in reached for target in graph.get(name, ()) if target != name}
@@ -132,7 +132,7 @@ def _roots(program: Interpreter, candidates: Sequence[str]) -> list[str]:
 
 
 def _callables(program: Interpreter) -> list[str]:
-    """Return the names of the module that can be called, functions and classes first."""
+    """Return the callable names of the module, with functions and classes first."""
     named = program.module.names.items()
     defined = [name for name, value in named if _is_defined(value)]
     if defined:
@@ -151,7 +151,7 @@ def _is_defined(value: Value) -> bool:
 
 
 def _takes_tensor(value: Value) -> bool:
-    """Whether a value may be called with one tensor."""
+    """Return whether a value may be called with one tensor."""
     if isinstance(value, Class):
         start = value.find("__init__")
         method = next((m for n in CALLED_METHODS if isinstance(m := value.find(n), Closure)), None)
@@ -183,7 +183,7 @@ def _is_no_tensor(parameter: ast.arg) -> bool:
 
 
 def _applied(program: Interpreter, name: str) -> Understood:
-    """Return what a function of the module is for a tensor."""
+    """Return the result of a function of the module for a tensor."""
     value = program.module.names[name]
     if isinstance(value, Unknown):
         raise ImportRefusedError(f"'{name}' is not known: {value.reason}")

@@ -1,4 +1,4 @@
-"""Expressions of Python become values."""
+"""Evaluate Python expressions to values."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from symact.importers.values import (
     refused,
 )
 
-#: Nodes that are visited.
+#: Maximum number of visited nodes.
 MAX_STEPS = 50_000
-#: What names usually stand for in snippets that lack their imports.
+#: Usual modules of names in snippets without imports.
 USUAL = {
     "np": "numpy",
     "numpy": "numpy",
@@ -57,7 +57,7 @@ USUAL = {
 _SHAPES = {"dtype": "a dtype", "device": "a device", "shape": "a shape"}
 _REGISTERED = {"register_buffer", "register_parameter", "add_module", "register_module"}
 
-#: Functions of Python that are names without being rows of the table.
+#: Built-in functions that are not in the table of library functions.
 _BUILTINS = ("property", "staticmethod", "object", "super", "dict", "print")
 
 
@@ -65,12 +65,12 @@ class Expressions(ABC):
     """Evaluates expressions in a scope.
 
     Attributes:
-        arithmetic: Makes expressions, and collects notes.
+        arithmetic: Creates expressions and collects notes.
         module: The names of the module.
         definitions: The statements that bind each name of the module.
-        libraries: The libraries that the program imports.
-        stars: The modules of which it imports all names.
-        patched: The libraries that it may have changed, with the reason.
+        libraries: Libraries that the program imports.
+        stars: Modules that it imports with ``*``.
+        patched: Libraries that it may have changed, with the reasons.
     """
 
     def __init__(self, definitions: Mapping[str, Sequence[ast.stmt]]) -> None:
@@ -86,11 +86,11 @@ class Expressions(ABC):
     def call_value(
         self, node: ast.AST, function: Value, args: Sequence[Value], keywords: Mapping[str, Value]
     ) -> Value:
-        """Call any value that can be called."""
+        """Return the result of a call of a value."""
 
     @abstractmethod
     def bind(self, target: ast.expr, value: Value, scope: Scope) -> None:
-        """Bind what an assignment names."""
+        """Bind the target of an assignment to a value."""
 
     @abstractmethod
     def instance_attribute(self, node: ast.AST, instance: Instance, name: str) -> Value:
@@ -98,7 +98,7 @@ class Expressions(ABC):
 
     @abstractmethod
     def super_of(self, node: ast.AST, scope: Scope) -> Super:
-        """Return what ``super()`` is in a method."""
+        """Return the value of ``super()`` in a method."""
 
     def value(self, node: ast.expr, scope: Scope) -> Value:
         """Return the value of an expression."""
@@ -251,7 +251,7 @@ class Expressions(ABC):
         for key, value in zip(node.keys, node.values, strict=True):
             name = None if key is None else self.value(key, scope)
             if not isinstance(name, str | int):
-                raise refused(node, "a dict whose keys are no texts or whole numbers")
+                raise refused(node, "a dict with keys other than texts and integers")
             items[name] = self.value(value, scope)
         return Dictionary(items)
 
@@ -356,7 +356,7 @@ class Expressions(ABC):
         return {a.arg: self._default(default, scope) for a, default in pairs}
 
     def _default(self, node: ast.expr, scope: Scope) -> Value:
-        """Return a default; one that is not understood is refused where it is used."""
+        """Return the value of a default. An unsupported default is refused on use."""
         if any(isinstance(part, ast.NamedExpr) for part in ast.walk(node)):
             return self.value(node, scope)
         try:

@@ -1,8 +1,8 @@
-"""A program, its module body read: functions can be called.
+"""Interpret the body of a module, and call its functions.
 
-Inside a function every construct is understood or refused. In the bodies of the module, of
-classes and of ``__init__`` a statement that is not understood makes the names that it binds
-unknown, and whatever it may change (:mod:`symact.importers.effects`).
+An unsupported construct in a function is refused. In the bodies of the module, of classes and of
+``__init__`` an unsupported statement makes names unknown: those that it binds, and those of objects
+that it may change (:mod:`symact.importers.effects`).
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from symact.importers.values import (
     refused,
 )
 
-#: Calls inside one another, and nodes that are visited for one statement of the module.
+#: Maximum depth of calls, and maximum number of visited nodes for a statement of the module.
 MAX_CALLS, MAX_STATEMENT = 20, 5_000
-#: Methods that calling an object runs, in torch and Keras too.
+#: Methods that run when an object is called, including those of torch and Keras.
 CALLED_METHODS = ("__call__", "forward", "call")
 _MODULE_BASES = {"torch.nn.Module", "jax.nn.Module", "keras.layers.Layer", "keras.Layer"}
 _PLAIN_BASES = {"builtins.object", "abc.ABC", "typing.Protocol", "typing.Generic"}
-#: Methods that change what any attribute or call means.
+#: Methods that change the meaning of attributes or calls.
 _MAGIC = {"__getattr__", "__getattribute__", "__setattr__", "__new__", "__init_subclass__"}
 
 
 class Interpreter(Statements):
-    """A program that was read.
+    """The interpreter of a program.
 
     Args:
         tree: The program.
@@ -65,7 +65,7 @@ class Interpreter(Statements):
         self._frames: list[Scope] = [self.module]
         self._follow_module(tree.body)
 
-    # Bodies in which not every statement has to be understood.
+    # Bodies that may contain unsupported statements.
     def _follow(self, body: Sequence[ast.stmt], scope: Scope) -> None:
         for node in body:
             try:
@@ -77,7 +77,7 @@ class Interpreter(Statements):
                 self._forget(node, scope, str(error))
 
     def _follow_module(self, body: Sequence[ast.stmt]) -> None:
-        """Follow the module's statements, none of which may use up all steps."""
+        """Run the statements of the module, each with its own limit of steps."""
         for node in body:
             start = self._steps
             self._limit = min(start + MAX_STATEMENT, MAX_STEPS)
@@ -88,7 +88,7 @@ class Interpreter(Statements):
         self._steps, self._limit = 0, MAX_STEPS
 
     def _forget(self, node: ast.stmt, scope: Scope, reason: str) -> None:
-        """Make unknown what a statement that was not followed may have changed."""
+        """Mark as unknown everything that an unsupported statement may have changed."""
         found = effects(node, self.definitions)
         if found.is_anything:
             for each in (scope, self.module):
@@ -106,7 +106,7 @@ class Interpreter(Statements):
     def _spoil(
         self, name: str, attribute: str, scope: Scope, reason: str, *, is_assigned: bool
     ) -> None:
-        """Make unknown an object that may have been changed."""
+        """Mark an object as unknown, because it may have been changed."""
         owner = scope.find(name)
         value = None if owner is None else owner.names[name]
         if isinstance(value, Class | Instance) and attribute:
@@ -123,7 +123,7 @@ class Interpreter(Statements):
                 each.names.update(dict.fromkeys(same, Unknown(reason)))
 
     def _library_path(self, name: str, scope: Scope) -> str:
-        """Return the library that a name stands for, ``""`` for none."""
+        """Return the path of the library that a name refers to; ``""`` if there is none."""
         owner = scope.find(name)
         value = USUAL.get(name) if owner is None else owner.names[name]
         return (
@@ -175,7 +175,7 @@ class Interpreter(Statements):
             raise refused(node, f"'{path}' may have been changed: {reason}")
 
     def _tensor_kinds(self) -> tuple[str, ...]:
-        """Return what a tensor of the program may be, by the libraries it uses."""
+        """Return the possible types of a tensor, according to the libraries of the program."""
         kinds = {"torch": "Tensor", "numpy": "ndarray", "jax": "ndarray", "tensorflow": "none"}
         found = sorted({kinds[name] for name in self.libraries if name in kinds})
         return tuple(found) or ("Tensor", "ndarray")
@@ -301,7 +301,7 @@ class Interpreter(Statements):
         return list(found.values())
 
     def _may_change(self, node: ast.AST, value: Value) -> bool:
-        """Whether a call may change a tensor in place: nobody looks at it afterwards."""
+        """Return whether a call may change a tensor in place: no other name refers to it."""
         names = self.names_bound_to(value)
         if names != 1 or self._loops or not self._functions:
             return names == 0
@@ -347,12 +347,12 @@ def _bound(
 
 
 def _called_method(cls: Class) -> str:
-    """Return the name of the method that calling an object runs, ``""`` for none."""
+    """Return the name of the method that runs when an object is called; ``""`` if there is none."""
     return next((n for n in CALLED_METHODS if cls.find(n) is not MISSING), "")
 
 
 def _owned(value: Value, owner: Class, body: Scope) -> Value:
-    """Return a method that knows its class and does not see the names of its body."""
+    """Return a method bound to its class. It does not see the names of the class body."""
     if isinstance(value, Closure) and value.owner is None:
         outer = value.scope.outer if value.scope is body else value.scope
         return Closure(value.node, outer or value.scope, value.defaults, owner)
@@ -372,7 +372,7 @@ def _holds(own: Value, value: Value) -> bool:
 
 
 def _own_parts(node: ast.AST) -> list[ast.AST]:
-    """Return the parts of a function that belong to it and not to functions inside it."""
+    """Return the parts of a function, without those of nested functions."""
     waiting = [node.body] if isinstance(node, ast.Lambda) else list(getattr(node, "body", []))
     found = []
     while waiting:

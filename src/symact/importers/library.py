@@ -1,14 +1,14 @@
-"""Library functions: parameters, defaults and meaning, one row for each function.
+"""Table of library functions: parameters, defaults and meaning.
 
-A row reads ``names(signature) = meaning``:
+A row has the form ``names(signature) = meaning``:
 
 * ``names`` are separated by ``|``. ``{}`` in the meaning stands for the name.
-* ``signature`` is Python's. ``~ufunc`` stands for the keyword arguments of a NumPy ufunc.
+* ``signature`` has Python syntax. ``~ufunc`` stands for the keyword arguments of a NumPy ufunc.
 * The meaning is a formula in the parameters, ``@rule(parameters)`` for a function of
   :mod:`symact.importers.rules`, ``-> row`` for a layer that applies another row, or
   ``! reason`` for a function that is always refused. A text after ``#`` becomes a note.
 
-A parameter that the meaning does not use must have a harmless value
+A parameter that the meaning does not use must have a value without effect
 (:func:`symact.importers.signatures.check_unused`). Signatures follow torch 2.13, NumPy 2.4,
 SciPy 1.17, JAX 0.10, TensorFlow 2.16 and Keras 3.15.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 #: The keyword arguments of a NumPy ufunc.
 UFUNC = "out=None, *, where=True, casting='same_kind', order='K', dtype=None, subok=True"
 
-#: Modules that hold the same functions as another one.
+#: Modules with the same functions as another module.
 ALIASES = {
     "flax.linen": "jax.nn",
     "flax.nnx": "jax.nn",
@@ -28,7 +28,7 @@ ALIASES = {
     "torch.nn.parameter": "torch.nn",
 }
 
-#: Names of parameters that torch also takes under NumPy's names.
+#: Parameters of torch with an alternative name of NumPy.
 TORCH_NAMES = {
     "x": "input",
     "a": "input",
@@ -561,7 +561,7 @@ Softmax|Dropout|PReLU(*args, **kwargs) = ! over features, random, or trained
 """,
 }
 
-#: Rows that two or more modules share word for word.
+#: Rows that several modules share.
 _KERAS = """
 sigmoid|silu|softplus|softsign|tanh(x) = {}(x)
 swish(x) = silu(x)
@@ -586,7 +586,7 @@ TABLE["keras.ops"] += _KERAS
 TABLE["tensorflow.math"] = TABLE["tensorflow"] + TABLE["tensorflow.math"]
 TABLE["jax.scipy.stats.norm"] = TABLE["scipy.stats.norm"]
 
-#: Numbers of libraries by their last name.
+#: Constants of libraries by the last part of their path.
 NUMBERS = {"pi": 3.141592653589793, "e": 2.718281828459045, "tau": 6.283185307179586}
-#: Modules in which those numbers are found; ``euler_gamma`` is NumPy's alone.
+#: Modules with these constants. Only NumPy has ``euler_gamma``.
 NUMBER_MODULES = ("math", "numpy", "jax.numpy", "torch", "scipy.constants")

@@ -1,12 +1,14 @@
-"""A Python function of one tensor becomes an expression by walking its syntax tree.
+"""Convert a Python function of one tensor to an expression, from its syntax tree.
 
-Nothing is executed. The modules read as a story: :mod:`~symact.importers.source` (text to tree,
-within limits), :mod:`~symact.importers.entry` (which function it is),
-:mod:`~symact.importers.interpreter` (statements and expressions),
-:mod:`~symact.importers.effects` (what a statement that is not followed may change),
-:mod:`~symact.importers.calls` (arguments are bound and checked),
-:mod:`~symact.importers.library` (the table of functions) and :mod:`~symact.importers.rules`
-(meanings that are no formula).
+No code is executed. The modules in the order of their work:
+
+* :mod:`~symact.importers.source` parses the text within limits.
+* :mod:`~symact.importers.entry` finds the activation function.
+* :mod:`~symact.importers.interpreter` evaluates statements and expressions.
+* :mod:`~symact.importers.effects` finds the effects of unsupported statements.
+* :mod:`~symact.importers.calls` binds and checks arguments.
+* :mod:`~symact.importers.library` is the table of library functions.
+* :mod:`~symact.importers.rules` has the meanings that are not formulas.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ from symact.importers.source import parsed
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A program that was understood.
+    """An imported program.
 
     Attributes:
         expr: The function of x.
         entry: The name of the Python function or class.
-        notes: What was assumed.
+        notes: Assumptions of the import.
     """
 
     expr: Expr
@@ -35,7 +37,7 @@ class Imported:
 
     @property
     def kind(self) -> str:
-        """``"statistics"`` where it reads the whole tensor, else ``"pointwise"``."""
+        """``"statistics"`` if the function reads the whole tensor, else ``"pointwise"``."""
         return "statistics" if uses_statistics(self.expr) else "pointwise"
 
 
@@ -43,17 +45,17 @@ def from_source(text: str, *, entry: str | None = None) -> Imported:
     r"""Import the activation function of a Python program without running it.
 
     Args:
-        text: The program, with or without one Markdown fence around it. Functions of one tensor
-            in torch, NumPy, JAX, TensorFlow, Keras, SciPy or math are understood, and classes
-            whose objects are called, such as torch modules.
-        entry: The name of the function or class; None for the one that no other one uses.
+        text: The program, optionally in a Markdown fence. It may use torch, NumPy, JAX, TensorFlow,
+            Keras, SciPy and math. The activation is a function of one tensor, or a class with
+            callable objects such as a torch module.
+        entry: Name of the function or class. None for the candidate that no other candidate uses.
 
     Returns:
-        The function. Trained parameters have their first values.
+        The function. Trained parameters have their initial values.
 
     Raises:
-        ImportRefusedError: It does not parse, is too large, or has a construct that is not
-            understood; the message names line and construct.
+        ImportRefusedError: The program does not parse, is too large, or has an unsupported
+            construct. The message names the line and the construct.
 
     Example:
         >>> from symact.importers import from_source
@@ -66,6 +68,6 @@ def from_source(text: str, *, entry: str | None = None) -> Imported:
         raise
     except RecursionError:
         raise ImportRefusedError("nested too deeply") from None
-    except Exception as error:  # a bug here costs one program, not all that are read with it
+    except Exception as error:  # a bug in the import must not prevent the import of other programs
         raise ImportRefusedError(f"not understood ({type(error).__name__}: {error})") from error
     return Imported(found.expr, found.name, found.notes)

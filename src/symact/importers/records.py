@@ -1,4 +1,4 @@
-"""The one record that every system's programs become, and its file."""
+"""Records of the programs of all systems, and files of records."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class Record:
 
     Attributes:
         system: ``"OpenEvolve"``, ``"ShinkaEvolve"``, ``"file"`` and so on.
-        path: Where it was read.
-        program: Its identifier there.
-        code: Its text.
-        entry: The Python function, "" where none was understood.
-        formula: The function in the expression language, None where it was refused.
-        refusal: Why, "" where it was understood.
+        path: File of the program.
+        program: Identifier of the program in its system.
+        code: Source code of the program.
+        entry: Name of the Python function; "" if the program was refused.
+        formula: Formula of the function; None if the program was refused.
+        refusal: Reason of the refusal; "" if the program was imported.
         kind: ``"pointwise"``, ``"statistics"`` or ``"refused"``.
-        score: What its system reported, higher is better; None where it reported none.
-        metrics: All that was reported, finite numbers only.
-        valid: Whether its system called it valid.
-        parents: Identifiers.
-        iteration: Of the system's loop, None where not known.
-        generation: The same.
-        island: The same.
-        model: Which model wrote it, "" where not known.
-        cost: In dollars, None where not known.
-        copies: How many equal programs (migrants, island copies) this one stands for.
-        notes: What was assumed.
-        sha256: Of the code.
+        score: Score that the system reported, higher is better; None if unknown.
+        metrics: All reported numbers that are finite.
+        valid: Whether the system considers the program valid.
+        parents: Identifiers of the parents.
+        iteration: Iteration of the system's loop; None if unknown.
+        generation: Generation; None if unknown.
+        island: Island; None if unknown.
+        model: Name of the model that wrote the program; "" if unknown.
+        cost: Cost in dollars; None if unknown.
+        copies: Number of equal programs that this record represents, such as migrants.
+        notes: Assumptions of the import.
+        sha256: SHA-256 digest of the code.
     """
 
     system: str
@@ -65,7 +65,7 @@ class Record:
 
     @property
     def expr(self) -> Expr | None:
-        """The formula, parsed; None where the program was refused."""
+        """The parsed formula; None if the program was refused."""
         return None if self.formula is None else parse(self.formula)
 
     @property
@@ -76,7 +76,7 @@ class Record:
 
     @property
     def provenance(self) -> str:
-        """One line on where it comes from and what was reported."""
+        """One line with the source of the program and its reported score."""
         parts = [f"{self.system}: {self.program}"]
         if self.score is not None:
             parts.append(f"reported {self.score:.6g}")
@@ -88,7 +88,7 @@ class Record:
 def record(
     system: str, path: Path, program: str, code: str, entry: str | None, **more: Any
 ) -> Record:
-    """Make a record, importing the code as far as it is understood."""
+    """Import code and return its record."""
     digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
     try:
         found = from_source(code, entry=entry)
@@ -104,12 +104,12 @@ def record(
 
 
 def whole(value: Any) -> int | None:
-    """Return a whole number, None for anything else."""
+    """Return an integer; None for other values."""
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def finite(value: Any) -> float | None:
-    """Return a finite number as a float, None for anything else, truth values among it."""
+    """Return a finite number as a float; None for other values, including truth values."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -127,7 +127,7 @@ def numbers(metrics: Any) -> dict[str, float]:
 
 
 def write_records(records: Iterable[Record], path: str | Path) -> None:
-    """Write one JSON object a line.
+    """Write records as JSON lines.
 
     Raises:
         SymactError: The file exists or cannot be written.
@@ -143,14 +143,13 @@ def write_records(records: Iterable[Record], path: str | Path) -> None:
 
 
 def read_records(path: str | Path) -> list[Record]:
-    """Read what :func:`write_records` wrote, or lines with at least ``formula`` or ``code``.
+    """Read JSON lines of :func:`write_records`, or objects with ``formula`` or ``code``.
 
-    Formulas are parsed, not trusted. A formula of somebody's own needs no more than
-    ``{"name": ..., "formula": ...}``. A program or formula that is not understood becomes a
-    record with its refusal.
+    Formulas are parsed, never run. ``{"name": ..., "formula": ...}`` is a complete object. A
+    refused program or formula becomes a record with the reason.
 
     Raises:
-        SymactError: The file cannot be read, a line is none of these, or no formula parses.
+        SymactError: The file cannot be read, a line is invalid, or no formula parses.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
@@ -163,12 +162,12 @@ def records_of(lines: Iterable[str], path: Path, entry: str | None = None) -> li
     """Return the records of JSON lines.
 
     Args:
-        lines: The lines; empty ones do not count.
-        path: Where they were read.
-        entry: The function's name in every program; None to look for it.
+        lines: The lines. Empty lines are skipped.
+        path: Path of the file, for messages.
+        entry: Name of the function in every program; None to find it.
 
     Raises:
-        SymactError: A line is no record, or no formula parses.
+        SymactError: A line is not a record, or no formula parses.
     """
     found = []
     for number, line in enumerate(lines, 1):

@@ -1,8 +1,8 @@
-"""Result folders of other systems, files and folders of programs.
+"""Read result folders of other systems, and files and folders of programs.
 
-Layouts were checked against the systems' code and real result folders: OpenEvolve, ShinkaEvolve,
-SkyDiscover, LLM-SR, and the program lists of AlphaEvolve's cloud service.
-Pickles are never opened, databases only for reading.
+Supported systems are OpenEvolve, ShinkaEvolve, SkyDiscover, LLM-SR and the cloud service of
+AlphaEvolve. The layouts follow their code and real result folders. Pickles are never opened.
+Databases are opened for reading only.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from symact.errors import SymactError
 from symact.importers.database import rows_of
 from symact.importers.records import Record, finite, numbers, record, records_of, whole
 
-#: Bytes of a file that are read at most.
+#: Maximum size of a file in bytes.
 MAX_BYTES = 50_000_000
-#: What a file that cannot be read raises.
+#: Exceptions of a file that cannot be read.
 _UNREADABLE = (OSError, EOFError, zlib.error, SymactError)
-#: Files of a folder that are looked at as programs.
+#: Maximum number of files of a folder that are read as programs.
 MAX_FILES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was met on the way.
+    """Counts of the programs of a file or folder.
 
     Attributes:
-        programs: Distinct programs.
-        understood: Of these, imported.
-        copies: Equal ones left out.
-        invalid: That their own system called invalid; left out.
-        unobserved: Iterations of which no program is left, None where that cannot be known.
+        programs: Number of distinct programs.
+        understood: Number of imported programs.
+        copies: Number of omitted copies.
+        invalid: Number of omitted programs that their system considers invalid.
+        unobserved: Number of iterations without a stored program; None if unknown.
     """
 
     programs: int
@@ -54,17 +54,25 @@ def read(path: str | Path, *, entry: str | None = None, minimize: bool = False) 
     """Read the programs of a file or a folder.
 
     Args:
-        path: A ``.py`` file or a folder of them; a result folder of OpenEvolve, ShinkaEvolve,
-            SkyDiscover or LLM-SR; an evolution trace; a program list of AlphaEvolve's service; a
+        path: A ``.py`` file or a folder of them, a result folder of OpenEvolve, ShinkaEvolve,
+            SkyDiscover or LLM-SR, an evolution trace, a program list of AlphaEvolve's service, or a
             ``.jsonl`` file of records.
-        entry: The function's name in every program; None to look for it.
-        minimize: Whether the system's scores are errors. Records hold what is higher the better.
+        entry: Name of the function in every program; None to find it.
+        minimize: Whether lower scores of the system are better. They are negated in the records.
 
     Returns:
-        One record for each distinct valid program, the best reported score first.
+        A record for each distinct valid program, sorted by the reported score, best first.
 
     Raises:
-        SymactError: Nothing there can be read.
+        SymactError: The path does not exist, or it has no readable program.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "candidate.py")
+        ...     _ = path.write_text("def f(x): return x * np.tanh(x)")
+        ...     [record.formula for record in read(path)]
+        ['x*tanh(x)']
     """
     return read_with_summary(path, entry=entry, minimize=minimize)[0]
 
@@ -72,7 +80,7 @@ def read(path: str | Path, *, entry: str | None = None, minimize: bool = False) 
 def read_with_summary(
     path: str | Path, *, entry: str | None = None, minimize: bool = False
 ) -> tuple[list[Record], Summary]:
-    """Return what :func:`read` does, and what was met on the way."""
+    """Return the records of :func:`read` and their counts."""
     target = Path(path)
     if not target.exists():
         raise SymactError(f"{path}: no such file or folder")
@@ -120,7 +128,7 @@ def _found(path: Path, entry: str | None) -> tuple[list[Record], int | None]:
 
 
 def _program_file(path: Path, entry: str | None) -> Record:
-    """Return the record of one program of many; one that cannot be read is refused."""
+    """Return the record of a program file. An unreadable file gives a refused record."""
     try:
         return record("file", path, path.stem, _text(path), entry)
     except _UNREADABLE as error:
@@ -128,7 +136,7 @@ def _program_file(path: Path, entry: str | None) -> Record:
 
 
 def _distinct(found: Iterable[Record]) -> list[Record]:
-    """Keep one of equal programs: the earliest that is no copy."""
+    """Return one of each set of equal programs: the earliest that is not a copy."""
     groups: dict[str, list[Record]] = {}
     for one in found:
         groups.setdefault(one.sha256 or one.formula or one.program, []).append(one)
@@ -150,7 +158,7 @@ def _text(path: Path) -> str:
 
 
 def _loaded(path: Path) -> Any:
-    """Return a JSON file's content; NaN and Infinity, which Python writes, are understood."""
+    """Return the content of a JSON file, which may contain NaN and Infinity."""
     try:
         return json.loads(_text(path))
     except (ValueError, RecursionError):
@@ -158,7 +166,7 @@ def _loaded(path: Path) -> Any:
 
 
 def _loaded_of_many(path: Path) -> Any:
-    """Return the content of one JSON file of a folder, None if it cannot be read."""
+    """Return the content of a JSON file of a folder; None if it cannot be read."""
     with contextlib.suppress(*_UNREADABLE):
         return _loaded(path)
     return None
@@ -220,7 +228,7 @@ def _openevolve(
 ) -> tuple[list[Record], int | None]:
     """Read the union of all checkpoints, the best program and traces.
 
-    Programs that were evicted are gone: a checkpoint holds survivors, so iterations are unobserved.
+    A checkpoint contains only the surviving programs, so some iterations are unobserved.
     """
     found: dict[str, Record] = {}
     last = 0
@@ -279,7 +287,7 @@ def _program(path: Path, content: Mapping[str, Any], entry: str | None) -> Recor
     )
 
 
-#: What OpenEvolve's grid of programs is made of; no part of the fitness.
+#: Dimensions of OpenEvolve's grid of programs, which are not part of the fitness.
 _DIMENSIONS = ("complexity", "diversity")
 
 
@@ -325,7 +333,7 @@ def _databases(path: Path) -> list[Path]:
 
 
 def _shinka(path: Path, entry: str | None) -> list[Record]:
-    """Read the table of programs; nothing is evicted from it, invalid ones are marked."""
+    """Read the table of programs. It contains all programs, and marks invalid ones."""
     try:
         rows = rows_of(path, "programs")
     except sqlite3.Error as error:
@@ -406,7 +414,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def refusals(records: Iterable[Record]) -> list[tuple[str, int]]:
-    """Return why programs were refused, without their lines, and how often."""
+    """Return the reasons of refusals, without line numbers, and their counts."""
     reasons = Counter(
         one.refusal.split(": ", 1)[-1] for one in records if one.formula is None and one.refusal
     )

@@ -1,6 +1,6 @@
-"""Library functions whose meaning is more than a formula.
+"""Rules of library functions whose meaning is not a formula.
 
-The parameters after the first are those that a row of :mod:`symact.importers.library` names.
+A row of :mod:`symact.importers.library` names the parameters of a rule after the first.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from symact.importers.values import (
     refused,
 )
 
-#: Elements of a range, and so rounds of a loop.
+#: Maximum number of elements of a range, and of rounds of a loop.
 MAX_ROUNDS = 64
 
 
-#: Operations that may be infinite or undefined where their arguments are finite.
+#: Operations that may be infinite or undefined for finite arguments.
 _UNSAFE = {"exp", "log", "log1p", "sqrt", "div"}
 
 
 # Choices.
 def where(use: Use, condition: Value, x: Value, y: Value) -> Value:
-    """Choose by a comparison."""
+    """Return a choice of two values by a comparison."""
     if isinstance(condition, Equal):
         return _guarded(use, condition, x, y)
     if isinstance(condition, bool):
@@ -41,7 +41,7 @@ def where(use: Use, condition: Value, x: Value, y: Value) -> Value:
 
 
 def _guarded(use: Use, test: Equal, yes: Value, no: Value) -> Value:
-    """Understand ``where(x == 0, 1, sin(x)/x)``, the usual way to write sinc."""
+    """Return ``where(x == 0, 1, sin(x)/x)`` as sinc; refuse other choices by equality."""
     at_zero, elsewhere = (no, yes) if test.negated else (yes, no)
     sinc = _sinc(use, test, at_zero, elsewhere)
     if sinc is not None:
@@ -68,7 +68,7 @@ def _sinc(use: Use, test: Equal, at_zero: Value, elsewhere: Value) -> Expr | Non
 
 
 def select(use: Use, conditions: Value, choices: Value, default: Value) -> Value:
-    """Choose by the first comparison that holds."""
+    """Return the choice of the first true comparison."""
     if not isinstance(conditions, tuple) or not isinstance(choices, tuple):
         raise use.refused("without lists of conditions and choices")
     if len(conditions) != len(choices):
@@ -80,7 +80,7 @@ def select(use: Use, conditions: Value, choices: Value, default: Value) -> Value
 
 
 def clip(use: Use, x: Value, low: Value, high: Value) -> Value:
-    """Return values within bounds; None is no bound."""
+    """Return values clipped to bounds. None means no bound."""
     if is_number(low) and is_number(high) and low > high:
         raise use.refused("with bounds in the wrong order, on which libraries differ")
     if is_number(x) and all(bound is None or is_number(bound) for bound in (low, high)):
@@ -93,7 +93,7 @@ def clip(use: Use, x: Value, low: Value, high: Value) -> Value:
 
 
 def clip_numpy(use: Use, x: Value, low: Value, high: Value, low_2: Value, high_2: Value) -> Value:
-    """Return values within bounds that have two names each."""
+    """Return values clipped to bounds. Each bound has two names."""
     if None not in (low, low_2) or None not in (high, high_2):
         raise use.refused("with a bound given twice")
     return clip(use, x, low if low_2 is None else low_2, high if high_2 is None else high_2)
@@ -109,7 +109,7 @@ def two(
 
 
 def finite(use: Use, x: Value, nan: Value, posinf: Value, neginf: Value) -> Value:
-    """Return what ``nan_to_num`` leaves as it is."""
+    """Return ``nan_to_num(x)`` of a tensor that is always finite, which is unchanged."""
     if is_number(x):
         return x
     value = tensor_only(use, x)
@@ -188,7 +188,7 @@ def _check_axis(use: Use, axis: Value) -> None:
 
 # Functions.
 def gelu(use: Use, x: Value, approximate: Value) -> Expr:
-    """Return GELU or its form by tanh."""
+    """Return GELU or its tanh approximation."""
     if "approximate" not in use.given and approximate is True:
         use.note(f"{use.path} is the tanh form by default")
     if approximate not in (True, False, "tanh", "none"):
@@ -208,13 +208,13 @@ def silu(use: Use, x: Value, beta: Value) -> Expr:
 
 
 def softplus(use: Use, x: Value, beta: Value, threshold: Value) -> Expr:
-    """Return softplus, which torch continues by a line above a threshold."""
+    """Return softplus. torch replaces it by a line above a threshold."""
     factor, limit = use.number(beta, "beta"), use.number(threshold, "threshold")
     scaled = x if factor == 1 else use.make("mul", factor, x)
     made = use.make("softplus", scaled)
     if factor != 1:
         made = use.make("div", made, factor)
-    if limit >= 20:  # there the line differs by at most 2e-9
+    if limit >= 20:  # the difference to the line is at most 2e-9 there
         return made
     return use.make("where", use.make("gt", scaled, limit), x, made)
 
@@ -322,7 +322,7 @@ def length(use: Use, obj: Value) -> int:
 
 
 def range_(use: Use, args: tuple[Value, ...]) -> tuple[int, ...]:
-    """Return a range of whole numbers."""
+    """Return a range of integers."""
     if not 1 <= len(args) <= 3 or not all(type(a) is int for a in args):
         raise use.refused("of something else than whole numbers")
     if len(args) == 3 and args[2] == 0:
@@ -334,14 +334,14 @@ def range_(use: Use, args: tuple[Value, ...]) -> tuple[int, ...]:
 
 
 def enumerate_(use: Use, iterable: Value, start: Value) -> tuple[Value, ...]:
-    """Return items with their numbers."""
+    """Return items with their indices."""
     if type(start) is not int:
         raise use.refused("with 'start' that is no whole number")
     return tuple(enumerate(_items(use, iterable), start))
 
 
 def zip_(use: Use, args: tuple[Value, ...]) -> tuple[Value, ...]:
-    """Return items of several lists together."""
+    """Return tuples of the items of several lists."""
     return tuple(zip(*(_items(use, a) for a in args), strict=False))
 
 
@@ -351,11 +351,11 @@ def sequence(use: Use, iterable: Value) -> tuple[Value, ...]:
 
 
 def reversed_(use: Use, sequence: Value) -> tuple[Value, ...]:
-    """Return the items of a list, the last first."""
+    """Return the items of a list in reverse order."""
     return _items(use, sequence)[::-1]
 
 
-#: The rules by the names that rows call them by.
+#: Rules by their names in the table.
 RULES: dict[str, Rule] = {
     **CONVERSIONS,
     **{

@@ -14,7 +14,7 @@ from symact.expr import Expr, const, parse, substitute, variables
 from symact.expr.canonical import canonical
 from symact.importers.library import ALIASES, TABLE, TORCH_NAMES, UFUNC
 
-#: The default of a parameter that must be given.
+#: Default of a required parameter.
 REQUIRED = object()
 _ROW = re.compile(r"(?P<names>[\w|]+)\((?P<signature>.*?)\) (?P<sign>=|->) (?P<meaning>.*)")
 _RULE = re.compile(r"@(?P<name>\w+)\((?P<arguments>.*)\)")
@@ -22,12 +22,12 @@ _RULE = re.compile(r"@(?P<name>\w+)\((?P<arguments>.*)\)")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter.
+    """A parameter of a library function.
 
     Attributes:
         name: Its name.
         kind: ``"positional"``, ``"either"``, ``"keyword"``, ``"args"`` or ``"kwargs"``.
-        default: Its value where it is not given, :data:`REQUIRED` for none.
+        default: Default value; :data:`REQUIRED` for a required parameter.
     """
 
     name: str
@@ -37,17 +37,17 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A function of a library.
+    """A library function.
 
     Attributes:
-        path: Its dotted path.
-        parameters: In order.
-        formula: Its meaning in the parameters, None if a rule says it.
-        rule: The name of its rule, ``""`` for none.
-        arguments: What the rule is called with: names of parameters, or constants in a tuple.
-        layer: The row that a layer applies, ``""`` for a function.
-        refusal: Why it is always refused, ``""`` where it is not.
-        note: What is assumed, ``""`` for nothing.
+        path: Dotted path of the function.
+        parameters: Parameters in order.
+        formula: Meaning as a formula in the parameters; None if there is a rule.
+        rule: Name of the rule; ``""`` if there is none.
+        arguments: Arguments of the rule: names of parameters, or constants in a tuple.
+        layer: Path of the function that a layer applies; ``""`` for a function.
+        refusal: Reason if the function is always refused, else ``""``.
+        note: Assumption of the meaning; ``""`` if there is none.
     """
 
     path: str
@@ -61,7 +61,7 @@ class Row:
 
     @property
     def used(self) -> frozenset[str]:
-        """The parameters that the meaning reads."""
+        """Names of the parameters that the meaning uses."""
         if self.layer:
             return frozenset(p.name for p in self.parameters)
         named = [name for name in self.arguments if isinstance(name, str)]
@@ -70,7 +70,7 @@ class Row:
 
 @cache
 def rows() -> Mapping[str, Row]:
-    """Return all rows by their paths."""
+    """Return all rows by path."""
     return {
         row.path: row
         for module, text in TABLE.items()
@@ -80,12 +80,12 @@ def rows() -> Mapping[str, Row]:
 
 
 def find(path: str) -> Row | None:
-    """Return the row of a dotted path, None if there is none."""
+    """Return the row of a dotted path; None if there is none."""
     return rows().get(resolved(path))
 
 
 def resolved(path: str) -> str:
-    """Return a path without aliases of modules."""
+    """Return a path with aliases of modules replaced."""
     for alias, module in ALIASES.items():
         if path == alias or path.startswith(f"{alias}."):
             return module + path[len(alias) :]
@@ -99,7 +99,7 @@ def names_of(module: str) -> list[str]:
 
 
 def method(name: str, kind: str) -> Row | None:
-    """Return the row of a method of a torch tensor or a NumPy or JAX array.
+    """Return the row of a method of a torch tensor or of a NumPy or JAX array.
 
     Args:
         name: Its name.
@@ -200,7 +200,7 @@ def _bind_keywords(row: Row, bound: dict[str, Any], keywords: Mapping[str, Any])
 
 
 def numeric(formula: Expr, values: Mapping[str, float]) -> float | None:
-    """Return the value of a formula of numbers, None if it is not finite."""
+    """Return the value of a formula with numbers; None if it is not finite."""
     bound = {name: const(values[name]) for name in variables(formula)}
     value = canonical(substitute(formula, bound))
     return value.number if value.op == "const" else None

@@ -1,6 +1,6 @@
-"""The text of a program becomes a syntax tree, within limits.
+"""Parse the text of a program to a syntax tree, within limits.
 
-Python's own parser recurses, so what nests is counted on tokens before it sees the text.
+Python's parser is recursive. The depth of nesting is therefore checked on tokens before parsing.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections.abc import Iterator
 
 from symact.errors import ImportRefusedError
 
-#: Characters of a program, and nested brackets, signs, blocks, conditionals or lambdas.
+#: Maximum number of characters, and maximum nesting of brackets, signs, blocks, conditionals or
+#: lambdas.
 MAX_SOURCE, MAX_NESTING = 200_000, 60
-#: Calls, subscripts, attributes, powers or comparisons in one statement, and digits of a number.
+#: Maximum number of calls, subscripts, attributes, powers or comparisons in a statement, and of
+#: digits of a number.
 MAX_CHAIN, MAX_DIGITS = 40 * MAX_NESTING, 400
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n`]*$", re.MULTILINE)
@@ -29,11 +31,11 @@ _CHAINED = {"**", ".", "[", "(", "{", "<", ">", "<=", ">=", "==", "!="}
 def parsed(text: str) -> ast.Module:
     """Parse a program.
 
-    A byte-order mark is dropped. A text that is no Python is read again without the one Markdown
-    fence around its program, if it has one.
+    A byte-order mark is removed. A text that is not Python is parsed again without its Markdown
+    fence, if it has exactly one.
 
     Raises:
-        ImportRefusedError: It is too large, nests too deeply or is no Python.
+        ImportRefusedError: The text is too large, nests too deeply or is not Python.
     """
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_SOURCE:
@@ -48,7 +50,7 @@ def parsed(text: str) -> ast.Module:
 
 
 def _without_fence(text: str) -> str | None:
-    """Return what the only fence encloses, with its lines where they were."""
+    """Return the content of the only Markdown fence. Line numbers stay the same."""
     fences = list(_FENCE.finditer(text))
     if len(fences) != 2:
         return None
@@ -70,7 +72,7 @@ def _tree(text: str) -> ast.Module:
 
 
 def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
-    """Yield tokens until the first that is none; the parser says what is wrong there."""
+    """Yield tokens until the first invalid token, which the parser reports."""
     try:
         yield from tokenize.generate_tokens(io.StringIO(text).readline)
     except (tokenize.TokenError, SyntaxError):
@@ -82,7 +84,7 @@ def _check_nesting(text: str) -> None:
     counts: Counter[str] = Counter()  # of the statement so far
     for token in _tokens(text):
         kind, word, line = token.type, token.string, token.start[0]
-        if kind == tokenize.STRING:  # until Python 3.12 a formatted text is one token
+        if kind == tokenize.STRING:  # before Python 3.12 an f-string is one token
             counts["{"] += word.count("{") if "f" in word[:3].lower() else 0
         if kind in (tokenize.COMMENT, tokenize.NL):
             continue

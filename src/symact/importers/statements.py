@@ -1,4 +1,4 @@
-"""Statements of Python bind names."""
+"""Run Python statements, which bind names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from symact.importers.values import (
     refused,
 )
 
-#: Decorators that leave the values of a function as they are.
+#: Decorators that do not change the values of a function.
 SAME = {
     *("jax.jit", "torch.jit.script", "torch.compile", "torch.jit.export", "tensorflow.function"),
     *("numba.jit", "numba.njit", "numba.vectorize", "numpy.vectorize", "functools.cache"),
@@ -43,7 +43,7 @@ SAME_CONTEXTS = {"numpy.errstate", "warnings.catch_warnings", "jax.named_scope"}
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a statement returned from its function."""
+    """The value that a statement returned from its function."""
 
     value: Value
 
@@ -57,7 +57,7 @@ class Statements(Expressions):
 
     @abstractmethod
     def make_class(self, node: ast.ClassDef, scope: Scope) -> Class:
-        """Return a class without its decorators."""
+        """Return a class without applying its decorators."""
 
     def _block(self, body: Sequence[ast.stmt], scope: Scope) -> Returned | None:
         for node in body:
@@ -67,7 +67,7 @@ class Statements(Expressions):
         return None
 
     def statement(self, node: ast.stmt, scope: Scope) -> Returned | None:
-        """Run one statement; return what it returns from its function, if it does."""
+        """Run a statement. Return the value that it returns from its function, if any."""
         self._count(node)
         if isinstance(node, ast.Return):
             return Returned(None if node.value is None else self.value(node.value, scope))
@@ -222,7 +222,7 @@ class Statements(Expressions):
         return self._block(node.body, scope)
 
     def _try(self, node: ast.Try, scope: Scope) -> Returned | None:
-        """Follow imports that are tried; they are taken to succeed."""
+        """Run the imports in a ``try`` statement. They are assumed to succeed."""
         if not all(isinstance(part, ast.Import | ast.ImportFrom) for part in node.body):
             raise refused(node, f"{kind_of(node)} is not understood")
         self.arithmetic.note(f"line {node.lineno}: the imports that are tried are taken to succeed")
@@ -231,7 +231,7 @@ class Statements(Expressions):
         return self._block([*node.body, *node.orelse, *node.finalbody], scope)
 
     def bind(self, target: ast.expr, value: Value, scope: Scope) -> None:
-        """Bind what an assignment names."""
+        """Bind the target of an assignment to a value."""
         if isinstance(target, ast.Name):
             scope.names[target.id] = value
         elif isinstance(target, ast.Tuple | ast.List) and isinstance(value, tuple | Array):

@@ -1,7 +1,7 @@
-"""Values that a program has while it is read, and refusals.
+"""Values of an interpreted program, and refusals.
 
-Besides these classes a value is an :class:`~symact.expr.Expr` (a tensor), a Python number, a
-truth value, a text, None, or a tuple of values.
+Other values are an :class:`~symact.expr.Expr` (a tensor), a Python number, a truth value, a text,
+None, or a tuple of values.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Value = Any
 
 
 class TooLargeError(ImportRefusedError):
-    """A limit on steps or sizes was reached; nothing of the program is read any further."""
+    """A limit of steps or sizes was reached. The interpretation ends."""
 
 
 class TensorNumber(float):
-    """A tensor of one element whose value is known.
+    """A constant tensor of one element.
 
-    Two names may be bound to one such tensor, so each is an object of its own.
+    Its identity matters, because several names may be bound to the same tensor.
     """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Array:
-    """A tensor of several known elements, such as ``np.array([1.0, 2.0])``."""
+    """A constant tensor of several elements, such as ``np.array([1.0, 2.0])``."""
 
     items: tuple[Value, ...]
 
@@ -53,13 +53,13 @@ class Method:
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """Names of a function call, a class body or the module, inside others."""
+    """The names of a function call, a class body or the module, and their enclosing scope."""
 
     names: dict[str, Value] = field(default_factory=dict)
     outer: Scope | None = None
 
     def find(self, name: str) -> Scope | None:
-        """Return the nearest scope that has a name, None if none has."""
+        """Return the nearest scope with a name; None if there is none."""
         scope: Scope | None = self
         while scope is not None and name not in scope.names:
             scope = scope.outer
@@ -68,7 +68,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closure:
-    """A function or lambda with the values of its defaults."""
+    """A function or lambda of the program, with the values of its defaults."""
 
     node: ast.FunctionDef | ast.Lambda
     scope: Scope
@@ -82,7 +82,7 @@ class Closure:
 
 @dataclass(slots=True, eq=False)
 class Class:
-    """A class of the program. ``unknown`` says why nothing is known of it any more."""
+    """A class of the program. ``unknown`` is the reason if its content is unknown."""
 
     name: str
     base: Class | None
@@ -91,7 +91,7 @@ class Class:
     unknown: str = ""
 
     def find(self, name: str) -> Value:
-        """Return an attribute of the class or its bases, :data:`MISSING` if none has it."""
+        """Return an attribute of the class or its bases; :data:`MISSING` if there is none."""
         own: Class | None = self
         while own is not None:
             if own.unknown:
@@ -121,7 +121,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Super:
-    """What ``super()`` returns: attributes of the base of a class, for an instance."""
+    """The value of ``super()``: the attributes of the base classes for an instance."""
 
     instance: Instance
     base: Class | None
@@ -143,7 +143,7 @@ class Static:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A layer of a library: a function with all arguments but the tensor."""
+    """A layer of a library: a function with all arguments except the tensor."""
 
     path: str
     arguments: Mapping[str, Value]
@@ -160,7 +160,7 @@ class Partial:
 
 @dataclass(slots=True, eq=False)
 class Dictionary:
-    """A dict of the program. ``unknown`` says why nothing is known of it any more."""
+    """A dict of the program. ``unknown`` is the reason if its content is unknown."""
 
     items: dict[Value, Value]
     unknown: str = ""
@@ -168,7 +168,7 @@ class Dictionary:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A value that may be handed on but not computed with, such as a device."""
+    """A value without supported operations, such as a device."""
 
     what: str
     of: Value = None
@@ -176,7 +176,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Equal:
-    """``x == c`` or ``x != c``, which is understood where it guards a division."""
+    """``x == c`` or ``x != c``. It is supported only as the guard of a division."""
 
     left: Expr
     right: Value
@@ -185,35 +185,35 @@ class Equal:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The value of a name that is not known, and why."""
+    """An unknown value, with the reason."""
 
     reason: str
 
 
-#: No such attribute.
+#: The value of a missing attribute.
 MISSING = Opaque("a missing attribute")
 
 
 def refused(node: ast.AST | None, what: str) -> ImportRefusedError:
-    """Return the refusal of a construct, with its line, as one line that can be printed."""
+    """Return the refusal of a construct. The message is one line with the line number."""
     what = " ".join(what.encode("utf-8", "backslashreplace").decode().split())
     line = getattr(node, "lineno", None)
     return ImportRefusedError(f"line {line}: {what}" if line else what)
 
 
 def is_number(value: Value) -> TypeGuard[int | float]:
-    """Whether a value is a number; truth values are none."""
+    """Return whether a value is a number. Truth values are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_plain(value: Value) -> bool:
-    """Whether a value is a Python number, truth value, text or None."""
+    """Return whether a value is a Python number, truth value, text or None."""
     plain = value is None or isinstance(value, bool | int | float | str)
     return plain and not isinstance(value, TensorNumber)
 
 
 def is_comparison(value: Value) -> bool:
-    """Whether a value is a truth value, for each element or for all."""
+    """Return whether a value is a truth value, for each element or for all."""
     return isinstance(value, bool) or (isinstance(value, Expr) and sort_of(value) == "Bool")
 
 
@@ -235,7 +235,7 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 
 def described(value: Value) -> str:
-    """Return what a message calls a value."""
+    """Return the description of a value for messages."""
     if isinstance(value, Expr):
         return "a comparison" if sort_of(value) == "Bool" else "a tensor"
     if isinstance(value, Library):
@@ -248,5 +248,5 @@ def described(value: Value) -> str:
 
 
 def kind_of(node: ast.AST) -> str:
-    """Return what a message calls a piece of syntax."""
+    """Return the name of a syntax node for messages."""
     return f"'{type(node).__name__}'"

@@ -9,7 +9,7 @@ from typing import Any
 from symact.errors import SymactError
 from symact.expr import Expr, parse, show, var, variables
 from symact.expr.cost import flops
-from symact.grammar import Grammar, Limits
+from symact.grammar import Grammar
 from symact.importers import from_source
 from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal, Proposer
 
@@ -17,15 +17,15 @@ from symact.proposers.base import AbstractProposer, EvaluatedProposal, Proposal,
 KEPT = 300
 
 
-def proposal(item: Any, limits: Limits, origin: str) -> Proposal:
+def proposal(item: Any, grammar: Grammar, origin: str) -> Proposal:
     """Return a proposal, or a refusal with its reason; nothing is raised.
 
-    It need not be a sentence of the grammar, but it has to keep its limits: a mutator of another
-    kind may reach what the grammar cannot, at the same cost.
+    It need not be a sentence of the grammar. It uses the terminals and keeps the limits of the
+    grammar: a mutator of another kind may reach what the grammar cannot, at the same cost.
 
     Args:
         item: A formula, ``{"formula": ...}`` or ``{"code": ...}``.
-        limits: The grammar's limits.
+        grammar: Whose terminals and limits hold.
         origin: What the proposal is recorded as.
     """
     if isinstance(item, Mapping):
@@ -36,8 +36,9 @@ def proposal(item: Any, limits: Limits, origin: str) -> Proposal:
     if text is None:
         return refused(text_of(item), "neither a formula nor code", origin)
     try:
-        expr = parse(text) if isinstance(formula, str) else from_source(text).expr
-        _check(expr, limits)
+        names = tuple(grammar.terminals)
+        expr = parse(text, names) if isinstance(formula, str) else from_source(text).expr
+        _check(expr, grammar)
     except SymactError as error:
         return refused(text, str(error), origin)
     except Exception as error:  # a bug costs one proposal, not the search
@@ -61,10 +62,11 @@ def refused(text: str, reason: str, origin: str) -> Proposal:
     return Proposal(var(), origin, (), refused=reason, text=clean)
 
 
-def _check(expr: Expr, limits: Limits) -> None:
-    names = [name for name in variables(expr) if name != "x"]
+def _check(expr: Expr, grammar: Grammar) -> None:
+    limits = grammar.limits
+    names = [name for name in variables(expr) if name not in grammar.terminals]
     if names:
-        raise SymactError(f"unknown variable '{names[0]}'; only x")
+        raise SymactError(f"unknown variable '{names[0]}'; only {', '.join(grammar.terminals)}")
     for name, own, most in (
         ("nodes", expr.size, limits.nodes),
         ("depth", expr.depth, limits.depth),
@@ -79,11 +81,11 @@ class AdaptedProposer(AbstractProposer):
 
     Args:
         inner: The object.
-        grammar: Whose limits hold.
+        grammar: Whose terminals and limits hold.
     """
 
     def __init__(self, inner: Proposer, grammar: Grammar) -> None:
-        self._inner, self._limits = inner, grammar.limits
+        self._inner, self._grammar = inner, grammar
 
     def ask(self, count: int) -> list[Proposal]:
         found = list(self._inner.ask(count))[:count]
@@ -91,7 +93,7 @@ class AdaptedProposer(AbstractProposer):
         return [one if isinstance(one, Proposal) else self._proposal(one, name) for one in found]
 
     def _proposal(self, item: Expr | str, name: str) -> Proposal:
-        return proposal(show(item) if isinstance(item, Expr) else item, self._limits, name)
+        return proposal(show(item) if isinstance(item, Expr) else item, self._grammar, name)
 
     def tell(self, results: Sequence[EvaluatedProposal]) -> None:
         self._inner.tell(results)

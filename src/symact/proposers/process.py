@@ -80,7 +80,7 @@ class ProcessProposer(AbstractProposer):
         if not isinstance(items, list) or not items:
             self._failed("an answer without a list of proposals")
             return [refused(text_of(answer), "not a list of proposals", "process")]
-        found = [proposal(item, self._grammar.limits, "process") for item in items[:count]]
+        found = [proposal(item, self._grammar, "process") for item in items[:count]]
         self._failures = self._failures + 1 if all(one.refused for one in found) else 0
         return found
 

@@ -22,7 +22,7 @@ class ReplayProposer(AbstractProposer):
     Empty lines are skipped.
 
     Args:
-        grammar: Grammar whose limits hold.
+        grammar: Grammar whose terminals and limits hold.
         path: The file.
 
     Raises:
@@ -30,7 +30,7 @@ class ReplayProposer(AbstractProposer):
     """
 
     def __init__(self, grammar: Grammar, path: str | Path) -> None:
-        self._limits, self._path = grammar.limits, Path(path)
+        self._grammar, self._path = grammar, Path(path)
         try:
             data = self._path.read_bytes()
         except OSError as error:
@@ -49,7 +49,7 @@ class ReplayProposer(AbstractProposer):
             item = json.loads(line)
         except (ValueError, RecursionError):
             return refused(line.decode("utf-8", "replace"), "not a line of JSON", "replay")
-        return proposal(item, self._limits, "replay")
+        return proposal(item, self._grammar, "replay")
 
     def tell(self, results: Sequence[EvaluatedProposal]) -> None:
         """Go on to the next lines. A budget may end within the last proposals."""

@@ -1,7 +1,7 @@
-"""Compare found and known functions by the frozen protocol on the test draws.
+"""Compare functions by the frozen protocol on the test draws.
 
-No other module of the package reads the test split. Errors are stored by (function, protocol
-version, instance, seed), so a second comparison trains only functions that are new.
+No other module of the package reads the test split. Errors are stored by function, protocol
+version, instance and seed. A second comparison therefore trains only new functions.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from symact.tasks import scores as stats
 from symact.tasks import task as built_in_task
 from symact.tasks.protocol import COMPARED, FORMS, REFERENCE, EvaluationProtocol
 
-#: Found functions of a run that compete.
+#: Default number of functions that :func:`compare` takes from each run.
 BEST = 3
 
-#: The version of the answers; stored ones of another version are not used.
+#: Version of the stored comparisons. Comparisons of other versions are computed again.
 _ANSWER = 2
 
 OnStep = Callable[[int, int, str], None]
@@ -63,21 +63,27 @@ def compare(
     """Compare functions on the test draws by the protocol (``docs/protocol.md``).
 
     Args:
-        items: Results or run directories, whose best functions compete; names of the zoo; formulas
-            in x; expressions; files and folders of programs to import. Runs alone are compared
-            with the usual known functions.
-        task: A name or a Task; None for that of the first run, else the default.
-        form: ``"full"`` for the protocol itself, ``"quick"`` for its short form, whose scores are
-            never mixed with the full ones.
-        per_family: Test instances of each family; None for the form's.
-        seeds: Training seeds of each instance; None for the form's.
-        best: How many of a run's functions compete.
-        device: Where to train; None for the best there is.
-        out: A folder that stores the errors; None for the database of the first run.
-        on_step: Called before a function is trained, with (place, functions in all, name).
+        items: The functions. Each item is a result or a run directory (its best functions are
+            compared), a name of the zoo, a formula in x, an expression, or a file or folder of
+            programs to import. If all items are runs, the usual known functions are added.
+        task: A name or a Task. None for the task of the first run, or the default task without
+            runs.
+        form: ``"full"`` for the protocol, or ``"quick"`` for its short form. Scores of the two
+            forms are stored separately.
+        per_family: Number of test instances of each family. None for the number in the form.
+        seeds: Number of training seeds of each instance. None for the number in the form.
+        best: Number of functions to compare from each run.
+        device: ``"cpu"`` or ``"cuda"``. None for CUDA if available, else the CPU.
+        out: Folder for the measured errors. None for the database of the first run.
+        on_step: Called before each function is trained, with (index, number of functions, name).
 
     Raises:
-        SymactError: An unknown name, a formula that does not parse, or no task to judge on.
+        SymactError: A name is unknown, a formula does not parse, or there is no task.
+
+    Example:
+        >>> comparison = compare(["SiLU", "x*tanh(x)"], form="quick")  # doctest: +SKIP
+        >>> comparison.reference  # doctest: +SKIP
+        'GELU'
     """
     check_device(device)
     if isinstance(form, str) and form not in FORMS:
@@ -93,7 +99,7 @@ def compare(
     with ExitStack() as stack:
         stores = [stack.enter_context(closing(store)) for store in _stores(runs, out)]
         judged = _judge(stores, judge, found, on_step)
-        # A comparison is stored: asked again, it is not computed again.
+        # Comparisons are cached: an equal call returns the stored one.
         digest = _digest(judge, found)
         known = stores[0].comparison(digest)
         if known is not None:
@@ -123,7 +129,9 @@ def _task(runs: Sequence[Result], task: str | Task | None) -> Task:
         return built_in_task(TASKS[0])
     name = runs[0].config["task"]
     if name not in TASKS:
-        raise StoreError(f"{runs[0].path}: its task '{name}' came from arrays; pass task=")
+        raise StoreError(
+            f"{runs[0].path}: the task '{name}' was made from arrays; pass it as task="
+        )
     return built_in_task(name)
 
 
@@ -139,7 +147,7 @@ def _stores(runs: Sequence[Result], out: str | Path | None) -> list[Repository]:
 def _judge(
     stores: Sequence[Repository], judge: Judge, found: Sequence[Competitor], on_step: OnStep | None
 ) -> list[Judged]:
-    # Names of instances are unique within a task, so the task is part of the key.
+    # Instance names are unique only within a task. The key therefore includes the task.
     keys = [f"{judge.task.name}:{instance.name}" for instance in judge.instances]
     version = judge.form.version
     judged = []
@@ -151,7 +159,7 @@ def _judge(
                 on_step(place, len(found), competitor.name)
             rates = judge.rates([competitor.function])
             (errors,) = judge.errors([competitor.function], rates)
-            # Read back, so that the first result and the stored one agree to the last digit.
+            # Reading back makes the first result equal to the stored one in all digits.
             result = stores[0].add_judged(competitor.key, version, keys, errors, rates[0])
         judged.append(result)
     return judged
@@ -173,14 +181,14 @@ def _digest(judge: Judge, found: Sequence[Competitor]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Tests:
-    """The tests of all rows, made within each block.
+    """Ranks and p-values of all rows. Each block of the table is tested separately.
 
     Attributes:
-        p: Against the reference, ``[row]``.
-        ranks: Mean rank of each row within its block.
-        pairs: Between rows, ``[row, row]``; NaN between blocks.
-        cliques: Of the pointwise rows.
-        friedman: Of the pointwise rows.
+        p: p-value against the reference, ``[row]``.
+        ranks: Mean rank within the block, ``[row]``.
+        pairs: p-value of each pair of rows, ``[row, row]``; NaN between blocks.
+        cliques: Cliques of the pointwise rows.
+        friedman: p-value of Friedman's test of the pointwise rows.
     """
 
     p: NDArray[np.float64]
@@ -191,12 +199,12 @@ class _Tests:
 
 
 def _tests(ood: NDArray[np.float64], reads_batch: Sequence[bool], reference: int) -> _Tests:
-    """Rank and test functions, those of batch statistics as a family of their own.
+    """Rank and test pointwise functions and functions of batch statistics, separately.
 
     Args:
         ood: Log10 errors ``[function, instance]``, pointwise functions first.
         reads_batch: Whether each function reads batch statistics.
-        reference: The position of the reference function, a pointwise one.
+        reference: Index of the reference function, which is pointwise.
     """
     count = len(ood)
     p, ranks = np.full(count, np.nan), np.full(count, np.nan)
@@ -285,7 +293,7 @@ def _row(
 
 
 def _row_name(competitor: Competitor) -> str:
-    """Return a function's name, with that of the zoo where a run found a scaled one of the zoo."""
+    """Return a function's name, with the zoo's name if it is a scaled function of the zoo."""
     if competitor.kind != "found" or competitor.also:
         return competitor.name
     known = known_as(competitor.function)

@@ -1,4 +1,4 @@
-"""Turn what users name into functions to compare: runs, zoo names, formulas, programs."""
+"""Resolve runs, zoo names, formulas and programs to functions to compare."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Competitor:
-    """A function to be compared.
+    """A function to compare.
 
     Attributes:
-        name: Its name in tables.
+        name: Name in tables.
         kind: ``"found"``, ``"zoo"`` or ``"imported"``.
         function: The expression or module to train.
-        key: A text that identifies this function; its formula, where it has one.
-        formula: The text for people.
-        note: Where it comes from, "" for nothing to say.
-        statistics: Whether it reads the whole tensor rather than one element.
-        also: The names under which runs found it, where ``name`` is the zoo's.
+        key: A text that identifies the function: its formula, or a digest for modules.
+        formula: The formula as text for readers.
+        note: The source; "" if there is nothing to report.
+        statistics: Whether the function reads statistics of the whole tensor.
+        also: Names of the function in runs, if ``name`` is its name in the zoo.
     """
 
     name: str
@@ -48,24 +48,23 @@ class Competitor:
     also: str = ""
 
 
-#: What :func:`competitors` takes, one or many.
+#: An item that :func:`competitors` accepts.
 Item = Result | Known | Expr | str | os.PathLike[str]
 
 
 def competitors(items: Sequence[Item], best: int) -> tuple[list[Competitor], list[Result]]:
-    """Turn what a user named into functions to compare.
+    """Return the functions that items of a user stand for.
 
     Args:
-        items: Results or run directories, of which the best functions compete; names of the zoo;
-            formulas in x; programs to import. A text is looked up as a name of the zoo first,
-            then as a path, then as a formula.
-        best: How many functions of each run.
+        items: Results, run directories, names of the zoo, formulas in x, or programs to import. A
+            text is looked up first as a name of the zoo, then as a path, then as a formula.
+        best: Number of functions to take from each run.
 
     Returns:
-        The functions in order, each once, and the runs among the items.
+        The distinct functions in order, and the runs among the items.
 
     Raises:
-        SymactError: An unknown name, a formula that does not parse, a run without a judged
+        SymactError: A name is unknown, a formula does not parse, or a run has no evaluated
             candidate.
     """
     resolved = [_resolve(item) for item in items]
@@ -80,7 +79,7 @@ def competitors(items: Sequence[Item], best: int) -> tuple[list[Competitor], lis
 
 
 def _named_apart(found: Iterable[Competitor]) -> list[Competitor]:
-    """Return each function once; different functions of one name are numbered."""
+    """Return the distinct functions. Different functions with one name get numbers."""
     names: dict[str, Competitor] = {}
     for competitor in found:
         name, number = competitor.name, 1
@@ -92,10 +91,10 @@ def _named_apart(found: Iterable[Competitor]) -> list[Competitor]:
 
 
 def merge_known(found: Sequence[Competitor]) -> list[Competitor]:
-    """Return the functions with those that runs found merged into equal ones of the zoo.
+    """Merge functions that runs found with equal functions of the zoo.
 
-    A function that stood in two rows would count twice among the tests that Holm's correction is
-    for. The merged row has the zoo's name and the kind ``"found"``.
+    A function in two rows would count twice in Holm's correction. The merged row has the zoo's name
+    and the kind ``"found"``.
     """
     known = {one.name for one in found if one.kind == "zoo" and isinstance(one.function, Expr)}
     rediscovered: dict[str, list[str]] = {}
@@ -115,7 +114,10 @@ def merge_known(found: Sequence[Competitor]) -> list[Competitor]:
 
 
 def best_of(result: Result, count: int) -> list[Found]:
-    """Return the run's best function, then others of the front: first those within the ID limit."""
+    """Return the best function of a run, then others of the front.
+
+    Functions within the ID limit come first.
+    """
     if not result.front or result.reference is None:
         return []
     limit = ID_LIMIT * result.reference.id_error
@@ -126,10 +128,10 @@ def best_of(result: Result, count: int) -> list[Found]:
 
 
 def of_zoo(known: Known) -> Competitor:
-    """Return a known function with its learnable parameters trained, as its source does.
+    """Return a known function. Its learnable parameters are trained, as in its source.
 
     Raises:
-        ZooError: Its formula is not known, or it is no function of a pre-activation.
+        ZooError: The formula is unknown, or the function does not take a pre-activation.
     """
     if known.kind in ("pointwise", "statistics"):
         return _of_expr(known.name, "zoo", known.expr)
@@ -158,7 +160,7 @@ def of_zoo(known: Known) -> Competitor:
 
 
 def of_formula(text: str, expr: Expr) -> Competitor:
-    """Return a formula under the text the user gave it."""
+    """Return a formula, named by the text of the user."""
     return _of_expr(text, "imported", expr)
 
 
@@ -193,7 +195,7 @@ def _is_empty(folder: str) -> bool:
 
 
 def _imported(path: Path) -> list[Competitor]:
-    """Return the programs of a file or folder that were understood."""
+    """Return the programs of a file or folder that could be imported."""
     from symact.importers import read
 
     records = read(path)
@@ -212,7 +214,7 @@ def _of_run(result: Result, best: int, many: bool) -> Iterable[Competitor]:
     found = best_of(result, best)
     if not found:
         where = f"{result.path}: " if result.path is not None else ""
-        raise SymactError(f"{where}the run has no judged candidate yet; give it a larger budget")
+        raise SymactError(f"{where}the run has no evaluated candidate yet; give it a larger budget")
     for one in found:
         yield _of_expr(found_name(result, one, many), "found", one.expr)
 
@@ -230,7 +232,7 @@ def found_name(result: Result, found: Found, many: bool) -> str:
 
 
 def known_as(function: Function) -> str:
-    """Return the name of the zoo's function that this one is up to scale and sign, or ``""``."""
+    """Return the name of the zoo's function equal up to scale and sign; ``""`` if there is none."""
     from symact.zoo.recognise import recognise
 
     found = recognise(function) if isinstance(function, Expr) else None

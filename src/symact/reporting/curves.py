@@ -1,9 +1,8 @@
-"""Best so far over judged candidates: compare proposers at an equal budget.
+"""Best-so-far curves, which compare proposers at an equal budget.
 
-The unit of the budget is a trained candidate, so the time that a proposer takes does not count.
-Errors are those of full training on the search draws, which runs select by. They show which
-proposer improves faster. :func:`symact.reporting.comparison.compare` shows which function
-generalises.
+The budget counts trained candidates. The time of the proposer does not count. Errors come from full
+training on the search draws, as in the selection of a run. The curves show which proposer improves
+faster. :func:`symact.reporting.comparison.compare` shows which function generalises better.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ class BestSoFar:
     """The progress of one run.
 
     Attributes:
-        run: Its directory.
-        proposer: What proposed.
-        task: What it searched on.
-        judged: Candidates judged when a better one was found, and at the end.
-        ratio: The best penalised OOD error until then over the reference's, see
-            :func:`symact.tasks.scores.penalise`.
-        formula: Of that candidate, as it was proposed.
+        run: The run directory.
+        proposer: The proposer of the run.
+        task: The task of the run.
+        judged: Number of evaluated candidates at each improvement, and at the end.
+        ratio: Best penalised OOD error at these points, divided by the OOD error of the reference;
+            see :func:`symact.tasks.scores.penalise`.
+        formula: Formula of the best candidate at these points, as proposed.
     """
 
     run: str
@@ -52,7 +51,7 @@ def best_so_far(path: str | Path) -> BestSoFar:
     """Read the progress of a run.
 
     Raises:
-        StoreError: There is no run, or nothing was fully trained in it yet.
+        StoreError: There is no run, or it has no fully trained candidate yet.
     """
     run = open_run(path)
     try:
@@ -64,7 +63,7 @@ def best_so_far(path: str | Path) -> BestSoFar:
     finally:
         run.close()
     if not references or not progress:
-        raise StoreError(f"{path}: nothing was fully trained in this run yet")
+        raise StoreError(f"{path}: this run has no fully trained candidate yet")
     reference = references[highest]
     places: list[int] = []
     ratios: list[float] = []
@@ -93,18 +92,18 @@ def best_so_far(path: str | Path) -> BestSoFar:
 
 
 def curves_report(paths: Sequence[str | Path], out: str | Path) -> tuple[list[BestSoFar], Path]:
-    """Draw the progress of runs side by side and write it as CSV and JSON.
+    """Draw the progress of runs in one figure and write it as CSV and JSON.
 
     Args:
         paths: Run directories, all of one task.
-        out: The folder for ``curves.svg``, ``curves.png``, ``curves.csv`` and ``curves.json``;
-            earlier ones are replaced.
+        out: The folder for ``curves.svg``, ``curves.png``, ``curves.csv`` and ``curves.json``.
+            Existing files are replaced.
 
     Returns:
         The curves, and the path of the SVG.
 
     Raises:
-        SymactError: No run given, or runs of several tasks.
+        SymactError: There are no runs, or the runs have different tasks.
     """
     from symact.reporting import figures
 
@@ -113,7 +112,7 @@ def curves_report(paths: Sequence[str | Path], out: str | Path) -> tuple[list[Be
     found = [best_so_far(path) for path in dict.fromkeys(map(str, paths))]
     tasks = sorted({one.task for one in found})
     if len(tasks) > 1:
-        raise SymactError(f"the runs are of several tasks: {', '.join(tasks)}")
+        raise SymactError(f"the runs have different tasks: {', '.join(tasks)}")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for suffix in ("png", "svg"):
@@ -136,7 +135,7 @@ def to_csv(found: Sequence[BestSoFar]) -> str:
 
 
 def to_text(found: Sequence[BestSoFar]) -> str:
-    """Return the best ratio of each run at budgets that all of them reached, and in the end."""
+    """Return the best ratio of each run at budgets that all runs reached, and at the end."""
     common = min(one.judged[-1] for one in found)
     budgets = sorted({max(1, common // 8), max(1, common // 4), max(1, common // 2), common})
     columns = [Column("run"), Column("proposer"), *numbers(*(f"at {b}" for b in budgets), "end")]

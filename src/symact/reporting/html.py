@@ -1,7 +1,7 @@
-"""Write the page of a run: the chosen function, the table, the figures, and how to read them.
+"""Write the HTML page of a comparison: the chosen functions, the table and the figures.
 
-The page is one file without scripts. Its template is ``templates/report.html.j2``; jinja2 escapes
-every text of a run.
+The page is one file without scripts. Its template is ``templates/report.html.j2``. jinja2 escapes
+all texts of a run.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _READING = (
     "and learning rates were not chosen on them."
 )
 
-#: The columns between the name and the formula, without the families.
+#: Columns between the name and the formula, except those of the families.
 _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("OOD", lambda row: number_text(row.ood)),
     ("ratio", lambda row: number_text(row.ratio)),
@@ -68,11 +68,11 @@ class Chosen:
     """The function that a run chose.
 
     Attributes:
-        run: The run's name, "" where only one was compared.
-        name: The function's name in the table.
-        formula: Its text.
-        usage: Python code that makes a torch module of it.
-        row: Its row of the comparison, None if it was not compared.
+        run: Name of the run; "" if only one run was compared.
+        name: Name of the function in the table.
+        formula: Formula of the function.
+        usage: Python code that returns the function as a torch module.
+        row: Row of the comparison; None if the function was not compared.
     """
 
     run: str
@@ -95,12 +95,12 @@ def write_html(
     path: Path,
     chosen: Sequence[Chosen] = (),
 ) -> None:
-    """Write the page of a comparison.
+    """Write the HTML page of a comparison.
 
     Args:
         comparison: The compared functions.
-        runs: What ran: texts, numbers and mappings of them by key.
-        figures: Pictures by name, SVG or PNG; the page embeds them.
+        runs: Facts about each run by name. Values are texts, numbers and mappings of them.
+        figures: SVG or PNG files by name. The page embeds them.
         path: The file to write.
         chosen: The function that each run chose.
     """
@@ -145,7 +145,7 @@ def _picture(name: str, file: Path) -> _Picture:
 
 
 def _facts(run: Mapping[str, Any]) -> dict[str, str]:
-    """Return the facts of a run as texts; lists are left out."""
+    """Return the facts about a run as texts, without lists."""
     shown = {}
     for key, value in run.items():
         if isinstance(value, Mapping):

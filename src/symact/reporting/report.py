@@ -1,4 +1,4 @@
-"""Write the report of a comparison: tables, figures and the page, into one folder."""
+"""Write the report of a comparison to a folder: tables, figures and an HTML page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from symact.reporting.table import Comparison, Row, to_csv, to_json, to_markdown
 if TYPE_CHECKING:
     from symact.reporting.figures import Curve, Point
 
-#: Functions drawn where no run is compared.
+#: Number of functions to draw if no run is compared.
 _DRAWN = 8
 
 #: The figures of a report.
@@ -30,17 +30,23 @@ _PICTURES = ("front", "critical", "distance", "families", "functions")
 def write_report(
     runs: Result | Sequence[Result], comparison: Comparison, folder: str | Path
 ) -> dict[str, Path]:
-    """Write table, figures and page of a comparison.
+    """Write the tables, figures and HTML page of a comparison.
 
     Args:
-        runs: The runs that were compared; the page names what they chose.
+        runs: The compared runs. The page shows the function that each run chose.
         comparison: The result of :func:`symact.reporting.comparison.compare`.
-        folder: The directory to write, made if it is missing. An earlier report is replaced.
+        folder: The directory of the report. It is created if missing. An earlier report is
+            replaced.
 
     Returns:
-        The paths written: ``markdown``, ``csv``, ``json``, ``html`` and the figures ``front``,
-        ``functions``, ``distance``, ``families``, ``critical`` (SVG; a PNG of the same name lies
-        beside each).
+        The written files by name: ``markdown``, ``csv``, ``json``, ``html`` and the SVG figures
+        ``front``, ``functions``, ``distance``, ``families`` and ``critical``. Each figure is also
+        written as a PNG of the same name.
+
+    Example:
+        >>> paths = write_report([], comparison, "report")  # doctest: +SKIP
+        >>> paths["html"].name  # doctest: +SKIP
+        'report.html'
     """
     given = [runs] if isinstance(runs, Result) else list(runs)
     target = Path(folder)
@@ -60,14 +66,14 @@ def write_report(
         return paths
     _draw(comparison, target, [row for _, row in chosen if row is not None])
     _write_page(given, chosen, comparison, facts, pictures, paths["html"])
-    # The JSON is written last and marks a complete report.
+    # The JSON file is written last. It marks a complete report.
     for key, (_, text) in texts.items():
         _files.write(paths[key], text)
     return paths
 
 
 def _chosen(runs: Sequence[Result], comparison: Comparison) -> list[tuple[Found, Row | None]]:
-    """Return what each run chose, with its row of the table if it is there."""
+    """Return the function that each run chose, and its row of the table; None without a row."""
     names: dict[str, Row] = {}
     for row in comparison.rows:
         if row.kind == "found":
@@ -77,7 +83,7 @@ def _chosen(runs: Sequence[Result], comparison: Comparison) -> list[tuple[Found,
 
 
 def _is_written(paths: Mapping[str, Path], document: str) -> bool:
-    """Whether a folder holds this report already."""
+    """Return whether a folder already contains this report."""
     files = [*paths.values(), *(paths[name].with_suffix(".png") for name in _PICTURES)]
     return all(path.is_file() for path in files) and (
         paths["json"].read_text(encoding="utf-8") == document
@@ -111,7 +117,7 @@ def _write_page(
 
 
 def _usage(run: Result, found: Found) -> str:
-    """Return Python code that makes a torch module of a run's chosen function."""
+    """Return Python code that makes a torch module of the function that a run chose."""
     if run.path is None:
         return f"result.best.to_torch()  # {found.formula}"
     return f"import symact\n\nactivation = symact.load({str(run.path)!r}).best.to_torch()"
@@ -167,10 +173,10 @@ def _point(row: Row, is_chosen: bool = False) -> Point:
 
 
 def draw_function(label: str, expr: Expr, path: Path) -> None:
-    """Draw a function above its derivative.
+    """Draw a function and, below it, its derivative.
 
     Raises:
-        SymactError: The file exists, cannot be written, or is neither ``.svg`` nor ``.png``.
+        SymactError: The file exists, cannot be written, or does not end in ``.svg`` or ``.png``.
     """
     from symact.reporting import figures
 
@@ -184,7 +190,7 @@ def draw_function(label: str, expr: Expr, path: Path) -> None:
 
 
 def _curve(label: str, formula: str) -> Curve | None:
-    """Return samples of a function, None where its formula is no expression in x."""
+    """Return samples of a function; None if its formula is not an expression in x."""
     from symact.reporting.figures import Curve
 
     try:

@@ -1,11 +1,11 @@
-"""The comparison table as a value, and as JSON, CSV, Markdown and plain text.
+"""The comparison table, and its output as JSON, CSV, Markdown and plain text.
 
-Numbers are plain (not log10) throughout. A number that is NaN or infinite is ``null`` in JSON, an
-empty cell in CSV and ``-`` in text. Only plain text shortens formulas.
+All numbers are on a linear scale, not log10. NaN and infinity are ``null`` in JSON, an empty cell
+in CSV and ``-`` in text. Only plain text shortens formulas.
 
-Functions of batch statistics form a block of their own: an element's output depends on the other
-elements, so they are no drop-in replacement. Each block has its own ranks and its own correction of
-p-values.
+Functions of batch statistics are in a separate block. Their output at one element depends on the
+other elements, so they cannot replace a pointwise activation directly. Ranks and corrected p-values
+are computed within each block.
 """
 
 from __future__ import annotations
@@ -22,39 +22,40 @@ from symact.tasks.protocol import SHELLS
 
 _TEXT_WIDTH = 120
 _LEAST_FORMULA = 24
-#: The title of the block of functions that read the whole tensor.
+#: Title of the block of functions of batch statistics.
 BATCH_TITLE = "Functions of batch statistics (compared separately; no drop-in replacement)"
 _ABSENT = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One function under the judging protocol.
+    """The scores of one function.
 
     Attributes:
-        name: What it is called.
+        name: Name of the function.
         kind: ``"found"``, ``"zoo"`` or ``"imported"``.
-        formula: Its text, as ``expr.show`` prints it.
-        latex: The same for a paper, or None where there is none.
+        formula: The formula, as ``expr.show`` prints it.
+        latex: The formula in LaTeX; None if there is no formula in x.
         ood: Geometric-mean normalised OOD error.
-        ratio: ``ood`` over that of the reference; below 1 is better.
+        ratio: ``ood`` divided by the OOD error of the reference. Below 1 is better.
         low: Lower end of the 95% interval of ``ratio``.
-        high: Its upper end.
-        id_error: Geometric-mean normalised error held out in distribution.
-        id_ratio: ``id_error`` over that of the reference.
-        flops: Cost of one evaluation.
-        families: Geometric-mean OOD error of each family.
-        shells: Geometric-mean error near, middle and far.
-        diverged: The share of networks whose error was not finite, in [0, 1].
-        statistics: Whether it reads the whole tensor rather than one element.
-        p: Of Wilcoxon's signed-rank test against the reference, with Holm's correction over the
-            rows of the same block; 1 for the reference itself.
-        rank: Mean rank over the instances among the rows of the same block; 1 is best.
-        skill_mean: OOD skill against predicting the mean of the training targets.
-        skill_linear: OOD skill against a linear model; 1 is perfect, below 0 worse than it.
-        rates: The learning rate of each size of network.
-        note: Where it comes from and what was reported of it there, "" for nothing to say.
-        also: The name under which a run found this function, where the row has the zoo's name.
+        high: Upper end of the 95% interval of ``ratio``.
+        id_error: Geometric-mean normalised error on held-out points in distribution.
+        id_ratio: ``id_error`` divided by the ID error of the reference.
+        flops: FLOPs of one evaluation.
+        families: Geometric-mean OOD error of each task family.
+        shells: Geometric-mean errors of the near, middle and far shell.
+        diverged: Share of the networks whose error is not finite, in [0, 1].
+        statistics: Whether the function reads statistics of the whole tensor.
+        p: p-value of Wilcoxon's signed-rank test against the reference, with Holm's correction over
+            the rows of the block. It is 1 for the reference itself.
+        rank: Mean rank over the instances within the block. 1 is best.
+        skill_mean: OOD skill relative to predicting the mean of the training targets.
+        skill_linear: OOD skill relative to a linear model. 1 is perfect. A negative skill is worse
+            than the linear model.
+        rates: Learning rate of each network size.
+        note: Source of the function and scores reported there; "" if unknown.
+        also: Name of the function in a run, if ``name`` is its name in the zoo.
     """
 
     name: str
@@ -82,17 +83,17 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The name in tables: both names where a run found a known function."""
+        """The name in tables. It contains both names if a run found a known function."""
         return f"{self.also} = {self.name}" if self.also else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A part of the table that is printed and tested by itself.
+    """A part of the table with its own ranks and tests.
 
     Attributes:
-        title: What it holds, "" for the block of pointwise functions.
-        rows: Its rows.
+        title: Title of the block; "" for pointwise functions.
+        rows: Rows of the block.
     """
 
     title: str
@@ -109,21 +110,21 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Functions judged on the same instances with the same seeds.
+    """The scores of functions on the same instances with the same seeds.
 
     Attributes:
-        protocol: The version of the judging protocol.
-        tasks: The names of the instances.
+        protocol: Version of the evaluation protocol.
+        tasks: Names of the instances.
         seeds: The training seeds.
-        task: The name of the task they come from.
-        rows: In the order they are shown, functions of batch statistics last.
-        reference: The name of the function that ratios are to.
-        sizes: ``(width, depth)`` of the networks.
-        pairs: Wilcoxon p-values between rows of one block, with Holm's correction over the pairs
-            of the block; NaN between blocks.
-        cliques: Positions of pointwise rows of which no pair differs; see
+        task: Name of the task.
+        rows: Rows in the order of display. Functions of batch statistics are last.
+        reference: Name of the reference function of all ratios.
+        sizes: ``(width, depth)`` of each network size.
+        pairs: Wilcoxon p-values between rows, with Holm's correction over the pairs of a block. NaN
+            between blocks.
+        cliques: Groups of indices of pointwise rows without a significant difference; see
             :class:`symact.evaluation.statistics.Ranking`.
-        friedman: p-value of Friedman's test that all pointwise rows rank alike, or None.
+        friedman: p-value of Friedman's test that all pointwise rows have equal ranks, or None.
         baselines: Geometric-mean OOD error of predicting the mean and of a linear model.
     """
 
@@ -141,9 +142,9 @@ class Comparison:
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
-    """Return the comparison as values that any JSON writer accepts.
+    """Return the comparison as plain JSON values.
 
-    Keys are only ever added. NaN and infinity become None.
+    Later versions may add keys but remove none. NaN and infinity become None.
     """
     return {
         "protocol": comparison.protocol,
@@ -157,7 +158,7 @@ def to_json(comparison: Comparison) -> dict[str, object]:
 
 
 def from_json(document: Mapping[str, Any]) -> Comparison:
-    """Return the comparison that :func:`to_json` wrote; None becomes NaN."""
+    """Return the comparison of a document of :func:`to_json`. None becomes NaN."""
     rows = []
     for stored in document["rows"]:
         values = {key: _number(value) for key, value in stored.items()}
@@ -183,7 +184,7 @@ def _row_to_json(row: Row) -> dict[str, Any]:
 
 
 def _finite_only(value: Any) -> Any:
-    """Return a value of plain Python types, None for each number that is NaN or infinite."""
+    """Return a value in plain Python types. NaN and infinity become None."""
     if isinstance(value, Mapping):
         return {key: _finite_only(own) for key, own in value.items()}
     if isinstance(value, list | tuple):
@@ -197,7 +198,7 @@ def _number(value: Any) -> Any:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return one line for each function, with a column for each shell and family."""
+    """Return a CSV text with a line for each function and a column for each shell and family."""
     families = family_names(comparison.rows)
     fields = [*_FIELDS, *SHELLS, *(f"family {name}" for name in families)]
     out = io.StringIO()
@@ -206,13 +207,13 @@ def to_csv(comparison: Comparison) -> str:
     for row in comparison.rows:
         values = _row_to_json(row)
         errors = [*row.shells, *(row.families.get(name, math.nan) for name in families)]
-        # The csv module writes None as an empty cell and a float so that it reads back equal.
+        # The csv module writes None as an empty cell, and floats with all their digits.
         writer.writerow([*(values[field] for field in _FIELDS), *map(_finite, errors)])
     return out.getvalue()
 
 
 def blocks(comparison: Comparison) -> Iterator[Block]:
-    """Yield the pointwise block and, if there are any, the functions of batch statistics."""
+    """Yield the pointwise block, then the block of batch statistics if it has rows."""
     pointwise = [row for row in comparison.rows if not row.statistics]
     reading = [row for row in comparison.rows if row.statistics]
     if pointwise:
@@ -222,7 +223,7 @@ def blocks(comparison: Comparison) -> Iterator[Block]:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """Return a GitHub table for each block, with whole formulas."""
+    """Return a GitHub Markdown table for each block, with complete formulas."""
     return "\n".join(map(_markdown_block, blocks(comparison)))
 
 
@@ -237,7 +238,10 @@ def _markdown_block(block: Block) -> str:
 
 
 def to_text(comparison: Comparison) -> str:
-    """Return aligned columns for each block, at most 120 wide unless names are very long."""
+    """Return a table with aligned columns for each block.
+
+    Lines have at most 120 characters unless names are very long.
+    """
     return "\n".join(map(_text_block, blocks(comparison)))
 
 
@@ -253,7 +257,7 @@ def _text_block(block: Block) -> str:
 
 
 def explanation(comparison: Comparison) -> str:
-    """Return what was trained and what the columns mean, in one paragraph."""
+    """Return a paragraph that explains the training and the columns."""
     reference = comparison.reference
     return (
         f"{what_was_trained(comparison)}; ratio of OOD error to {reference} with its 95% "
@@ -262,7 +266,7 @@ def explanation(comparison: Comparison) -> str:
 
 
 def what_was_trained(comparison: Comparison) -> str:
-    """Return one line on tasks, seeds, sizes and protocol."""
+    """Return one line with the tasks, seeds, network sizes and protocol."""
     sizes = ", ".join(f"{width}x{depth}" for width, depth in comparison.sizes)
     return (
         f"{len(comparison.tasks)} test tasks x {len(comparison.seeds)} seeds"
@@ -277,33 +281,33 @@ def family_names(rows: Sequence[Row]) -> list[str]:
 
 
 def number_text(value: float) -> str:
-    """Return three significant digits, or ``-`` for NaN and infinity."""
+    """Format a number with three significant digits; ``-`` for NaN and infinity."""
     if not math.isfinite(value):
         return _ABSENT
     return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
 
 
 def p_text(p: float) -> str:
-    """Return a p-value to two digits, small ones as a bound."""
+    """Format a p-value with two digits, or as an upper bound if it is small."""
     if not math.isfinite(p):
         return _ABSENT
     return "<0.001" if p < 1e-3 else f"{p:.2g}"
 
 
 def skill_text(skill: float) -> str:
-    """Return a skill to two decimals."""
+    """Format a skill with two decimals."""
     return f"{skill:.2f}" if abs(skill) < 100 else number_text(skill)
 
 
 def shortened(text: str, limit: int, ellipsis: str = "…") -> str:
-    """Return the text cut to at most ``limit`` characters, the ellipsis included."""
+    """Cut a text to at most ``limit`` characters, including the ellipsis."""
     return text if len(text) <= limit else text[: limit - len(ellipsis)].rstrip() + ellipsis
 
 
-#: Fields of a comparison that JSON takes as they are.
+#: Fields of a comparison that need no conversion to JSON.
 _PLAIN = ("sizes", "pairs", "cliques", "friedman", "baselines")
 
-#: The columns of the CSV file before shells and families.
+#: Columns of the CSV file before the shells and families.
 _FIELDS = (
     "name",
     "kind",
@@ -325,7 +329,7 @@ _FIELDS = (
     "also",
 )
 
-#: The columns of text and Markdown: heading, whether it is a number, cell. The formula is last.
+#: Columns of text and Markdown: (heading, whether it is a number, cell). The formula is last.
 _COLUMNS: tuple[tuple[str, bool, Callable[[Row], str]], ...] = (
     ("name", False, lambda row: row.title),
     ("kind", False, lambda row: row.kind),
@@ -342,14 +346,14 @@ _COLUMNS: tuple[tuple[str, bool, Callable[[Row], str]], ...] = (
 
 
 def _finite(value: float) -> float | int | None:
-    """Return a number of Python's own, whole ones as given, or None for NaN and infinity."""
+    """Return a Python number; None for NaN and infinity. Integers stay integers."""
     if not math.isfinite(value):
         return None
     return int(value) if isinstance(value, int) else float(value)
 
 
 def _escaped(text: str) -> str:
-    """Return text that Markdown shows as written, in one cell."""
+    """Escape a text for a cell of a Markdown table."""
     out = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     for symbol in "\\`*_[]|":
         out = out.replace(symbol, f"\\{symbol}")
@@ -357,7 +361,7 @@ def _escaped(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Return a code span that is one cell; a table wants its pipes escaped even there."""
+    """Return a Markdown code span for a table cell. Pipes are escaped in code spans, too."""
     fence = "``" if "`" in text else "`"
     space = " " if "`" in text else ""
     return f"{fence}{space}{one_line(text)}{space}{fence}".replace("|", "\\|")

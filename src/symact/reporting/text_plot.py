@@ -1,4 +1,4 @@
-"""Plot a function in a terminal, and say how it behaves at 0 and far out."""
+"""Plot a function in a terminal, and describe its values at 0 and for large inputs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from symact.expr import Expr
 
 _WIDTH, _HEIGHT = 61, 13
 _REACH, _HIGHEST = 5.0, 5.0
-#: Dots of a braille character: bit by row (0 to 3) and column (0, 1).
+#: Bits of the dots of a braille character, by row (0 to 3) and column (0, 1).
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
 def text_plot(expr: Expr, encoding: str = "utf-8") -> str:
-    """Return a plot on [-5, 5], values cut at 5.
+    """Return a plot for inputs in [-5, 5]. Values beyond 5 are cut off.
 
     Args:
         expr: A function of x.
-        encoding: Of the output. Where it has no braille characters, the plot is made of stars.
+        encoding: Encoding of the output. The plot uses stars if it has no braille characters.
     """
     dots, low, high = _dots(expr)
     rows = 4 * _HEIGHT
@@ -34,7 +34,7 @@ def text_plot(expr: Expr, encoding: str = "utf-8") -> str:
 
 
 def _dots(expr: Expr) -> tuple[NDArray[np.bool_], float, float]:
-    """Return the dots that are set, ``[row, column]``, and the lowest and highest value shown."""
+    """Return the dots as a mask ``[row, column]``, and the lowest and highest value shown."""
     x = np.linspace(-_REACH, _REACH, 2 * _WIDTH * 4)
     y = np.where(np.isfinite(values := evaluate(expr, x)), values, np.nan)
     shown = np.clip(y, -_HIGHEST, _HIGHEST)
@@ -68,7 +68,7 @@ def _star(dots: NDArray[np.bool_]) -> str:
 
 
 def behaviour(expr: Expr) -> dict[str, str]:
-    """Return value and slopes at 0, and what the function tends to on both sides, as texts."""
+    """Return texts on the value and the slopes at 0, and on the limits on both sides."""
     near = np.array([-1e-9, 0.0, 1e-9])
     with np.errstate(all="ignore"):
         values, slopes = evaluate_with_slopes(expr, near)
@@ -84,7 +84,7 @@ def behaviour(expr: Expr) -> dict[str, str]:
 
 
 def _tends(expr: Expr, side: float) -> str:
-    """Return the line, constant or growth that a function tends to on one side."""
+    """Return the constant, line or growth rate that a function approaches on one side."""
     x = side * np.array([4e3, 5e3, 7e3, 1e4, 1.5e4])
     with np.errstate(all="ignore"):
         y = evaluate(expr, x)

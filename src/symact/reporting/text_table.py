@@ -1,4 +1,4 @@
-"""Draw tables as text with rich: aligned columns for files and pipes, ruled for a terminal."""
+"""Draw tables as text with rich: plain columns for files and pipes, rules for terminals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-#: Wider than any table, so that nothing is wrapped or cut where a program reads.
+#: A width beyond that of any table. Lines for programs are neither wrapped nor cut.
 _UNLIMITED = 100_000
 
 
@@ -19,9 +19,9 @@ class Column:
     """A column of a table.
 
     Attributes:
-        heading: Its first line, possibly empty.
-        number: Whether its cells are aligned to the right.
-        wraps: Whether its cells break into lines where a terminal is too narrow.
+        heading: Heading of the column, possibly empty.
+        number: Whether to align the cells to the right.
+        wraps: Whether to wrap the cells if the terminal is too narrow.
     """
 
     heading: str
@@ -35,31 +35,35 @@ def numbers(*headings: str) -> list[Column]:
 
 
 def one_line(text: str) -> str:
-    r"""Return a text without line breaks and control characters, which could steer a terminal.
+    r"""Replace line breaks and control characters by spaces.
 
-    >>> one_line("a\nb")
-    'a b'
+    Control characters could change the state of a terminal.
+
+    Example:
+        >>> one_line("a\nb")
+        'a b'
     """
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 def ruled(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table for a terminal: a rule below the headings, long texts wrapped."""
+    """Return a table for a terminal, with a rule below the headings and wrapped texts."""
     from rich import box
 
     return _table(columns, rows, box.SIMPLE_HEAD)
 
 
 def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """Return aligned columns, two spaces apart, one line a row and nothing cut.
+    """Return a table with aligned columns, two spaces apart, and one uncut line for each row.
 
     Args:
-        columns: One for each cell of a row.
-        rows: The cells; line breaks and control characters in them become spaces.
+        columns: The columns, in the order of the cells.
+        rows: The cells of each row. Line breaks and control characters become spaces.
 
-    >>> print(plain([Column("name"), Column("cost", number=True)], [["gelu", "14"]]))
-    name  cost
-    gelu    14
+    Example:
+        >>> print(plain([Column("name"), Column("cost", number=True)], [["gelu", "14"]]))
+        name  cost
+        gelu    14
     """
     from rich.console import Console
 

@@ -21,6 +21,9 @@ from symact.tasks.instance import (
 from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, SPLITS, TRAIN_POINTS
 from symact.tasks.tables import Table, read_table
 
+#: The number of the random streams; no other family has it.
+_ARRAYS_STREAM = 4
+
 #: Distinct rows that are needed: 40 to train and 8 held out in each split, 8 in each shell of each.
 MIN_TRAIN_ROWS = 64
 MIN_OOD_ROWS = 72
@@ -49,7 +52,7 @@ class _Rows:
 
     def draw(self, split: str, seed: int, index: int, attempt: int) -> Raw:
         """Draw a subset of the rows of a split."""
-        rng = stream("arrays", split, seed, index, attempt)
+        rng = stream(_ARRAYS_STREAM, split, seed, index, attempt)
         own = SPLITS.index(split)
         train = _resized(rng, self.train, TRAIN_POINTS)
         held_out = _resized(rng, self.held_out[own], HELD_OUT_POINTS)

@@ -11,6 +11,9 @@ import numpy as np
 from symact.tasks.instance import FloatArray, Raw, Source, stream
 from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, SPLITS, TRAIN_POINTS
 
+#: The number of the random streams; no other family has it.
+_DIGITS_STREAM = 3
+
 _SIDE = 8
 _CLASSES = 10
 
@@ -123,9 +126,9 @@ def _digits(split: str, seed: int, index: int, attempt: int) -> Raw:
     """Draw images of a split; its shells are the held-out images, corrupted in one way."""
     images, targets = (part[SPLITS.index(split) :: len(SPLITS)] for part in _images())
     kinds = list(CORRUPTIONS[split])
-    order = stream("digits", split, seed, _ORDER).permutation(len(kinds))
+    order = stream(_DIGITS_STREAM, split, seed, _ORDER).permutation(len(kinds))
     kind = kinds[order[index % len(kinds)]]
-    rng = stream("digits", split, seed, index, attempt)
+    rng = stream(_DIGITS_STREAM, split, seed, index, attempt)
     chosen = rng.permutation(len(images))
     train, held_out = np.split(chosen[: TRAIN_POINTS + HELD_OUT_POINTS], [TRAIN_POINTS])
     noise = int(rng.integers(2**32))

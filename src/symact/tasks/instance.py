@@ -14,9 +14,6 @@ from symact.tasks.protocol import SPLITS
 
 FloatArray = NDArray[np.float64]
 
-#: Every kind of family with its place in the streams. Append only: the order is the entropy.
-KINDS = ("polynomial", "harmonic", "feynman", "digits", "arrays")
-
 #: A draw whose targets vary less than this, in training standard deviations, is drawn again:
 #: an error divided by so small a variance would measure an offset, not the shape.
 MIN_SPREAD = 0.02
@@ -77,13 +74,18 @@ class Source:
     input_floor: float = 0.0
 
 
-def stream(kind: str, split: str, seed: int, index: int, attempt: int = 0) -> np.random.Generator:
+def stream(family: int, split: str, seed: int, index: int, attempt: int = 0) -> np.random.Generator:
     """Return the random stream of one instance.
 
-    The seed stands last because it alone may fill more than one word of entropy: no two
-    argument lists then have the same entropy, so the splits share no stream.
+    Args:
+        family: The number of the family's streams; every family has its own.
+        split: The split of the instance.
+        seed: The seed. It is the last word of entropy because it alone can exceed 32 bits; so no
+            two lists of arguments have the same entropy.
+        index: The number of the instance.
+        attempt: The number of the draw, counted from 0.
     """
-    entropy = [KINDS.index(kind), SPLITS.index(split), index, attempt, seed]
+    entropy = [family, SPLITS.index(split), index, attempt, seed]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
 

@@ -11,6 +11,10 @@ import numpy as np
 from symact.tasks.instance import FloatArray, Raw, Source, stream
 from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, TRAIN_POINTS
 
+#: The number of the random streams; no other family has it.
+_POLYNOMIAL_STREAM = 0
+_HARMONIC_STREAM = 1
+
 #: A shell holds the points whose largest coordinate, in units of the training range, is above
 #: the first edge and at most the second: near (1, 4/3], middle (4/3, 5/3], far (5/3, 2].
 SHELL_EDGES = ((1.0, 4 / 3), (4 / 3, 5 / 3), (5 / 3, 2.0))
@@ -84,7 +88,7 @@ def _polynomial(split: str, seed: int, index: int, attempt: int) -> Raw:
 
     Its ten coefficients are uniform on [-1, 1].
     """
-    rng = stream("polynomial", split, seed, index, attempt)
+    rng = stream(_POLYNOMIAL_STREAM, split, seed, index, attempt)
     powers = [p for p in itertools.product(range(_DEGREE + 1), repeat=2) if sum(p) <= _DEGREE]
     coefficients = rng.uniform(-1.0, 1.0, len(powers))
 
@@ -103,7 +107,7 @@ def _harmonic(split: str, seed: int, index: int, attempt: int) -> Raw:
     Frequencies are uniform on [0.5, 3] radians per unit, amplitudes on [0.5, 1.5], phases on
     the circle.
     """
-    rng = stream("harmonic", split, seed, index, attempt)
+    rng = stream(_HARMONIC_STREAM, split, seed, index, attempt)
     frequency = rng.uniform(*_FREQUENCIES, _WAVES)
     amplitude = rng.uniform(*_AMPLITUDES, _WAVES)
     phase = rng.uniform(0.0, 2 * math.pi, _WAVES)

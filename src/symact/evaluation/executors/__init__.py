@@ -1,4 +1,4 @@
-"""Executors do the jobs of a search; :mod:`.base` documents what they promise."""
+"""Executors run the jobs of a search. :mod:`.base` documents their guarantees."""
 
 from symact.evaluation.executors.base import Executor, best_device
 from symact.evaluation.executors.inline import InlineExecutor

@@ -1,15 +1,14 @@
-"""What every executor promises.
+"""The interface and the guarantees of executors.
 
-* **Results** depend on the job and the draws alone: not on other jobs, the order or the number of
-  workers. Executors in other processes round errors to nine significant digits, as run databases
-  do.
-* **Failures of a candidate are results.** An exception, the fidelity's timeout, or a worker process
-  that a candidate ends repeatedly gives :class:`~symact.evaluation.jobs.Failed`. An exception in a
-  future means that the executor itself cannot work, and ends the search.
-* **Cancellation.** A job that was cancelled before it began never begins. The result of a running
-  job is dropped; threads also stop its training.
-* **Closing** cancels all jobs that are not done and returns within seconds. The executor can be
-  opened again afterwards. It serves one search at a time.
+* **Results** depend only on the job and the draws, not on other jobs, their order or the number of
+workers. Executors in other processes round errors to nine significant digits, as run databases do.
+* **Failures of a candidate are results.** The result is :class:`~symact.evaluation.jobs.Failed`
+after an exception, a timeout or repeated crashes of the worker. An exception in a future means that
+the executor has failed. It ends the search.
+* **Cancellation.** A job that is cancelled before its start never starts. The result of a running
+job is discarded. Threads also stop its training.
+* **Closing** cancels all pending jobs and returns within seconds. The executor can be opened again.
+It serves one search at a time.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from symact.evaluation.jobs import Job, JobResult
 
 
 class Executor(ABC):
-    """Does the jobs of a search.
+    """Runs the jobs of a search.
 
     A subclass needs :meth:`open`, :meth:`submit` and :meth:`close`.
 
     Attributes:
-        device: Where the fidelities train that use a GPU: ``"cpu"`` or ``"cuda"``. Set by
+        device: Device of the fidelities that use a GPU: ``"cpu"`` or ``"cuda"``. Set by
             :meth:`open`.
-        workers: How many jobs run at a time. A search keeps more than twice as many under way.
+        workers: Number of concurrent jobs. A search submits more than twice as many in advance.
     """
 
     device: str = "cpu"
@@ -43,14 +42,14 @@ class Executor(ABC):
 
     @abstractmethod
     def open(self, draws: Draws, device: str | None = None) -> None:
-        """Prepare to do the jobs of one search.
+        """Prepare for the jobs of one search.
 
         Args:
             draws: The tasks and fidelities of the search.
-            device: ``"cpu"``, ``"cuda"``, or None for the best there is.
+            device: ``"cpu"`` or ``"cuda"``. None for CUDA if available, else the CPU.
 
         Raises:
-            SymactError: The executor is open, or the device is not there.
+            SymactError: The executor is already open, or the device is not available.
         """
 
     @abstractmethod
@@ -58,7 +57,7 @@ class Executor(ABC):
         """Start a job."""
 
     def submit_all(self, jobs: Sequence[Job]) -> list[Future[JobResult]]:
-        """Start several jobs; executors that batch their work override this."""
+        """Start several jobs. Executors that batch jobs override this method."""
         return [self.submit(job) for job in jobs]
 
     @abstractmethod
@@ -67,7 +66,7 @@ class Executor(ABC):
 
 
 class OpenJobs:
-    """The futures of an executor that are not done."""
+    """The pending futures of an executor."""
 
     def __init__(self) -> None:
         self._futures: set[Future[Any]] = set()
@@ -80,7 +79,7 @@ class OpenJobs:
             future.add_done_callback(self._remove)
 
     def cancel(self) -> None:
-        """Cancel all of them."""
+        """Cancel all pending futures."""
         with self._lock:
             futures = list(self._futures)
         for future in futures:
@@ -92,19 +91,19 @@ class OpenJobs:
 
 
 def refuse_second_search(is_open: bool) -> None:
-    """Refuse to open an executor that is open.
+    """Raise an error if an executor is already open.
 
     Raises:
-        SymactError: It is.
+        SymactError: The executor is open.
     """
     if is_open:
         raise SymactError("this executor is used by another search; make one for each search")
 
 
 def best_device() -> str:
-    """Return ``"cuda"`` if there is a device, else ``"cpu"``.
+    """Return ``"cuda"`` if there is a CUDA device, else ``"cpu"``.
 
-    torch, which takes seconds to import, is asked only if there is a driver.
+    The import of torch takes seconds, so it is imported only if there is a CUDA driver.
     """
     if not (shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0")):
         return "cpu"

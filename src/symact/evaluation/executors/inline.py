@@ -1,4 +1,4 @@
-"""Do jobs in the thread that submits them."""
+"""Run jobs in the thread that submits them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from symact.evaluation.jobs import Job, JobResult
 
 
 class InlineExecutor(Executor):
-    """Does each job when it is submitted; its future is done at once.
+    """Runs each job on submission and returns a completed future.
 
-    It serves debugging, and with ``evaluate`` tests and benchmarks of everything but training.
+    It is intended for debugging. With ``evaluate``, tests and benchmarks can run without training.
 
     Args:
-        evaluate: Returns the result of a job, given the draws; None to train for real.
+        evaluate: Function of the draws and a job that returns the result; None for real training.
 
     >>> import numpy as np
     >>> def zeros(draws, job):

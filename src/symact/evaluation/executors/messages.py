@@ -1,6 +1,6 @@
 """Jobs and results as JSON values, for workers in other processes.
 
-Formulas and errors travel as text, so that nothing a worker says can run code here.
+Formulas and errors are sent as text. Messages of a worker therefore cannot run code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def job_of(request: dict[str, Any]) -> Job:
 
 
 def answer_of(result: JobResult) -> dict[str, Any]:
-    """Return a result as the answer of a worker; errors have nine significant digits."""
+    """Return a result as the answer of a worker. Errors have nine significant digits."""
     if isinstance(result, Failed):
         return {"failed": result.reason}
     if result is None or isinstance(result, Expr):
@@ -42,9 +42,9 @@ def result_of(answer: dict[str, Any]) -> JobResult:
 
 
 def answer_request(evaluator: Evaluator, request: dict[str, Any]) -> dict[str, Any]:
-    """Do the job of a request and return the answer.
+    """Run the job of a request and return the answer.
 
-    Any exception is an answer too: a candidate may not end a worker.
+    An exception becomes an answer, because a candidate must not end a worker.
     """
     try:
         (result,) = evaluator.run([job_of(request)])

@@ -9,7 +9,7 @@ from symact.evaluation.executors.base import Executor
 from symact.evaluation.executors.processes import ProcessExecutor
 from symact.evaluation.executors.threads import ThreadExecutor
 
-#: The executors that have names. Results are the same.
+#: Executors by name, with a description. All give the same results.
 EXECUTORS = {
     "threads": "threads of this process",
     "processes": "separate processes: a crash loses only one candidate",
@@ -18,14 +18,15 @@ EXECUTORS = {
 
 
 def check_executor(executor: str | Executor, workers: int | None = None) -> None:
-    """Refuse an executor that is unknown or not installed.
+    """Check that an executor is known and installed.
 
     Args:
-        executor: Its name, or an executor.
-        workers: The number of workers asked for.
+        executor: An executor or its name.
+        workers: Number of workers; None for the default.
 
     Raises:
-        SymactError: The executor cannot be made, or the number of workers is set twice.
+        SymactError: The executor is unknown or not installed, or ``workers`` is given with an
+            executor object.
     """
     if not isinstance(executor, str):
         if workers is not None:
@@ -39,7 +40,7 @@ def check_executor(executor: str | Executor, workers: int | None = None) -> None
 
 
 def make_executor(executor: str | Executor, workers: int | None = None) -> Executor:
-    """Return an executor by its name; an executor is returned as it is.
+    """Return the executor of a name. An executor object is returned unchanged.
 
     Raises:
         SymactError: See :func:`check_executor`.

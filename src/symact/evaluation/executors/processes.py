@@ -1,4 +1,4 @@
-"""Do jobs in separate processes, so that a crash loses only the candidate that caused it."""
+"""Run jobs in separate processes. A crash loses only the candidate that caused it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from symact.evaluation.executors.messages import request_of, result_of
 from symact.evaluation.futures import then
 from symact.evaluation.jobs import Failed, Job, JobResult
 
-#: How many workers a candidate may end before it has failed. Somebody else may have killed the
-#: first ones.
+#: Number of crashes of a worker after which a candidate has failed. The first crashes may have
+#: other causes.
 ATTEMPTS = 5
-#: Seconds that a new worker has to start and to compile, beyond the timeout of its first job.
+#: Extra time in seconds for the first job of a new worker, which starts and compiles.
 START_TIMEOUT = 120.0
 _COMMAND = "from symact.evaluation.executors.worker import run_worker; run_worker()"
 
 
 class ProcessExecutor(Executor):
-    """Processes that are replaced when they end or take too long.
+    """Runs jobs in worker processes. Workers that end or exceed the time limit are replaced.
 
     A worker starts as a clean interpreter. It reads jobs and writes results as lines of JSON.
 
     Args:
         workers: Number of processes; None for the number of cores.
-        command: Starts a worker; None for :func:`~symact.evaluation.executors.worker.run_worker`.
-        attempts: How many workers a candidate may end.
-        start_timeout: Seconds that a new worker has beyond the timeout of its first job.
+        command: Command that starts a worker; None for
+            :func:`~symact.evaluation.executors.worker.run_worker`.
+        attempts: Number of crashes of a worker after which a candidate has failed.
+        start_timeout: Extra time in seconds for the first job of a new worker.
 
     >>> ProcessExecutor(2).pids
     []
@@ -52,7 +53,7 @@ class ProcessExecutor(Executor):
         start_timeout: float = START_TIMEOUT,
     ) -> None:
         self.workers = workers or os.cpu_count() or 1
-        # -P: a module in the current directory, which may be a run, is not imported.
+        # -P: do not import modules from the current directory, which may be a run.
         self._command = command or (sys.executable, "-P", "-c", _COMMAND)
         self._attempts, self._start_timeout = attempts, start_timeout
         self._pool: ThreadPoolExecutor | None = None
@@ -65,7 +66,7 @@ class ProcessExecutor(Executor):
 
     @property
     def pids(self) -> list[int]:
-        """The processes that work or wait for work."""
+        """Process IDs of the active and the idle workers."""
         return [worker.pid for worker in list(self._running)]
 
     def open(self, draws: Draws, device: str | None = None) -> None:
@@ -97,7 +98,7 @@ class ProcessExecutor(Executor):
         self._idle = queue.SimpleQueue()
 
     def _run(self, job: Job, timeout: float) -> JobResult:
-        """Do a job in a worker, in another one if that ends."""
+        """Run a job in a worker. If the worker ends, repeat the job in another one."""
         request, how = request_of(job), ""
         for _ in range(self._attempts):
             worker = self._take()
@@ -116,7 +117,7 @@ class ProcessExecutor(Executor):
         return Failed(f"ended its process {self._attempts} times ({how})")
 
     def _take(self) -> _Worker | None:
-        """Return an idle worker or a new one, None after closing."""
+        """Return an idle worker or a new one; None after closing."""
         with self._lock:
             if self._pool is None:
                 return None
@@ -143,7 +144,7 @@ class _Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
         self.is_late, self._has_answered = False, False
-        #: The line to send before the first request, "" after that.
+        #: The line to send before the first request; "" afterwards.
         self._first = first
         self._start_timeout = start_timeout
 
@@ -153,11 +154,11 @@ class _Worker:
 
     @property
     def is_well(self) -> bool:
-        """Whether it answered the last request and was not stopped meanwhile."""
+        """Whether the worker answered the last request and was not stopped."""
         return self._has_answered and not self.is_late
 
     def ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any] | None:
-        """Return the answer to a request, None if the process ended."""
+        """Return the answer to a request; None if the process ended."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._has_answered = False
         alarm = threading.Timer(timeout + (self._start_timeout if self._first else 0), self._stop)
@@ -170,7 +171,7 @@ class _Worker:
             line = ""
         finally:
             alarm.cancel()
-            alarm.join()  # it may have begun to ring
+            alarm.join()  # the timer may have fired already
         if not line.endswith("\n"):
             return None
         self._has_answered = True

@@ -1,7 +1,7 @@
-"""Do jobs on a Ray cluster, whose machines may join and leave.
+"""Run jobs on a Ray cluster. Machines may join and leave the cluster.
 
-Needs the extra ``symact[cluster]``. The draws travel once, as the bytes of an ``.npz`` file; then
-formulas go one way and errors the other, both as text.
+Requires the extra ``symact[cluster]``. The draws are sent once, as the bytes of an ``.npz`` file.
+Formulas and errors are sent as text.
 """
 
 from __future__ import annotations
@@ -37,22 +37,23 @@ from symact.evaluation.futures import settle
 from symact.evaluation.jobs import TUNING, Failed, Job, JobResult
 from symact.evaluation.training.networks import GPU_NETWORKS
 
-#: Sending a task costs less than a hundredth of this.
+#: Target duration of a task in seconds. The overhead of a task is less than 1% of it.
 LEAST_SECONDS = 0.25
 
-#: The losses of a worker, or of its machine, that a candidate may have caused.
+#: Errors that report the loss of a worker or its machine. A candidate may be the cause.
 _LOST = (
     ray.exceptions.WorkerCrashedError,
     ray.exceptions.OutOfMemoryError,
     ray.exceptions.NodeDiedError,
 )
 
-#: ``(draws, key, device, requests)`` to the seconds it took and the answers as JSON.
+#: Function of ``(draws, key, device, requests)`` that returns its duration in seconds and the
+#: answers as JSON.
 Task = Callable[[bytes, str, str, list[dict[str, Any]]], tuple[float, str]]
 
 
 class _Batch:
-    """Jobs at one fidelity and draw that travel together, and their futures."""
+    """Jobs at one fidelity and draw in one task, and their futures."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = list(jobs)
@@ -72,19 +73,17 @@ class _Batch:
 
 
 class RayExecutor(Executor):
-    """Ray tasks of one core each; fidelities that use a GPU take one if it is asked for.
+    """Runs jobs as Ray tasks of one core. On CUDA, fidelities that use a GPU take one GPU.
 
     Args:
-        workers: Number of logical cores if a cluster is started on this machine; None for the
-            number of cores.
-        address: Address of a running cluster. ``""`` and ``"auto"`` mean the one that runs on this
-            machine, or else a new one, which ends with the search.
-        task: The function that the cluster runs; None for :func:`run_batch`.
-        least_seconds: A task of fast candidates takes as many as need about so long.
+        workers: Number of logical cores of a new cluster on this machine; None for all cores.
+        address: Address of a running cluster. ``""`` and ``"auto"`` select the cluster on this
+            machine. If there is none, a new cluster is started; it ends with the search.
+        task: Function that the workers run; None for :func:`run_batch`.
+        least_seconds: Minimum duration of a task. Fast candidates are combined to reach it.
 
     Raises:
-        SymactError: On :meth:`open`, if there is no such cluster, or a GPU is asked for and the
-            cluster has none.
+        SymactError: On :meth:`open`, there is no such cluster, or it has no GPU for ``"cuda"``.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class RayExecutor(Executor):
         self._least_seconds = least_seconds
         self._draws: Draws | None = None
         self._is_own = False
-        #: Seconds that a candidate took lately at each fidelity.
+        #: Recent duration of a candidate at each fidelity, in seconds.
         self._seconds: dict[str, float] = {}
         self._sent: dict[_Batch, Any] = {}
         self._lock = threading.Lock()
@@ -120,7 +119,7 @@ class RayExecutor(Executor):
         self._draws, self._stored = draws, ray.put(content)
         self._key = hashlib.sha256(content).hexdigest()
         self._remote = ray.remote(self._task)
-        # Results are received in a thread of ours: Ray's own may not send tasks.
+        # Results are received in a separate thread, because Ray's threads must not send tasks.
         self._receiver = ThreadPoolExecutor(1)
 
     def submit(self, job: Job) -> Future[JobResult]:
@@ -150,7 +149,7 @@ class RayExecutor(Executor):
         self._draws = None
 
     def batch_size(self, fidelity: str) -> int:
-        """Return how many candidates make a task that is worth sending."""
+        """Return the number of candidates of a task."""
         if self._uses_gpu(fidelity):
             assert self._draws is not None
             return max(1, GPU_NETWORKS // len(self._draws.families(fidelity)))
@@ -164,7 +163,7 @@ class RayExecutor(Executor):
 
     def _send(self, batch: _Batch) -> None:
         gpus = {"num_gpus": 1} if self._uses_gpu(batch.fidelity) else {}
-        # Ray replaces a worker that dies and repeats the task.
+        # Ray replaces a dead worker and repeats its task.
         task = self._remote.options(num_cpus=1, max_retries=ATTEMPTS - 1, **gpus)
         requests = [request_of(job) for job in batch.jobs]
         reference = task.remote(self._stored, self._key, self.device, requests)
@@ -197,7 +196,7 @@ class RayExecutor(Executor):
                 settle(future, functools.partial(result_of, answer))
 
     def _retry(self, batch: _Batch, error: Exception) -> None:
-        """Send each job alone: one of them may have ended the worker."""
+        """Send each job of a batch alone, because one of them may have ended the worker."""
         if len(batch.jobs) > 1:
             for own in batch.alone():
                 self._send(own)
@@ -213,7 +212,7 @@ def _cancel(batch: _Batch) -> None:
 
 
 def _fail(batch: _Batch, error: BaseException) -> None:
-    """Let the futures of a batch raise. A candidate's errors are results; this is the worker's."""
+    """Let the futures of a batch raise an error of the worker."""
     if isinstance(error, ray.exceptions.RayTaskError):
         message = " ".join(str(error.cause).split())[:200]
         error = SymactError(
@@ -229,11 +228,12 @@ def _fail(batch: _Batch, error: BaseException) -> None:
 
 
 def connect(address: str, count: int) -> bool:
-    """Connect to a cluster; return whether this call did so or started one.
+    """Connect to a cluster, or start one. Return whether this call made the connection.
 
     Args:
-        address: Its address; ``""`` and ``"auto"`` mean the one on this machine, or a new one.
-        count: Logical cores of a new cluster.
+        address: Address of the cluster. ``""`` and ``"auto"`` select one on this machine, or a new
+            one.
+        count: Number of logical cores of a new cluster.
 
     Raises:
         SymactError: There is no cluster at the address.
@@ -248,7 +248,7 @@ def connect(address: str, count: int) -> bool:
         try:
             ray.init("auto", logging_level=logging.WARNING, log_to_driver=False)
         except ConnectionError:
-            # If memory runs out Ray would try again for ever.
+            # Otherwise Ray would retry for ever if memory runs out.
             own = {**quiet, "_system_config": {"task_oom_retries": ATTEMPTS - 1}}
             ray.init("local", num_cpus=count, logging_level=logging.WARNING, **own)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
@@ -257,30 +257,30 @@ def connect(address: str, count: int) -> bool:
     return True
 
 
-#: In a worker: the evaluator of the search it works for.
+#: In a worker: the evaluator of the current search.
 _evaluators: dict[tuple[str, str], Evaluator] = {}
 
 
 def run_batch(
     draws: bytes, key: str, device: str, requests: list[dict[str, Any]]
 ) -> tuple[float, str]:
-    """Do jobs in a worker.
+    """Run jobs in a worker.
 
     Args:
-        draws: The draws, as dumped.
-        key: Identifies them.
-        device: Where fidelities train that use a GPU.
+        draws: The draws as bytes, from :meth:`Draws.dump`.
+        key: Identifier of the draws.
+        device: Device of the fidelities that use a GPU.
         requests: Jobs at one fidelity and draw.
 
     Returns:
-        Seconds of work, and the answers as JSON.
+        The duration in seconds, and the answers as JSON.
     """
     if (key, device) not in _evaluators:
         _evaluators.clear()
         _evaluators[key, device] = Evaluator(Draws.load(draws), device)
     evaluator = _evaluators[key, device]
     began = time.monotonic()
-    # Training stops by itself when it takes too long. What does not stop ends with its worker.
+    # Training stops at its time limit. Work that does not stop ends with its worker.
     timeout = evaluator.draws.timeout(requests[0]["fidelity"])
     alarm = threading.Timer(2 * timeout * len(requests) + START_TIMEOUT, os._exit, (1,))
     alarm.daemon = True

@@ -1,4 +1,4 @@
-"""Do jobs in threads of this process."""
+"""Run jobs in threads of this process."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from symact.evaluation.jobs import TIMEOUT, Job, JobResult
 
 
 class ThreadExecutor(Executor):
-    """Threads of this process; compiled loops and torch release the global interpreter lock.
+    """Runs jobs in threads. Compiled loops and torch release the global interpreter lock.
 
     Args:
         workers: Number of threads; None for the number of cores.
-        tuning_timeout: Seconds that tuning the constants of a candidate may take.
+        tuning_timeout: Time limit of tuning the constants of a candidate, in seconds.
 
     >>> ThreadExecutor(4).workers
     4

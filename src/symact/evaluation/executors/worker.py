@@ -21,18 +21,19 @@ from symact.evaluation.executors.messages import answer_request
 def run_worker(
     answer: Callable[[Evaluator, dict[str, Any]], dict[str, Any]] = answer_request,
 ) -> None:
-    """Answer the requests on standard input, one JSON line each, until it ends.
+    """Answer requests, one JSON line each, until the end of standard input.
 
-    The first line has the draws and the device.
+    The first line contains the draws and the device.
 
     Args:
-        answer: Returns the answer to a request.
+        answer: Function of an evaluator and a request that returns the answer.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the search decides
+    # Ctrl-C reaches all processes, but only the search handles it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever libraries print is no answer
-    # If memory runs out, this process ends and not the search.
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
+    # If memory runs out, the system ends this process before the search.
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")
     first = json.loads(sys.stdin.readline())
@@ -42,7 +43,7 @@ def run_worker(
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent has ended, whatever it is doing."""
+    """End this process when its parent process has ended."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Constants tuned inside training: literals as parameters that all networks share."""
+"""Tune the literals of a function as parameters that all networks share."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from symact.expr import Expr, fold, literals, show, uses_statistics, var, with_l
 from symact.expr.primitives import CONST
 from symact.tasks.protocol import Training
 
-#: A literal c becomes c (1 + STEP p): one step of p changes all of them alike, by a part of their
-#: size, far less than one step changes a weight.
+#: A literal c is trained as c (1 + STEP p) with the parameter p. A step of p changes all literals
+#: by the same share, which is much less than the step of a weight.
 STEP = 0.1
 _PREFIX = "literal"
 
 
 class _Shared(nn.Module):
-    """A function whose literals are parameters of the shape [1, 1, 1]."""
+    """A function with its literals as parameters of the shape [1, 1, 1]."""
 
     def __init__(self, expr: Expr, start: Sequence[float]) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class _Shared(nn.Module):
 
     @property
     def literals(self) -> Tensor:
-        """The values, [literal, 1, 1]."""
+        """The current values of the literals, [literal, 1, 1]."""
         start: Tensor = self.start[:, None, None]  # type: ignore[index]
         return start * (1 + STEP * self.change)
 
@@ -46,9 +46,9 @@ class Tuner:
     """Trains the literals of functions together with the networks that use them.
 
     Args:
-        data: Instances of one draw.
-        training: Of the networks; literals learn at the same rate.
-        entropy: Of the initial weights.
+        data: The instances of one draw.
+        training: Settings of the training. Literals have the same learning rate as weights.
+        entropy: Seed of the initial weights.
     """
 
     def __init__(self, data: Data, training: Training, entropy: int) -> None:
@@ -57,14 +57,17 @@ class Tuner:
         self._networks = np.arange(len(data.families))
 
     def tune(self, expr: Expr, is_stopped: Callable[[], bool] = lambda: False) -> Expr | None:
-        """Return the function with trained literals, None where it has none or training diverged.
+        """Return the function with trained literals.
 
-        One set of literals serves every layer of every network, so that what they become is a
-        function and not a model.
+        All layers of all networks share the same literals.
 
         Args:
             expr: The function.
-            is_stopped: Asked between two steps; once it says so, what comes back is of no use.
+            is_stopped: Called between steps. If it returns True, training ends and the result is
+                invalid.
+
+        Returns:
+            The tuned function; None if it has no literals or training diverged.
         """
         start = literals(expr)
         if not start or uses_statistics(expr):

@@ -1,4 +1,4 @@
-"""Train on instances that take networks of several sizes in turn."""
+"""Train networks of several sizes, one size for each instance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Trainer(Protocol):
 
 
 class TrainingSet(NamedTuple):
-    """The instances that share a network size, with that size and the learning rates to try."""
+    """The instances of one network size, with the training and the learning rates to try."""
 
     data: Data
     training: Training
@@ -39,15 +39,15 @@ def assign_network_sizes(
     trainings: Sequence[Training],
     rates: tuple[float, ...] = (),
 ) -> tuple[TrainingSet, ...]:
-    """Let instance ``i`` of a family be learned by networks ``i mod len(trainings)``.
+    """Assign the training ``i mod len(trainings)`` to instance ``i`` of a family.
 
     Args:
         families: The instances of each family.
-        trainings: The sizes of networks.
-        rates: Learning rates to try; empty for the one of each training.
+        trainings: The trainings, one for each network size.
+        rates: Learning rates to try. If empty, each training uses its own rate.
 
     Returns:
-        A set for each size that has an instance.
+        A training set for each network size with at least one instance.
     """
     sets = []
     for index, training in enumerate(trainings):
@@ -59,14 +59,14 @@ def assign_network_sizes(
 
 
 class MixedSizeTrainer:
-    """Trains on several sets of instances, each with its own network size.
+    """Trains on several training sets, each with its own network size.
 
     Args:
-        sets: Sets made by :func:`assign_network_sizes`.
-        make: Makes the trainer of the instances that share a size.
+        sets: Training sets from :func:`assign_network_sizes`.
+        make: Function that returns the trainer of the instances of one size.
 
     Attributes:
-        families: The family of each instance, in the order of the errors.
+        families: Family of each instance, in the order of the errors.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class MixedSizeTrainer:
     def start(self, pool: Executor, exprs: Sequence[Expr]) -> list[Future[Trained]]:
         """Start to train candidates; each future has errors [instance, seed, 4].
 
-        A candidate that networks of one size cannot learn has failed.
+        A candidate has failed if the training of one size has failed.
         """
         if not exprs:
             return []
@@ -105,17 +105,17 @@ class MixedSizeTrainer:
 
 
 def expected_errors(tried: Sequence[Trained], families: Sequence[str]) -> Trained:
-    """Return the errors to expect of the learning rate that a judge would choose.
+    """Return the expected errors at the learning rate that the protocol would choose.
 
-    A judge takes the rate with the lowest error in distribution on other instances. So each rate
-    has a weight that falls with its error here: ``exp(-error/RATE_DOUBT)``, errors in log10.
+    The protocol chooses the rate with the lowest ID error on other instances. Here each rate has
+    the weight ``exp(-error/RATE_DOUBT)``, with its ID error in log10.
 
     Args:
-        tried: The errors [instance, seed, 4] with each rate, or failures.
-        families: The family of each instance.
+        tried: Errors [instance, seed, 4] at each rate, or failures.
+        families: Family of each instance.
 
     Returns:
-        Weighted geometric means over rates, [instance, seed, 4], or the first failure.
+        Weighted geometric means over the rates, [instance, seed, 4], or the first failure.
     """
     known: list[Errors] = []
     for own in tried:
@@ -131,7 +131,7 @@ def expected_errors(tried: Sequence[Trained], families: Sequence[str]) -> Traine
 
 
 def _concatenated(parts: Sequence[Trained]) -> Trained:
-    """Return the errors of all sets, or the first failure."""
+    """Return the errors of all training sets, or the first failure."""
     errors: list[Errors] = []
     for part in parts:
         if isinstance(part, Failed):

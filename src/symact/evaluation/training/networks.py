@@ -1,9 +1,8 @@
-"""What every rung trains on: packed data and common initial weights.
+"""Packed data and common initial weights of all fidelities.
 
-All candidates see the same data and start from the same weights (common random numbers), so that
-any two of them are compared in pairs. Weights are drawn as ``torch.nn.Linear`` draws them,
-uniformly within 1/sqrt(fan-in), whatever the activation: that is what a user gets who drops a
-found function into an existing model.
+All candidates have the same data and the same initial weights (common random numbers). Their errors
+can therefore be compared in pairs. Weights are uniform within 1/sqrt(fan-in) for all activations,
+as in ``torch.nn.Linear``. Existing models have the same initial weights.
 """
 
 from __future__ import annotations
@@ -19,25 +18,25 @@ from symact.tasks.protocol import Training
 
 Floats = NDArray[np.float32]
 
-#: Separates the initial weights of one use from another's; the rungs of a search begin at 1,000.
+#: Offset of the seeds of initial weights for each use. Fidelities of a search begin at 1,000.
 ENTROPY = {"selection": 4, "test": 5, "gate": 6, "tuning": 7}
 
-#: Networks of a stack on a GPU; 24 networks of the full protocol take about 20 MB.
+#: Number of networks in a stack on a GPU. 24 networks of the full protocol take about 20 MB.
 GPU_NETWORKS = 1536
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The instances of one draw as arrays; inputs are padded with zeros to a common width.
+    """The instances of one draw as arrays. Inputs are padded with zeros to a common width.
 
     Attributes:
-        families: The family of each instance.
-        inputs: How many inputs of each instance are real, int64 [instance].
+        families: Family of each instance.
+        inputs: Number of inputs of each instance without padding, int64 [instance].
         x: Training inputs, float32 [instance, input, point].
         y: Training targets, float32 [instance, output, point].
         x_judged: Held-out and OOD inputs, float32 [instance, 4, input, point].
-        y_judged: Their targets, float32 [instance, 4, output, point].
-        variance: Variance of those targets, float64 [instance, 4]; errors are divided by it.
+        y_judged: Targets of these inputs, float32 [instance, 4, output, point].
+        variance: Variance of these targets, float64 [instance, 4]. Errors are divided by it.
     """
 
     families: tuple[str, ...]
@@ -50,12 +49,12 @@ class Data:
 
 
 def pack(instances: Sequence[Instance], points: int, judged_points: int | None = None) -> Data:
-    """Stack instances, using their first ``points`` training points.
+    """Pack instances with their first ``points`` training points.
 
     Args:
-        instances: At least one; all with the same number of outputs.
-        points: Training points of each.
-        judged_points: Held-out points and points of each shell; None for all.
+        instances: At least one instance. All have the same number of outputs.
+        points: Number of training points of each instance.
+        judged_points: Number of held-out points and of points of each shell; None for all.
     """
     inputs = np.array([instance.x_train.shape[1] for instance in instances], dtype=np.int64)
     widest = int(inputs.max())
@@ -88,19 +87,19 @@ def initial_weights(
     inputs: int = 1,
     outputs: int = 1,
 ) -> list[tuple[Floats, Floats]]:
-    """Draw the weights and biases of every network, layer by layer.
+    """Draw the initial weights and biases of all networks.
 
     Args:
-        data: Gives inputs and outputs.
-        training: Gives width and depth.
+        data: The instances. They determine the numbers of inputs and outputs.
+        training: The width and depth of the networks.
         seeds: Training seeds.
-        entropy: Separates the draws of one rung and split from another's.
-        inputs: Pre-activations that a unit takes; two for a gated one.
-        outputs: Values that a unit gives.
+        entropy: Seed of the random numbers, different for each fidelity and split.
+        inputs: Number of pre-activations of a unit; two for a gated unit.
+        outputs: Number of output values of a unit.
 
     Returns:
-        For each layer ``(weights [instance, seed, out, in], biases [instance, seed, out])``;
-        columns of padded inputs are zero.
+        ``(weights [instance, seed, out, in], biases [instance, seed, out])`` for each layer.
+        Columns of padded inputs are zero.
     """
     count, widest = len(data.families), data.x.shape[1]
     before = [widest, *[training.width * outputs] * training.depth]
@@ -125,7 +124,7 @@ def initial_weights(
 
 
 def learning_rates(training: Training) -> NDArray[np.float64]:
-    """Return the learning rate of each step: half a cosine from its maximum down to zero."""
+    """Return the learning rate of each step: a half cosine from the maximum to zero."""
     progress = np.arange(training.steps) / training.steps
     rates: NDArray[np.float64] = training.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
     return rates

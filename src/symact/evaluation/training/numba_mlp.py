@@ -1,8 +1,8 @@
-"""Train multilayer perceptrons in one numba function that holds the whole training loop.
+"""Train multilayer perceptrons with a training loop that numba compiles as one function.
 
-Networks have equal hidden layers; arrays are ``[unit, point]``, so that every inner loop runs over
-contiguous points. Nothing is allocated inside a step. Networks are independent and each is trained
-by one thread, so the result does not depend on the number of threads.
+All hidden layers of a network have the same width. Arrays have the shape ``[unit, point]``, and all
+inner loops run over contiguous points. A step allocates no memory. Each network is trained by one
+thread, so results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from symact.evaluation.training.parts import Stop, run_parts
 from symact.expr import Expr, show
 from symact.tasks.protocol import Training
 
-# Sums may be reordered, which lets them vectorise; NaN and infinity keep their meaning.
+# Reordering of sums is allowed, for vectorisation. NaN and infinity keep their meaning.
 _sums = njit(error_model="numpy", fastmath={"reassoc", "contract"})
 _compiled = njit(error_model="numpy")
 
@@ -45,7 +45,7 @@ def _affine(weights, biases, h, z):
 def _accumulate(weights, h, z):
     """Add weights [out, in] @ h [in, point] to z [out, point].
 
-    Tiles of four outputs and four inputs make 16 products of 12 loads and stores.
+    Tiles of four outputs and four inputs compute 16 products with 12 loads and stores.
     """
     outputs, inputs = weights.shape
     j = 0
@@ -96,7 +96,7 @@ def _accumulate(weights, h, z):
 
 @_sums
 def _gradients(g, h, d_weights, d_biases):
-    """d_weights [out, in] = g [out, point] @ h.T, d_biases [out] = sums of g; tiled as above."""
+    """Compute d_weights [out, in] = g [out, point] @ h.T and d_biases [out] = sums of g."""
     outputs, inputs = d_weights.shape
     zero = np.float32(0)
     for j in range(outputs):
@@ -160,7 +160,7 @@ def _gradients(g, h, d_weights, d_biases):
 
 @_sums
 def _four_products(x, y0, y1, y2, y3, out):
-    """Scalar products of x with four others."""
+    """Compute the scalar products of x with four vectors."""
     zero = np.float32(0)
     t0, t1, t2, t3 = zero, zero, zero, zero
     for p in range(x.size):
@@ -173,7 +173,7 @@ def _four_products(x, y0, y1, y2, y3, out):
 
 @_sums
 def _pull_back(weights, turned, g, slope, out):
-    """Compute out [in, point] = (weights.T @ g) * slope; ``turned`` has room for weights.T."""
+    """Compute out [in, point] = (weights.T @ g) * slope. ``turned`` is a buffer for weights.T."""
     for i in range(turned.shape[0]):
         for j in range(turned.shape[1]):
             turned[i, j] = weights[j, i]
@@ -200,13 +200,13 @@ def _adam(parameters, gradients, first, second, step, rate):
 
 @cached
 def adam(parameters, gradients, first, second, step, rate):
-    """Take step ``step`` (from 1 on) of Adam in place; all are flat float32 arrays."""
+    """Apply step number ``step`` of Adam in place. Steps count from 1. Arrays are flat float32."""
     _adam(parameters, gradients, first, second, step, rate)
 
 
 @_compiled
 def _sizes(layer, depth, inputs, width, outputs):
-    """Rows and columns of a layer's weights, and where they begin in a flat vector."""
+    """Return the rows and columns of a layer's weights, and their offset in the flat vector."""
     if layer == 0:
         return width, inputs, 0
     start = width * (inputs + 1) + (layer - 1) * width * (width + 1)
@@ -215,14 +215,14 @@ def _sizes(layer, depth, inputs, width, outputs):
 
 @_compiled
 def _weights(flat, layer, depth, inputs, width, outputs):
-    """View the weights [out, in] of a layer; layer ``depth`` is the output."""
+    """Return a view of the weights [out, in] of a layer. Layer ``depth`` is the output layer."""
     rows, columns, start = _sizes(layer, depth, inputs, width, outputs)
     return flat[start : start + rows * columns].reshape(rows, columns)
 
 
 @_compiled
 def _biases(flat, layer, depth, inputs, width, outputs):
-    """View the biases [out] of a layer."""
+    """Return a view of the biases [out] of a layer."""
     rows, columns, start = _sizes(layer, depth, inputs, width, outputs)
     start += rows * columns
     return flat[start : start + rows]
@@ -230,16 +230,16 @@ def _biases(flat, layer, depth, inputs, width, outputs):
 
 @_compiled
 def _matrix(w, row, units, points):
-    """View the rows of the workspace from ``row`` on as [unit, point]."""
+    """Return a view [unit, point] of the workspace, beginning at ``row``."""
     start = row * tape.BLOCK
     return w[start : start + units * points].reshape(units, points)
 
 
 @_compiled
 def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, depth, rates, stop):
-    """Train one network in place; returns whether its loss stayed finite and nobody stopped it.
+    """Train one network in place. Return whether its loss stayed finite and it was not stopped.
 
-    The workspace ``w`` is free from row ``at`` on; nothing is allocated inside a step.
+    The workspace ``w`` is free from row ``at`` on. A step allocates no memory.
     """
     inputs, points = x.shape
     outputs = y.shape[0]
@@ -248,10 +248,10 @@ def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, 
     first, second = np.zeros_like(parameters), np.zeros_like(parameters)
     turned = np.empty((width, width), dtype=np.float32)
     turned_out = np.empty((width, outputs), dtype=np.float32)
-    # Sums z and gradients take two rooms in turn; each layer keeps its values and slopes.
+    # Sums z and gradients alternate between two buffers. Each layer stores its values and slopes.
     blocks = -(-width * points // tape.BLOCK)
     rooms = (at, at + blocks)
-    values = at + 2 * blocks  # of hidden layer i at 2 i, its slopes behind them
+    values = at + 2 * blocks  # values of hidden layer i at 2 i, followed by its slopes
     out = np.empty((outputs, points), dtype=np.float32)
     scale = np.float32(2.0 / (points * outputs))
     for step in range(rates.size):
@@ -296,7 +296,7 @@ def _train_network(address, code, result, v, t, w, at, x, y, parameters, width, 
 
 @_compiled
 def _judge_network(address, code, result, v, t, w, at, x, y, parameters, width, depth):
-    """Mean squared error of one trained network on one set of points."""
+    """Return the mean squared error of a trained network on one set of points."""
     inputs, points = x.shape
     outputs = y.shape[0]
     sizes = (depth, inputs, width, outputs)
@@ -342,10 +342,10 @@ def _train_some(
     last,
     stop,
 ):
-    """Train networks ``first`` to ``last`` of one candidate, counted over instances and seeds.
+    """Train the networks ``first`` to ``last`` of a candidate, counted over instances and seeds.
 
-    Fills errors [instance, seed, 4]; NaN stays where one diverged. Ends soon once ``stop[0]`` is
-    not 0.
+    Results are written to errors [instance, seed, 4]. They stay NaN for diverged networks. Training
+    stops soon after ``stop[0]`` becomes nonzero.
     """
     v, t = np.empty(registers, dtype=np.intp), np.empty(registers, dtype=np.intp)
     tape.lay_out(1, 0, constants, w, 0, tape.CHUNK, v, t)
@@ -377,16 +377,16 @@ def _train_some(
 
 
 class NumbaMLPTrainer:
-    """Trains one network for every instance and seed with compiled loops on the CPU.
+    """Trains one network for each instance and seed with compiled loops on the CPU.
 
-    It takes pointwise functions only. :class:`TorchMLPTrainer` is the same computation for all
+    It supports pointwise functions only. :class:`TorchMLPTrainer` does the same computation for all
     functions and devices.
 
     Args:
-        data: Instances of one draw.
+        data: The instances of one draw.
         training: Size of the networks and length of the training.
         seeds: Training seeds.
-        entropy: Separates the initial weights of one fidelity and split from another's.
+        entropy: Seed of the initial weights, different for each fidelity and split.
     """
 
     def __init__(self, data: Data, training: Training, seeds: Sequence[int], entropy: int) -> None:
@@ -401,12 +401,13 @@ class NumbaMLPTrainer:
         return self.judge_all([expr], 1)[0]
 
     def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[Errors]:
-        """Return the errors of several candidates, trained by some threads.
+        """Return the errors [instance, seed, 4] of several candidates.
 
-        Threads share candidates. If those are few, they share the networks of each.
+        The threads work on different candidates. With few candidates, several threads train the
+        networks of each candidate.
 
         Raises:
-            SymactError: One cannot be trained.
+            SymactError: A candidate cannot be trained.
         """
         parts = 1 if len(exprs) >= 4 * threads else threads
         pool = ThreadPoolExecutor(threads)
@@ -415,7 +416,7 @@ class NumbaMLPTrainer:
             names = [show(expr) for expr in exprs]
             return raise_on_failure([future.result() for future in futures], names)
         finally:
-            # After an interrupt the candidates that wait are not started.
+            # After an interrupt, waiting candidates are not started.
             pool.shutdown(cancel_futures=True)
 
     def start(
@@ -426,8 +427,8 @@ class NumbaMLPTrainer:
         Args:
             pool: A pool of threads.
             exprs: The candidates.
-            parts: Into how many pieces of work each is cut.
-            timeout: Seconds for each.
+            parts: Number of pieces of work for each candidate.
+            timeout: Time limit of each candidate in seconds.
         """
         return [self._start(pool, expr, parts, timeout) for expr in exprs]
 
@@ -478,7 +479,7 @@ class NumbaMLPTrainer:
 def _flatten(
     layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], inputs: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Lay each network's parameters end to end, without the padding of its inputs."""
+    """Concatenate the parameters of each network, without those of padded inputs."""
     count, seeds = layers[0][0].shape[:2]
     total = sum(w.shape[2] * w.shape[3] + b.shape[2] for w, b in layers)
     flat = np.zeros((count, seeds, total), dtype=np.float32)

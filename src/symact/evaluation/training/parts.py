@@ -1,4 +1,4 @@
-"""Run the parts of one training in a pool of threads, within a limit of time."""
+"""Run the parts of a training in a pool of threads, with a time limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from symact.evaluation.jobs import Failed, failure
 
 R = TypeVar("R")
 
-#: A flag, int8 [1]. A part ends soon after it becomes 1.
+#: A flag, int8 [1]. A part stops soon after the flag becomes 1.
 Stop = NDArray[np.int8]
 
 
@@ -26,15 +26,15 @@ def run_parts(
     timeout: float,
     result: Callable[[], R],
 ) -> Future[R | Failed]:
-    """Run the parts of one candidate's training.
+    """Run the parts of the training of one candidate.
 
-    An exception or the timeout stops all parts. So does cancelling the future.
+    An exception, the timeout or a cancellation of the future stops all parts.
 
     Args:
         pool: A pool of threads.
-        parts: Each takes a flag and ends soon after that becomes 1.
-        timeout: Seconds from the start of the first part to the end of the last.
-        result: Called after the last part, unless one failed.
+        parts: Functions of a flag. They stop soon after the flag becomes 1.
+        timeout: Time limit in seconds, from the start of the first part to the end of the last.
+        result: Called after the last part if no part failed. It returns the result.
     """
     run = _Run(timeout)
     ended = gather([pool.submit(run.work, part) for part in parts])
@@ -49,7 +49,7 @@ def _outcome(run: _Run, result: Callable[[], R], _: object) -> R | Failed:
 
 
 class _Run:
-    """The state that the parts of a training share."""
+    """The shared state of the parts of a training."""
 
     def __init__(self, timeout: float) -> None:
         self.failed: Failed | None = None
@@ -64,7 +64,7 @@ class _Run:
         self._start_timer()
         try:
             part(self._flag)
-        except Exception as error:  # whatever it is, it concerns this candidate only
+        except Exception as error:  # an exception concerns this candidate only
             self._fail(failure(error))
 
     def stop(self) -> None:

@@ -1,14 +1,13 @@
-"""Many networks as one stack of batched matrices, trained step by step in preallocated buffers.
+"""Train many networks as one stack of batched matrices in preallocated buffers.
 
-A network is a slice ``[network, unit, point]``; networks share no parameter, so one that diverges
-cannot touch its neighbours. The backward pass is written out: with values and slopes of every
-activation at hand it is a product, a multiplication and two gradients a layer, and nothing is
-allocated inside a step. That also lets CUDA capture the whole step as one graph.
+Arrays have the shape ``[network, unit, point]``. Networks share no parameters, so a diverging
+network does not affect others. The backward pass is explicit. It uses the stored values and slopes
+of the activations. Each layer needs one product, one multiplication and two gradients. A step
+allocates no memory, so CUDA can capture it as a graph.
 
-Functions of single elements run through the interpreter, in numba on the CPU and in Triton on CUDA,
-which computes value and derivative in one pass. Functions of batch statistics, whose derivative is
-not one number for each point, run through the torch lowering and autograd; so do modules with
-parameters of their own.
+An interpreter evaluates pointwise functions and their derivatives in one pass, with numba on the
+CPU and Triton on CUDA. Functions of batch statistics have no pointwise derivative. They use the
+torch backend and autograd, as do modules with their own parameters.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from symact.evaluation.function import Function, Trainable
 from symact.evaluation.training.numba_mlp import adam
 from symact.expr import Expr
 
-#: Whether a stack has diverged as a whole is asked once in so many steps.
+#: Number of steps between two checks whether all networks of a stack have diverged.
 CHECKED_EVERY = 50
 
 
@@ -47,12 +46,12 @@ def _expr(span: Span) -> Expr:
 
 
 class _Fused:
-    """Activations of all hidden layers by the interpreter; values and slopes kept for each."""
+    """The activations of all hidden layers, by the numba interpreter."""
 
     def __init__(
         self, spans: Sequence[Span], networks: int, width: int, points: int, depth: int
     ) -> None:
-        # A network begins with a new row, so that every candidate has rows of its own.
+        # Each network begins with a new row, so candidates share no row.
         each = -(-width * points // tape.BLOCK)
         self._spans = tape.Spans(
             [(_expr(span), span.first * each, span.last * each) for span in spans],
@@ -67,24 +66,24 @@ class _Fused:
             return row, space.as_strided(shape, strides, row * tape.BLOCK)
 
         self._z, self.z = tensor()
-        #: Two places for gradients, taken in turn; nobody needs z any more by then.
+        #: Two buffers for alternating gradients. The backward pass does not need z.
         self.room = (self.z, tensor()[1])
         self._values = [tensor() for _ in range(depth)]
         self._slopes = [tensor() for _ in range(depth)]
 
     def forward(self, layer: int, *, train: bool) -> Tensor:
-        """Apply every candidate to its part of ``z``."""
+        """Apply each candidate to its networks in ``z``."""
         row, value = self._values[layer]
         self._spans.apply(self._z, row, self._slopes[layer][0] if train else None)
         return value
 
     def backward(self, layer: int, gradient: Tensor) -> Tensor:
-        """Multiply the gradient of a layer's values by its slopes, in place."""
+        """Multiply the gradient of a layer's values by the slopes, in place."""
         return gradient.mul_(self._slopes[layer][1])
 
 
 class _Interpreted:
-    """The same on CUDA by the interpreter in Triton."""
+    """The activations of all hidden layers on CUDA, by the Triton interpreter."""
 
     def __init__(
         self,
@@ -115,7 +114,7 @@ class _Interpreted:
 
 
 class _Differentiated:
-    """The same by the torch lowering and autograd, which knows batch statistics."""
+    """The activations of all hidden layers by torch and autograd, with batch statistics."""
 
     def __init__(
         self,
@@ -133,9 +132,9 @@ class _Differentiated:
 
     def forward(self, layer: int, *, train: bool) -> Tensor:
         with torch.enable_grad():
-            # A copy: the next layer overwrites z, and autograd needs this one.
+            # A copy, because autograd needs z and the next layer overwrites it.
             z = self.z.clone().requires_grad_(train)
-            # A network's statistics are over its own units and points.
+            # Statistics of a network are over its own units and points.
             parts = [lower(_expr(s), z[s.first : s.last], axes=(-2, -1)) for s in self._all]
             value = torch.cat(parts)
         self._pairs[layer] = (z, value) if train else None
@@ -152,7 +151,7 @@ class _Differentiated:
 
 
 class _Modules:
-    """The same by modules with parameters of their own, one for each layer, and autograd."""
+    """The activations by modules with their own parameters, one for each layer, and autograd."""
 
     def __init__(
         self,
@@ -164,7 +163,7 @@ class _Modules:
         device: torch.device,
     ) -> None:
         self._layers = [function.build(networks, layer).to(device) for layer in range(depth)]
-        #: Layers may share a module; then its gradient is the sum over them.
+        #: Layers may share a module. Its gradient is then the sum over these layers.
         self.parameters = list(
             dict.fromkeys(p for module in self._layers for p in module.parameters())
         )
@@ -173,7 +172,7 @@ class _Modules:
         self.resize(points)
 
     def resize(self, points: int) -> None:
-        """Make room for another number of points; parameters stay."""
+        """Allocate buffers for another number of points. Parameters stay."""
         networks = self._shape[0]
         self.z = torch.empty(networks, self._units, points, device=self._device)
         room = torch.empty(*self._shape, points, device=self._device)
@@ -202,13 +201,13 @@ class _Modules:
 
 
 class Stack:
-    """A stack of networks with two parameters a layer, their gradients and their optimiser.
+    """A stack of networks: the weights and biases of each layer, their gradients and the optimiser.
 
     Args:
-        spans: The candidates, in order, one after another.
-        weights: For each layer weights [network, out, in] and biases [network, out, 1], float32.
-        points: Points of the training set.
-        device: Where to train.
+        spans: The candidates, in the order of their networks.
+        weights: Weights [network, out, in] and biases [network, out, 1] of each layer, float32.
+        points: Number of points of the training set.
+        device: Device to train on.
     """
 
     def __init__(
@@ -221,7 +220,7 @@ class Stack:
         self._spans, self._device = spans, device
         shapes = [tensor.shape for pair in weights for tensor in pair]
         ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
-        # One flat vector of parameters and one of gradients: the optimiser is one call.
+        # Parameters and gradients are flat vectors, so the optimiser needs one call.
         flat = torch.cat([tensor.reshape(-1) for pair in weights for tensor in pair]).to(device)
         self._flat = torch.nn.Parameter(flat)
         self._flat.grad = self._slope = torch.zeros_like(flat)
@@ -242,7 +241,7 @@ class Stack:
         sizes = (networks, width, points, len(self.layers) - 1)
         function = self._spans[0].expr
         if isinstance(function, Trainable):
-            assert len(self._spans) == 1, "a module has a stack of its own"
+            assert len(self._spans) == 1, "a module must be the only function of its stack"
             return _Modules(function, *sizes, self._device)
         if any(tape.to_tape(_expr(span)).statistics for span in self._spans):
             return _Differentiated(self._spans, *sizes, self._device)
@@ -257,10 +256,10 @@ class Stack:
         """Train by full-batch Adam.
 
         Args:
-            x: [network, input, point] on the stack's device.
-            y: [network, output, point].
+            x: Inputs [network, input, point] on the device of the stack.
+            y: Targets [network, output, point].
             rates: The learning rate of each step.
-            stop: Asked before each step; True ends the training.
+            stop: Called before each step. Training ends if it returns True.
         """
         out = torch.empty_like(y)
         if isinstance(self._activations, _Modules):
@@ -275,13 +274,13 @@ class Stack:
             if stop() or (step % CHECKED_EVERY == 1 and not out.isfinite().any()):
                 return
             self.differentiate(x, y, out)
-            # The same Adam as in mini-training; a call of torch's costs three times its work here.
+            # The same Adam as in mini-training. The one of torch takes three times as long here.
             adam(own, gradient, first, second, step + 1, rate)
 
     def _fit_modules(
         self, x: Tensor, y: Tensor, out: Tensor, rates: NDArray[np.float64], stop: Any
     ) -> None:
-        """Train weights and the functions' own parameters together, at one learning rate."""
+        """Train the weights and the parameters of the functions at the same learning rate."""
         assert isinstance(self._activations, _Modules)
         optimiser = torch.optim.Adam([self._flat, *self._activations.parameters])
         for step, rate in enumerate(rates):
@@ -296,11 +295,12 @@ class Stack:
     def _fit_captured(
         self, x: Tensor, y: Tensor, out: Tensor, rates: NDArray[np.float64], stop: Any
     ) -> None:
-        """Capture one step as a CUDA graph and replay it."""
+        """Train by replaying one step, captured as a CUDA graph."""
         rate = torch.zeros((), device=self._device)
         start = self._flat.detach().clone()
         optimiser = torch.optim.Adam([self._flat], lr=rate, fused=True, capturable=True)
-        # Warming up allocates what a capture may not; a rate of 0 leaves the parameters alone.
+        # A capture must not allocate memory, so warm-up steps allocate it. Their rate of 0 keeps
+        # the parameters.
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -322,7 +322,7 @@ class Stack:
             graph.replay()
 
     def differentiate(self, x: Tensor, y: Tensor, out: Tensor) -> None:
-        """Fill the gradients of the mean squared error of every network."""
+        """Compute the gradients of the mean squared error of each network."""
         inputs = [x]
         for depth, (weights, biases) in enumerate(self.layers[:-1]):
             torch.baddbmm(biases, weights, inputs[-1], out=self._activations.z)
@@ -341,7 +341,7 @@ class Stack:
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
-        """Apply the networks: x [network, input, point] to [network, output, point]."""
+        """Return outputs [network, output, point] for inputs x [network, input, point]."""
         if self._activations.z.shape[2] != x.shape[2]:
             if isinstance(self._activations, _Modules):
                 self._activations.resize(x.shape[2])

@@ -1,7 +1,7 @@
-"""Train multilayer perceptrons with torch, many candidates in one stack.
+"""Train multilayer perceptrons with torch, with many candidates in one stack.
 
-On the CPU each core trains stacks of its own; on a GPU larger stacks pay. See
-:mod:`symact.evaluation.training.stack` for what a stack does.
+On the CPU each core trains its own stacks. On a GPU larger stacks are faster. See
+:mod:`symact.evaluation.training.stack`.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from symact.evaluation.training.parts import Stop, run_parts
 from symact.evaluation.training.stack import Span, Stack
 from symact.tasks.protocol import Training
 
-#: Networks of a stack on the CPU, which one thread trains: enough to fill the batched products,
-#: few enough that a layer's activations stay near the core.
+#: Number of networks in a stack on the CPU. One thread trains a stack. More networks make batched
+#: products efficient; fewer keep the activations of a layer in the cache.
 CPU_NETWORKS, LEAST_NETWORKS = 12, 4
-#: One stack at a time on a GPU: while a step is captured no other thread may use the device.
+#: Lock for the GPU: no other thread may use the device while a step is captured.
 _ON_GPU = threading.Lock()
 
 
 def has_cuda() -> bool:
-    """Whether torch can train on a GPU here."""
+    """Return whether torch can train on a GPU of this machine."""
     return bool(torch.cuda.is_available())
 
 
 def gpu_name() -> str | None:
-    """Return what torch calls the GPU, None where there is none."""
+    """Return the name of the GPU; None if there is no GPU."""
     return torch.cuda.get_device_name() if has_cuda() else None
 
 
-#: How many blocks of :func:`single_torch_thread` are open, and torch's thread count before them.
+#: Number of active blocks of :func:`single_torch_thread`, and torch's thread count before them.
 _single_lock = threading.Lock()
 _single_count = 0
 _threads_before = 1
@@ -53,10 +53,10 @@ _threads_before = 1
 
 @contextlib.contextmanager
 def single_torch_thread() -> Iterator[None]:
-    """Let torch use one thread in the block, and as many as before after it.
+    """Let torch use one thread in a ``with`` block, and restore the thread count afterwards.
 
-    torch keeps a count for each thread and a default for new threads. Several blocks at a time
-    restore what was there before the first.
+    torch has a count for each thread and a default for new threads. Overlapping blocks restore the
+    values from before the first block.
     """
     global _single_count, _threads_before
     with _single_lock:
@@ -74,14 +74,14 @@ def single_torch_thread() -> Iterator[None]:
 
 
 class TorchMLPTrainer:
-    """Trains one network for every instance and seed with torch, on the CPU or a GPU.
+    """Trains one network for each instance and seed with torch, on the CPU or a GPU.
 
     Args:
-        data: Instances of one draw.
-        training: Size and length; any depth.
-        seeds: Training seeds; every instance is trained once with each.
-        entropy: Separates initial weights of one rung and split from another's.
-        device: ``"cuda"``, ``"cpu"`` or None for the best there is.
+        data: The instances of one draw.
+        training: Size of the networks, of any depth, and length of the training.
+        seeds: Training seeds. Each instance is trained once with each seed.
+        entropy: Seed of the initial weights, different for each fidelity and split.
+        device: ``"cuda"`` or ``"cpu"``. None for CUDA if available, else the CPU.
     """
 
     def __init__(
@@ -102,27 +102,27 @@ class TorchMLPTrainer:
     def judge(
         self, exprs: Sequence[Function], *, learning_rate: float | None = None
     ) -> NDArray[np.float64]:
-        """Train and judge; returns errors [candidate, instance, seed, 4], NaN where diverged.
+        """Train and return errors [candidate, instance, seed, 4]; NaN for diverged networks.
 
-        Candidates are stacked and the stack is cut by networks, so that memory stays bounded. On
-        the CPU each core trains its own cut with one thread: no step waits for another core.
+        The networks of all candidates are divided into stacks of limited size, to bound memory. On
+        the CPU each core trains its own stacks with one thread.
 
         Args:
             exprs: The candidates.
-            learning_rate: Its maximum; None for the one of the training.
+            learning_rate: Maximum learning rate; None for the rate of the training.
         """
         rates = self._rates(learning_rate)
         count, seeds = len(self.data.families), len(self.seeds)
         each = count * seeds
         is_cpu = self.device.type == "cpu"
         limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
-        # Not torch's own number: another thread may have set it to one for its own stack.
+        # Not torch.get_num_threads(): another thread may have set it to 1.
         workers = (os.cpu_count() or 1) if is_cpu else 1
-        if is_cpu:  # no core shall wait where there are few networks; results do not depend on it
+        if is_cpu:  # smaller stacks use all cores if there are few networks; results do not change
             limit = min(limit, max(LEAST_NETWORKS, -(-len(exprs) * each // workers)))
         errors = np.full((len(exprs) * each, 4), np.nan)
-        # Functions of batch statistics have their own stacks: they cannot take the fused kernels. A
-        # module has a stack of its own.
+        # Functions of batch statistics have separate stacks without fused kernels. Each module has
+        # its own stack.
         kinds = [
             index if isinstance(expr, Trainable) else -1 - tape.to_tape(expr).statistics
             for index, expr in enumerate(exprs)
@@ -162,15 +162,15 @@ class TorchMLPTrainer:
     ) -> list[Future[Trained]]:
         """Start to train candidates; each future has errors [instance, seed, 4].
 
-        On the CPU a candidate has stacks of its own, so its errors depend neither on its
-        neighbours nor on the number of threads. On a GPU all candidates are one piece of work.
-        After a failure there, such as too little memory, each is trained alone.
+        On the CPU each candidate has its own stacks. Its errors depend neither on other candidates
+        nor on the number of threads. On a GPU all candidates are one piece of work. After a failure
+        on a GPU, such as a lack of memory, each candidate is trained alone.
 
         Args:
             pool: A pool of threads.
             exprs: The candidates.
-            timeout: Seconds for each on the CPU.
-            learning_rate: As in :meth:`judge`.
+            timeout: Time limit of each candidate on the CPU, in seconds.
+            learning_rate: Maximum learning rate; None for the rate of the training.
         """
         if self.device.type != "cpu":
             together = pool.submit(self._one_by_one, exprs, learning_rate)
@@ -201,7 +201,7 @@ class TorchMLPTrainer:
         )
 
     def _one_by_one(self, exprs: Sequence[Function], learning_rate: float | None) -> list[Trained]:
-        """Judge all together, or where that fails each alone."""
+        """Train all candidates together, or each alone after a failure."""
         try:
             return list(self.judge(exprs, learning_rate=learning_rate))
         except Exception as error:
@@ -222,15 +222,15 @@ class TorchMLPTrainer:
     def initial(
         self, spans: Sequence[Span], instance: Tensor, seed: Tensor
     ) -> list[tuple[Tensor, Tensor]]:
-        """Return what a stack starts from; what tries another initialisation overrides this.
+        """Return the initial parameters of a stack. Subclasses may override it.
 
         Args:
             spans: The candidates of the stack.
-            instance: Of each network, int64 [network].
-            seed: Of each network, int64 [network].
+            instance: Instance of each network, int64 [network].
+            seed: Seed of each network, int64 [network].
 
         Returns:
-            For each layer weights [network, out, in] and biases [network, out, 1].
+            Weights [network, out, in] and biases [network, out, 1] of each layer.
         """
         return [
             (w[instance, seed], b[instance, seed].unsqueeze(-1))
@@ -273,5 +273,5 @@ class TorchMLPTrainer:
 
 
 def _shape(function: Function) -> tuple[int, int]:
-    """Return how many pre-activations a unit takes and how many values it gives."""
+    """Return the numbers of pre-activations and of output values of a unit."""
     return (function.inputs, function.outputs) if isinstance(function, Trainable) else (1, 1)
