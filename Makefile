@@ -6,11 +6,12 @@ OUT ?= runs/first
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 # torch goes first and by exact version: asked for in any other way, pip may fetch the much larger
 # build with CUDA. On a machine with a GPU install that one into .venv yourself.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: help setup search comparison figures test reliability audit lint clean
+.PHONY: help setup search comparison figures test quick reliability audit lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +20,7 @@ help:
 	@echo 'make comparison  judge found, published and classic functions by the whole protocol'
 	@echo 'make figures    tables and figures of the benchmark of the search (benchmarks/results)'
 	@echo 'make test    run the tests'
+	@echo 'make quick   run the tests that are not marked slow'
 	@echo 'make reliability  longer tests: Ray, ten thousand functions, a thousand hostile inputs'
 	@echo 'make audit   look up known vulnerabilities of the pinned packages'
 	@echo 'make lint    formatter, linter, types, layers'
@@ -55,7 +57,10 @@ figures: .venv/.runtime
 	$(BIN)/python benchmarks/search_study report
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+	$(PYTEST)
+
+quick: .venv/.dev
+	$(PYTEST) -m 'not slow'
 
 .venv/.cluster: .venv/.dev
 	$(PIP) install --quiet -c constraints.txt -e '.[cluster]'

@@ -105,6 +105,7 @@ def test_what_a_cluster_began_threads_end(expected, tmp_path):
     assert found.to_frame().equals(expected.to_frame())
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_trains_by_ray_as_it_does_without():
     own = search(**ARGUMENTS, device="cuda")

@@ -1,8 +1,11 @@
 """Search activation functions that generalise out of distribution, by typed genetic programming.
 
-    >>> import symact
-    >>> result = symact.search("pointwise", "ood-suite", budget="5m", seed=0)
-    >>> activation = result.best.to_torch()
+A search of five minutes::
+
+    import symact
+
+    result = symact.search("pointwise", "ood-suite", budget="5m", seed=0)
+    activation = result.best.to_torch()
 
 Everything here is loaded when it is first used, so that ``import symact`` is quick.
 """

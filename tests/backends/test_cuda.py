@@ -24,6 +24,7 @@ if not torch.cuda.is_available():
 pytest.importorskip("triton", reason="triton is not installed; it comes with torch's CUDA builds")
 from symact.backends import triton
 
+pytestmark = pytest.mark.gpu
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ELEMENTWISE = [name for name, row in PRIMITIVES.items() if not row.statistic]
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e-3, -1e-3, 40.0, -40.0, 300.0]

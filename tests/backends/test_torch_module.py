@@ -266,6 +266,7 @@ def assert_same_on_other_batches(found, model, tolerance=1e-5):
         torch.testing.assert_close(found(x), model(x), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_compiled_as_one_graph(act, x, backend):
     torch.compiler.reset()
@@ -278,6 +279,7 @@ def test_compiled_as_one_graph(act, x, backend):
     torch.testing.assert_close(own.grad, other.grad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [True, False])
 def test_exported_program(act, x, strict, tmp_path):
     model = model_of(act)
@@ -320,6 +322,7 @@ def test_jit_trace(act, x):
     assert_same_on_other_batches(torch.jit.load(buffer), model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamo", [True, False])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")

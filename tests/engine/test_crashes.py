@@ -19,6 +19,7 @@ from symact.engine.result import load
 from symact.reporting.table import to_json
 from symact.storage.repository import is_run, open_run
 
+pytestmark = pytest.mark.slow
 KILLS = 20
 
 

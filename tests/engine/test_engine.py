@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_runs import BRIEF, SIX, TINY, run
+from small_runs import BRIEF, SIX, SMALL, TINY, run
 
 import symact
 from symact.backends import evaluate
-from symact.engine import Progress, resume, search
+from symact.engine import Progress, resume, search, seed_exprs
 from symact.engine.collector import infrequent_collection
 from symact.engine.result import load
 from symact.errors import BudgetError, GrammarError, StoreError, SymactError, TaskError
@@ -135,12 +135,21 @@ def test_progress_rises_to_the_end_and_counts_what_is_stored(tmp_path):
     assert reports[-1].ratio > 0
 
 
-def test_what_is_refined_or_promoted_stays_on_its_island(tmp_path, monkeypatch):
-    told, tell = [], GeneticProposer.tell
-    monkeypatch.setattr(
-        GeneticProposer, "tell", lambda self, results: (told.append(results), tell(self, results))
-    )
-    run(tmp_path / "run", plan=BRIEF)
+class Recording(GeneticProposer):
+    """The default proposer, which also keeps what it is told."""
+
+    def __init__(self, grammar):
+        super().__init__(grammar, seed=3, evolution=SMALL, seeds=seed_exprs(grammar))
+        self.told = []
+
+    def tell(self, results):
+        self.told += results
+        super().tell(results)
+
+
+def test_what_is_refined_or_promoted_stays_on_its_island(tmp_path):
+    proposer = Recording(Grammar.load("pointwise"))
+    run(tmp_path / "run", plan=BRIEF, proposer=proposer)
     with closing(open_run(tmp_path / "run")) as store:
         rows = {candidate.id: candidate for candidate in store.candidates()}
         trained = [scored.candidate for scored in store.scores("full")]
@@ -151,7 +160,7 @@ def test_what_is_refined_or_promoted_stays_on_its_island(tmp_path, monkeypatch):
         assert row.tag == tags[row.parents[0]]
     assert {row.tag != () for row in rows.values()} == {True, False}  # seeds belong everywhere
     again = {}
-    for one in [one for results in told for one in results]:
+    for one in proposer.told:
         again.setdefault(show(one.expr), set()).add(one.tag)
     known = [rows[number] for number in trained if rows[number].formula in again]
     assert known

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from symact.evaluation.judge import Judge, baselines
-from symact.evaluation.training.networks import ENTROPY
+from symact.evaluation.training.networks import ENTROPY, pack
 from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import parse
 from symact.tasks import Task, task
@@ -26,7 +28,8 @@ def judge():
 def test_each_size_gets_the_rate_with_the_lowest_error_inside(judge):
     rates = judge.rates(FUNCTIONS)
     assert np.shape(rates) == (2, 2)
-    data = judge._tuning_data
+    drawn = task("polynomial").draw("selection", seed=0, per_family=FORM.tuning)
+    data = pack(drawn, FORM.training(0, 0.0).points)
     for function, own in zip(FUNCTIONS, rates, strict=True):
         for size, rate in enumerate(own):
             inside = []
@@ -48,8 +51,8 @@ def test_errors_are_those_of_each_size_at_its_rate(judge):
             np.testing.assert_array_equal(found[:, size], trainer.judge([function])[0])
 
 
-class Recorder:
-    """A task that remembers what was drawn of it."""
+class Spoilt:
+    """A task that remembers what was drawn of it, and whose test draws have no finite target."""
 
     def __init__(self) -> None:
         self.drawn: list[str] = []
@@ -57,15 +60,17 @@ class Recorder:
 
     def draw(self, split: str, **sizes):
         self.drawn.append(split)
-        return self._task.draw(split, **sizes)
+        drawn = self._task.draw(split, **sizes)
+        if split != "test":
+            return drawn
+        return tuple(replace(one, y_train=np.full_like(one.y_train, np.nan)) for one in drawn)
 
 
-def test_choosing_a_rate_trains_on_selection_draws_and_never_on_the_test_draws():
-    recorder = Recorder()
-    own = Judge(recorder, FORM, device="cpu")  # type: ignore[arg-type]
-    own.rates(FUNCTIONS[:1])
-    assert recorder.drawn == ["test", "selection"]
-    assert not any(use == "test" for use, _ in own._trainers)
+def test_choosing_a_rate_trains_on_selection_draws_and_never_on_the_test_draws(judge):
+    spoilt = Spoilt()
+    rates = Judge(spoilt, FORM, device="cpu").rates(FUNCTIONS)  # type: ignore[arg-type]
+    assert spoilt.drawn == ["test", "selection"]
+    assert rates == judge.rates(FUNCTIONS)
 
 
 def test_a_single_rate_needs_no_choosing():

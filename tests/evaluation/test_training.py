@@ -232,7 +232,7 @@ def test_the_gradients_of_a_stack_are_those_of_autograd_in_float64(texts):
     y = torch.randn(networks, 2, points, generator=stream)
     stack = Stack(spans, weights, points, torch.device("cpu"))
     with torch.no_grad():
-        stack._differentiate(x, y, torch.empty_like(y))
+        stack.differentiate(x, y, torch.empty_like(y))
     exact = [(w.double().requires_grad_(), b.double().requires_grad_()) for w, b in weights]
 
     def forward(h: torch.Tensor) -> torch.Tensor:
@@ -243,7 +243,7 @@ def test_the_gradients_of_a_stack_are_those_of_autograd_in_float64(texts):
         return torch.baddbmm(exact[-1][1], exact[-1][0], h)
 
     ((forward(x.double()) - y.double()) ** 2).mean(dim=(1, 2)).sum().backward()
-    for own, pair in zip(stack._gradients, exact, strict=True):
+    for own, pair in zip(stack.gradients, exact, strict=True):
         for found, parameter in zip(own, pair, strict=True):
             scale = float(parameter.grad.abs().max())
             torch.testing.assert_close(found.double(), parameter.grad, rtol=1e-4, atol=2e-6 * scale)

@@ -10,6 +10,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,7 @@ def test_plain_gp_comes_nearer_to_a_target(plain_gp):
 
 
 def test_plain_gp_never_asks_for_a_function_twice_and_ends_when_it_is_closed(plain_gp):
+    before = set(threading.enumerate())
     proposer = plain_gp.PlainGP(Grammar.load("pointwise"), 5)
     seen: list[str] = []
     for _ in range(5):
@@ -130,4 +132,4 @@ def test_plain_gp_never_asks_for_a_function_twice_and_ends_when_it_is_closed(pla
         proposer.tell([EvaluatedProposal(p.expr, None, "duplicate") for p in asked])
     proposer.close()
     assert len(seen) == len(set(seen))
-    assert not proposer._thread.is_alive()
+    assert set(threading.enumerate()) <= before

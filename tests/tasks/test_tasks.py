@@ -24,7 +24,7 @@ from scipy import sparse
 
 from symact.errors import TaskError
 from symact.tasks import TASKS, Instance, Task, describe, task
-from symact.tasks.arrays import MIN_OOD_ROWS, MIN_TRAIN_ROWS
+from symact.tasks.arrays import MIN_OOD_ROWS, MIN_TRAIN_ROWS, arrays_source
 from symact.tasks.digits import CORRUPTIONS, DIGITS
 from symact.tasks.feynman import EQUATIONS, FEYNMAN, MIN_WIDTH, Equation
 from symact.tasks.instance import Raw
@@ -402,7 +402,7 @@ def rows_used(source_draw: Callable[..., Raw], split: str, part: str, seeds: int
 
 @pytest.mark.parametrize(("rows", "beyond"), [(64, 72), (200, 150), (3000, 3000)])
 def test_rows_measured_on_belong_to_one_split_whatever_the_seed(rows: int, beyond: int) -> None:
-    draw = Task.from_arrays(*measured(rows, beyond))._sources[0].draw
+    draw = arrays_source(*measured(rows, beyond), "arrays").draw
     for part in ("x_held_out", "x_ood"):
         sets = [rows_used(draw, split, part, 12) for split in SPLITS]
         for one, other in itertools.combinations(sets, 2):
@@ -433,7 +433,7 @@ def test_enough_rows_are_not_repeated_and_few_are_repeated_evenly() -> None:
 
 
 def test_shells_of_arrays_are_thirds_by_distance_from_the_training_range() -> None:
-    draw = Task.from_arrays(*measured(300, 300))._sources[0].draw
+    draw = arrays_source(*measured(300, 300), "arrays").draw
     for split in SPLITS:
         outside = draw(split, 0, 0, 0).x_ood[..., 1] - 1
         assert outside[0].max() < outside[1].min()
@@ -442,7 +442,7 @@ def test_shells_of_arrays_are_thirds_by_distance_from_the_training_range() -> No
 
 def test_shells_inside_the_training_range_are_graded_by_distance_from_the_mean() -> None:
     x = np.linspace(-1, 1, 200)
-    draw = Task.from_arrays(x, 2 * x, 0.9 * x, 1.8 * x)._sources[0].draw
+    draw = arrays_source(x, 2 * x, 0.9 * x, 1.8 * x, "arrays").draw
     distance = np.abs(draw("test", 0, 0, 0).x_ood[..., 0])
     assert distance[0].max() <= distance[1].min()
     assert distance[1].max() <= distance[2].min()

@@ -210,6 +210,7 @@ def compiled(together):
 
 
 @every
+@pytest.mark.slow
 def test_it_is_compiled_into_one_graph(name, compiled, together):
     close(compiled[name], together[1][name])
 
@@ -225,6 +226,7 @@ def exported(together):
 
 
 @every
+@pytest.mark.slow
 def test_it_is_exported_with_a_batch_of_any_size(name, exported, together):
     if KINDS.get(name) == "statistics":
         pytest.skip("reads the whole tensor: a batch of two copies has the same statistics, or not")
@@ -259,11 +261,13 @@ def onnx_torchscript(tmp_path_factory):
     return run_onnx(Together(names), False, tmp_path_factory.mktemp("onnx"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in NOT_IN_ONNX])
 def test_it_is_exported_to_onnx(name, onnx_dynamo, together):
     close(onnx_dynamo[name], together[1][name], 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in NOT_IN_TORCHSCRIPT])
 def test_it_is_exported_to_onnx_by_torchscript(name, onnx_torchscript, together):
     close(onnx_torchscript[name], together[1][name], 1e-4)
@@ -292,6 +296,7 @@ def test_it_runs_under_autocast(name):
         assert all(p.grad is None or p.grad.isfinite().all() for p in layer.parameters())
 
 
+@pytest.mark.slow
 def test_a_stack_of_compiled_modules_trains():
     net = nn.Sequential(nn.Linear(6, 8), module("CRReLU"), module("S|R"), nn.Linear(8, 1))
     run = torch.compile(net, backend="aot_eager", fullgraph=True)

@@ -233,7 +233,7 @@ class Stack:
             return list(zip(own[::2], own[1::2], strict=True))
 
         self.layers = views(self._flat.data)
-        self._gradients = views(self._slope)
+        self.gradients = views(self._slope)
         self._activations = self._activate(points)
 
     def _activate(self, points: int) -> _Fused | _Interpreted | _Differentiated | _Modules:
@@ -273,7 +273,7 @@ class Stack:
         for step, rate in enumerate(rates):
             if stop() or (step % CHECKED_EVERY == 1 and not out.isfinite().any()):
                 return
-            self._differentiate(x, y, out)
+            self.differentiate(x, y, out)
             # The same Adam as in mini-training. The one of torch takes three times as long here.
             adam(own, gradient, first, second, step + 1, rate)
 
@@ -288,7 +288,7 @@ class Stack:
                 return
             for parameter in self._activations.parameters:
                 parameter.grad = None
-            self._differentiate(x, y, out)
+            self.differentiate(x, y, out)
             optimiser.param_groups[0]["lr"] = float(rate)
             optimiser.step()
 
@@ -305,12 +305,12 @@ class Stack:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                self._differentiate(x, y, out)
+                self.differentiate(x, y, out)
                 optimiser.step()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._differentiate(x, y, out)
+            self.differentiate(x, y, out)
             optimiser.step()
         self._flat.data.copy_(start)
         for state in optimiser.state[self._flat].values():
@@ -321,7 +321,7 @@ class Stack:
             rate.fill_(float(value))
             graph.replay()
 
-    def _differentiate(self, x: Tensor, y: Tensor, out: Tensor) -> None:
+    def differentiate(self, x: Tensor, y: Tensor, out: Tensor) -> None:
         """Compute the gradients of the mean squared error of each network."""
         inputs = [x]
         for depth, (weights, biases) in enumerate(self.layers[:-1]):
@@ -331,7 +331,7 @@ class Stack:
         torch.baddbmm(biases, weights, inputs[-1], out=out)
         gradient = out.sub_(y).mul_(2.0 / (y.shape[1] * y.shape[2]))
         for depth in range(len(self.layers) - 1, -1, -1):
-            own_weights, own_biases = self._gradients[depth]
+            own_weights, own_biases = self.gradients[depth]
             torch.bmm(gradient, inputs[depth].transpose(1, 2), out=own_weights)
             torch.sum(gradient, dim=2, keepdim=True, out=own_biases)
             if depth:
