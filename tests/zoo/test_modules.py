@@ -135,7 +135,7 @@ def test_gated_functions_take_two_tensors_or_halve_one(name):
     torch.testing.assert_close(made(X, G), expected)
     torch.testing.assert_close(made(torch.cat([X, G], -1)), expected)
     assert zoo.find(name).units == (2, 1)
-    with pytest.raises(ZooError, match="is odd"):
+    with pytest.raises(ZooError, match="even number of features"):
         made(X[:, :7])
 
 

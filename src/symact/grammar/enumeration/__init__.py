@@ -1,4 +1,4 @@
-"""The smallest sentences of a grammar, exhaustively, each function once."""
+"""Exhaustive enumeration of the smallest sentences of a grammar, without duplicate functions."""
 
 from symact.grammar.enumeration.report import report, to_text, up_to_scale
 from symact.grammar.enumeration.sentences import (

@@ -1,18 +1,18 @@
-"""The smallest sentences of a grammar, exhaustively, each function once.
+"""Exhaustive enumeration of the smallest sentences of a grammar, without duplicate functions.
 
-Sentences are made from the leaves up, by size. Of all expressions that have the same type and the
-same values only the first is kept and used in larger ones. That loses no function: in whatever
-derivation, a part may be replaced by a part of the same type and the same values that is no larger,
-so every function still comes at its smallest size. (The argument is that of bottom-up enumeration
-modulo observational equivalence: Albarghouthi, Gulwani, Kincaid 2013, Recursive Program Synthesis;
-here for each type.) A grammar's limits on depth and FLOPs are not applied, because they would break
-it: the smallest expression of some values need not be the shallowest or the cheapest.
+Sentences are built bottom-up, by size. Of all expressions with the same type and the same values,
+only the first is kept and used as an argument. No function is lost: a subexpression can always be
+replaced by one of the same type and values that is not larger. Every function is therefore found at
+its smallest size. This is bottom-up enumeration modulo observational equivalence (Albarghouthi,
+Gulwani and Kincaid 2013, Recursive Program Synthesis), applied to each type.
 
-*Equal* means: to about seven digits on the points where candidates are screened, the values of a
-screen's fingerprint. Functions that differ only elsewhere, or less, are taken for one, also where
-something larger would tell them apart. Where rounding errors reach the seventh digit one function
-may be counted twice. What reads batch statistics is compared
-on a second tensor too, because the first is symmetric and has mean 0.
+The limits of a grammar on depth and FLOPs are not applied. With them, functions could be lost,
+because the smallest expression need not be the shallowest or the cheapest.
+
+Two functions are *equal* if their values agree to about seven digits at the points of the screen.
+Functions that differ only elsewhere count as one. If rounding errors reach the seventh digit, one
+function may count twice. Functions of batch statistics are also compared on a second sample,
+because the first sample is symmetric with mean 0.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from symact.grammar import Grammar, Group, Language, SentenceCount, union
 from symact.grammar.enumeration.kept import Level, Made, Seen, empty, runs
 from symact.grammar.enumeration.values import Maker, key, keys, points_of
 
-#: Distinct expressions that an enumeration keeps unless it is told otherwise, 50 bytes each, and
-#: 1.1 KB more where their values stay in memory.
+#: The default limit of distinct expressions. Each one takes 50 bytes, and 1.1 KB more if its values
+#: stay in memory.
 LIMIT = 500_000
-#: Candidates that are evaluated in one call.
+#: The number of candidates that are evaluated in one call.
 CHUNK = 2048
 
-#: What is called after each chunk: the size in work, expressions kept and sentences found so far.
+#: A callback after each chunk, with the current size and the numbers of expressions and sentences.
 OnSize = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence that no smaller or earlier one equals.
+    """The first sentence of a function.
 
     Attributes:
         expr: The sentence.
-        size: Its nodes.
-        place: Counted from 1 over the distinct functions, smallest sentences first.
+        size: The number of nodes.
+        place: The rank among the distinct functions, from 1.
     """
 
     expr: Expr
@@ -61,14 +61,14 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class SizeCount:
-    """What there is of one size.
+    """The numbers of sentences and functions of one size.
 
     Attributes:
-        size: Nodes.
-        sentences: How many sentences have this size, exactly; None where the grammar has rules
-            that cannot be counted.
-        distinct: Functions whose smallest sentence has this size.
-        complete: Whether all of them were found.
+        size: The number of nodes.
+        sentences: The exact number of sentences; None if the grammar has rules that cannot be
+            counted.
+        distinct: The number of functions whose smallest sentence has this size.
+        complete: Whether all these functions were found.
     """
 
     size: int
@@ -79,24 +79,24 @@ class SizeCount:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a function stands.
+    """The result of a search for a function.
 
     Attributes:
-        expr: What was looked for.
-        is_sentence: Whether it is one as it is written.
-        size: Nodes of the smallest sentence with its values. Where none was found: the nodes of
-            what was looked for, which is the exact answer if all smaller sizes are complete, else
-            the most it can be. None if it is no sentence and none was found.
+        expr: The expression of the search.
+        is_sentence: Whether the expression itself is a sentence.
+        size: The number of nodes of the smallest sentence with these values. If none was found, the
+            number of nodes of the expression, an upper bound. None if the expression is not a
+            sentence either.
         is_exact: Whether ``size`` is exact.
-        first: The first sentence with its values, None if it lies beyond what was enumerated.
-        place: Of ``first`` among the distinct functions, None likewise.
-        smaller: How many sentences have fewer than ``size`` nodes, exactly; None if not counted.
-        of_size: How many have exactly ``size``.
-        number: Which sentence it is as written, counted from 1 in the order of
-            :meth:`symact.grammar.SentenceCount.place`; None if it is none or has no such number.
-        estimate: Where ``place`` is None, an estimate of it: ``number`` (or the middle of its size)
-            times the share of sentences that are new functions, continued geometrically from the
-            last two complete sizes. None if that is not known.
+        first: The first sentence with these values; None if it was not enumerated.
+        place: The rank of ``first`` among the distinct functions; None if it was not enumerated.
+        smaller: The exact number of sentences with fewer than ``size`` nodes; None if unknown.
+        of_size: The exact number of sentences with ``size`` nodes; None if unknown.
+        number: The rank of the expression among all sentences; see
+            :meth:`symact.grammar.SentenceCount.place`. None if it has no rank.
+        estimate: An estimate of ``place`` if that is None. It multiplies ``number``, or the middle
+            of the size, by the share of new functions among sentences. The share is extrapolated
+            geometrically from the last two complete sizes. None if that is not possible.
     """
 
     expr: Expr
@@ -112,18 +112,18 @@ class Found:
 
 
 class Enumeration:
-    """The sentences of a grammar in order: by size, then by the order in which they are made.
+    """The distinct sentences of a grammar, ordered by size.
 
-    Within a size that order is: the leaves (x, then the literals), then by the place in the grammar
-    of what makes the sentence, then by the sizes of its arguments from the left, then by the places
-    of the arguments themselves. It depends on nothing but the arguments.
+    Sentences of one size are ordered by these keys: leaves first (variables, then literals), the
+    production in the order of the grammar, the sizes of the arguments from the left, and the ranks
+    of the arguments. The order is deterministic.
 
     Args:
-        grammar: What is enumerated.
+        grammar: The grammar.
         constants: The literals; None for :func:`symact.grammar.default_constants`.
-        depth: How many productions may be nested, None for any number. With 2 the grammar ``swish``
-            makes single core units.
-        limit: Distinct expressions to keep, parts of sentences included.
+        depth: The largest number of nested productions; None for no limit. With 2, the grammar
+            ``swish`` produces single core units.
+        limit: The largest number of distinct expressions, including subexpressions.
 
     Raises:
         GrammarError: As for :class:`symact.grammar.Language`.
@@ -141,7 +141,7 @@ class Enumeration:
         self.language = Language(grammar, constants, depth)
         self.limit = limit
         groups = self.language.groups
-        #: Whether its sentences may read batch statistics.
+        #: Whether the grammar has batch statistics.
         self.reads_batch = any(uses_statistics(group.template) for group in groups)
         self._inputs = tuple(grammar.terminals)
         points = points_of(len(self._inputs), self.reads_batch)
@@ -157,7 +157,7 @@ class Enumeration:
         self._distinct: list[int] = [0]
         self._count: SentenceCount | None = None
         self._counted = False
-        #: Sizes up to this one are complete.
+        #: The largest complete size.
         self.complete_size = 0
         #: Whether there is no larger sentence.
         self.exhausted = False
@@ -173,20 +173,20 @@ class Enumeration:
 
     @property
     def kept(self) -> int:
-        """How many distinct expressions were found, parts of sentences included."""
+        """The number of distinct expressions that were found, including subexpressions."""
         return self._kept
 
     @property
     def is_cut(self) -> bool:
-        """Whether the limit was reached, so that the size after ``complete_size`` is partial."""
+        """Whether the limit was reached. The size after ``complete_size`` is then incomplete."""
         return self._kept >= self.limit
 
     def __len__(self) -> int:
-        """How many distinct sentences were found."""
+        """The number of distinct sentences that were found."""
         return len(self._sentences)
 
     def sentence(self, place: int) -> Sentence:
-        """Return the sentence at a place, counted from 1."""
+        """Return the sentence of a rank, from 1."""
         number = self._sentences[place - 1]
         expr = self._expr(number)
         return Sentence(expr, expr.size, place)
@@ -196,16 +196,16 @@ class Enumeration:
             yield self.sentence(place)
 
     def counts(self) -> tuple[SizeCount, ...]:
-        """Return what there is of each size, from 1 to the largest that was reached."""
+        """Return the counts of each size, from 1 to the largest size that was reached."""
         counter = self._counter()
         return tuple(
             SizeCount(
                 size=size,
                 sentences=None if counter is None else counter.sentences(size),
-                distinct=own,
+                distinct=distinct,
                 complete=size <= self.complete_size,
             )
-            for size, own in enumerate(self._distinct)
+            for size, distinct in enumerate(self._distinct)
             if size
         )
 
@@ -219,10 +219,10 @@ class Enumeration:
         return self._count
 
     def find(self, expr: Expr) -> Found:
-        """Say where a function stands, or would stand.
+        """Return the size and the rank of a function.
 
         Args:
-            expr: An expression of the terminals; it need not be a sentence.
+            expr: An expression of the terminals. It need not be a sentence.
         """
         place = self._place(key(expr, self._inputs, self.reads_batch))
         first = None if place is None else self.sentence(place).expr
@@ -270,12 +270,12 @@ class Enumeration:
         sentences: int | None = None,
         on_progress: OnSize | None = None,
     ) -> None:
-        """Go on until all of some size, or so many sentences, are found, or the limit is reached.
+        """Continue the enumeration until a bound or the limit is reached.
 
         Args:
-            nodes: The size to complete; None for no bound on it.
-            sentences: How many sentences to have; None for no bound on them.
-            on_progress: Called after each chunk.
+            nodes: The size to complete; None for no bound.
+            sentences: The number of sentences to find; None for no bound.
+            on_progress: A callback after each chunk.
         """
         while not (
             self.exhausted
@@ -289,7 +289,7 @@ class Enumeration:
 
     def _run(self) -> Iterator[None]:
         """Find all sizes, one chunk of candidates at a time."""
-        # For each argument of each group the largest size that fits it so far.
+        # The largest size so far that fits each argument of each group.
         largest = [[0] * len(maker.group.uses) for maker in self._makers]
         bound = 1
         for size in itertools.count(1):
@@ -304,7 +304,7 @@ class Enumeration:
                 yield
             for number, maker in enumerate(self._makers):
                 for sizes in maker.group.splits(size):
-                    if any(own > top for own, top in zip(sizes, largest[number], strict=True)):
+                    if any(least > top for least, top in zip(sizes, largest[number], strict=True)):
                         continue
                     for arguments, masks in self._candidates(maker.group, sizes):
                         values = maker(*map(self._values, arguments))
@@ -322,7 +322,7 @@ class Enumeration:
                         most[position] = size
                 if all(most):
                     uses = zip(group.uses, most, strict=True)
-                    bound = max(bound, group.own + sum(use * own for use, own in uses))
+                    bound = max(bound, group.own + sum(use * top for use, top in uses))
             yield
 
     def _keep_leaves(self, made: Made) -> None:
@@ -340,14 +340,14 @@ class Enumeration:
     def _candidates(
         self, group: Group, sizes: Sequence[int]
     ) -> Iterator[tuple[list[NDArray[np.int32]], NDArray[np.int64]]]:
-        """Yield the numbers of arguments and the masks of what they make, chunk by chunk."""
+        """Yield the numbers of the arguments and the masks of the results, chunk by chunk."""
         levels = [self._levels[size] for size in sizes]
         fitting, states = [], []
         for position, level in enumerate(levels):
-            own = level.mask & group.asked(position)
-            kept = np.flatnonzero(own)
+            usable = level.mask & group.asked(position)
+            kept = np.flatnonzero(usable)
             fitting.append((kept + level.first).astype(np.int32))
-            states.append(np.unique(own[kept], return_inverse=True))
+            states.append(np.unique(usable[kept], return_inverse=True))
         shape = tuple(map(len, fitting))
         if not all(shape):
             return
@@ -355,10 +355,10 @@ class Enumeration:
         codes = [code for _, code in states]
         for start in range(0, math.prod(shape), CHUNK):
             flat = np.arange(start, min(start + CHUNK, math.prod(shape)))
-            places = np.unravel_index(flat, shape)
-            masks = table[tuple(code[place] for code, place in zip(codes, places, strict=True))]
+            indices = np.unravel_index(flat, shape)
+            masks = table[tuple(code[index] for code, index in zip(codes, indices, strict=True))]
             wanted = masks != 0
-            arguments = [own[place] for own, place in zip(fitting, places, strict=True)]
+            arguments = [numbers[index] for numbers, index in zip(fitting, indices, strict=True)]
             if group.commutative:
                 wanted &= arguments[0] <= arguments[1]  # the other order has the same values
             if wanted.any():
@@ -373,7 +373,7 @@ class Enumeration:
         masks: NDArray[np.int64],
         values: NDArray[np.float64],
     ) -> None:
-        """Keep what is new for some type, up to the limit."""
+        """Store the expressions that are new for some type, up to the limit."""
         own_keys = keys(values)
         fresh, new = self._seen.add(own_keys, masks, self.limit - self._kept)
         stored = made.stores(len(fresh), self._point_count)
@@ -401,7 +401,7 @@ class Enumeration:
         for group in np.unique(groups):
             chosen = np.flatnonzero(groups == group)
             maker = self._makers[group]
-            # Arguments of one call are of one size, as what made these expressions was called.
+            # All values of one argument in one call must have the same size.
             for part in runs(level.children[own[chosen]], self._levels):
                 children = level.children[own[chosen[part]]][:, : len(maker.group.uses)]
                 values[chosen[part]] = maker(*map(self._values, children.T))
@@ -421,7 +421,7 @@ class Enumeration:
 
 
 def _results(group: Group, masks: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return the mask of what a group makes of arguments with each combination of masks."""
+    """Return the mask of the result for each combination of masks of the arguments."""
     table = np.zeros(tuple(map(len, masks)), dtype=np.int64)
     for bits, result in group.signatures:
         fits = [(own & bit) != 0 for own, bit in zip(masks, bits, strict=True)]
@@ -438,20 +438,24 @@ def enumerate_grammar(
     constants: Iterable[float] | None = None,
     on_progress: OnSize | None = None,
 ) -> Enumeration:
-    """Enumerate the smallest sentences of a grammar, each function once.
+    """Enumerate the smallest sentences of a grammar, without duplicate functions.
 
     Args:
-        grammar: A packaged name, a TOML file, or a Grammar.
-        nodes: The largest size; None for no bound, which is only refused where nothing else
-            bounds it.
-        depth: How many productions may be nested; None for any number.
-        limit: Distinct expressions to keep, parts of sentences included. Where it is reached the
-            size in work is partial: see :attr:`Enumeration.complete_size`.
+        grammar: The name of a packaged grammar, a TOML file, or a Grammar.
+        nodes: The largest size; None for no bound.
+        depth: The largest number of nested productions; None for no limit.
+        limit: The largest number of distinct expressions, including subexpressions. If it is
+            reached, the last size is incomplete; see :attr:`Enumeration.complete_size`.
         constants: The literals; None for :func:`symact.grammar.default_constants`.
-        on_progress: Called with the size in work, the expressions kept and the sentences found.
+        on_progress: A callback after each chunk; see :data:`OnSize`.
 
     Raises:
-        GrammarError: No such grammar, or an argument that does not fit it.
+        GrammarError: The grammar is unknown or malformed, or an argument is out of range.
+
+    Example:
+        >>> found = enumerate_grammar("pointwise", nodes=2, constants=[])
+        >>> [str(sentence.expr) for sentence in found][:3]
+        ['x', '-x', 'abs(x)']
     """
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
     for name, value in (("nodes", nodes), ("limit", limit)):

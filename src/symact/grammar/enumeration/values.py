@@ -1,4 +1,4 @@
-"""The values of many expressions at once, and the hashes by which they are compared."""
+"""Values of many expressions at once, and hashes to compare them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from symact.expr import Expr, distinct, fold, uses_statistics, var
 from symact.expr.primitives import CONST, PRIMITIVES, VAR
 from symact.grammar import HOLES, Group
 
-#: Multipliers of the hash of a row of values. Among a million functions, two different ones share a
-#: hash of 64 bits with probability 3e-8.
+#: Multipliers of the 64-bit hash of a row of values. The probability of a collision among a million
+#: functions is 3e-8.
 _WEIGHTS = np.random.default_rng(5941).integers(
     1, 2**63, SCREEN.line.size + SKEWED.line.size, dtype=np.uint64
 )
@@ -24,15 +24,15 @@ _WEIGHTS = np.random.default_rng(5941).integers(
 def points_of(inputs: int, reads_batch: bool) -> NDArray[np.float64]:
     """Return the points at which functions are compared, ``[input, point]``.
 
-    Functions of batch statistics are compared on a second sample too: on a symmetric one
+    Functions of batch statistics need a second, asymmetric sample. On a symmetric sample,
     ``x - mean(x)`` equals ``x``.
     """
-    own = SCREEN.points(inputs)
-    return np.concatenate([own, SKEWED.points(inputs)], axis=1) if reads_batch else own
+    points = SCREEN.points(inputs)
+    return np.concatenate([points, SKEWED.points(inputs)], axis=1) if reads_batch else points
 
 
 class Maker:
-    """Computes the values of a template from those of its arguments.
+    """Computes the values of a template from the values of its arguments.
 
     Args:
         group: The productions with this template.
@@ -42,12 +42,12 @@ class Maker:
     def __init__(self, group: Group, terminals: Mapping[str, NDArray[np.float64]]) -> None:
         self.group = group
         used = {str(n.value) for n in distinct(group.template) if n.op == VAR}
-        self._terminals = {name: own for name, own in terminals.items() if name in used}
+        self._terminals = {name: x for name, x in terminals.items() if name in used}
         self._names = (*group.holes, *self._terminals)
         self._reads_batch = uses_statistics(group.template)
 
     def __call__(self, *arguments: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values ``[expression, point]`` from those of each argument."""
+        """Return values ``[expression, point]``, given the values of each argument."""
         shape = arguments[0].shape
         arrays = [*arguments, *(np.broadcast_to(x, shape) for x in self._terminals.values())]
         with np.errstate(all="ignore"):
@@ -83,14 +83,14 @@ def keys(values: NDArray[np.float64]) -> NDArray[np.uint64]:
     """Hash rows of values rounded as :func:`symact.backends.sampling.fingerprint` rounds them."""
     values = values + 0.0
     bits = values.view(np.int64)
-    rounded = (bits + (1 << 30)) >> 31  # keeps 22 bits of the mantissa, the leading one included
+    rounded = (bits + (1 << 30)) >> 31  # keeps 22 bits of the mantissa, including the leading bit
     rounded[np.abs(values) < 1e-12] = 0
     rounded[np.isnan(values)] = -1
     return np.asarray(rounded.view(np.uint64) @ _WEIGHTS[: values.shape[1]])
 
 
 def key(expr: Expr, inputs: tuple[str, ...], reads_batch: bool) -> int:
-    """Return the hash of the values of one expression; each sample is a batch of its own."""
+    """Return the hash of the values of an expression. Each sample is a separate batch."""
     samples = (SCREEN, SKEWED) if reads_batch else (SCREEN,)
     with np.errstate(all="ignore"):
         values = [evaluate(expr, *s.points(len(inputs)), inputs=inputs) for s in samples]

@@ -1,6 +1,6 @@
-"""What every module of the zoo has in common: number types, its text, and tracing by ``torch.fx``.
+"""The base class of the modules of the zoo: dtypes, text, and tracing by ``torch.fx``.
 
-A subclass implements :meth:`KnownModule.compute`, which sees float32, float64 or complex tensors.
+A subclass implements :meth:`KnownModule.compute` for float32, float64 and complex tensors.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class KnownModule(nn.Module):
 
     @property
     def is_complex(self) -> bool:
-        """Whether the function has a meaning for complex numbers."""
+        """Whether the function is defined for complex numbers."""
         return False
 
     @property
     def name(self) -> str:
-        """The name in the zoo, or the class's for other functions."""
+        """The name in the zoo, or else the name of the class."""
         return type(self).__name__ if self.known is None else self.known.name
 
     @property
     def formula(self) -> str:
-        """The formula, or what the module does in words."""
+        """The formula, or else a description."""
         return "" if self.known is None else self.known.text
 
     @property
@@ -103,7 +103,7 @@ class KnownModule(nn.Module):
         return x.to(wide if wide in (torch.float32, torch.float64) else torch.float32)
 
     def _as_leaf(self, *inputs: Any) -> Any:
-        """Enter this module into a graph of ``torch.fx`` as one call, as torch's own modules."""
+        """Record this module in a graph of ``torch.fx`` as one call, like the modules of torch."""
         tracer = inputs[0].tracer
         path = "itself" if tracer.root is self else tracer.path_of_module(self)
         return tracer.create_proxy("call_module", path, inputs, {})
@@ -144,7 +144,7 @@ class Pointwise(KnownModule):
 
 
 class Numbers(nn.ParameterList):
-    """Trained numbers of one shape, printed in one line."""
+    """Trained parameters of one shape, printed in one line."""
 
     def __init__(self, values: Iterable[float], shape: tuple[int, ...]) -> None:
         super().__init__([nn.Parameter(torch.full(shape, float(value))) for value in values])
@@ -154,7 +154,7 @@ class Numbers(nn.ParameterList):
 
 
 def shown(parameter: Tensor) -> str:
-    """Return the number that a parameter is, or its shape."""
+    """Return the text of a scalar parameter, or the shape of another one."""
     if parameter.dim() or parameter.device.type == "meta":
         return f"tensor of shape {tuple(parameter.shape)}"
     return f"{parameter.item():.6g}"
@@ -172,6 +172,6 @@ def halves(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
         ZooError: An odd number of features.
     """
     if x.shape[dim] % 2:
-        raise ZooError(f"a gated function halves the feature axis; {x.shape[dim]} is odd")
+        raise ZooError(f"a gated function needs an even number of features, got {x.shape[dim]}")
     first, second = x.chunk(2, dim)
     return first, second

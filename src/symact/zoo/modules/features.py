@@ -65,7 +65,7 @@ def top_k(x: Tensor, k: int, dim: int = -1) -> Tensor:
         ZooError: ``k`` is below 1.
     """
     if k < 1:
-        raise ZooError(f"top_k keeps at least 1 feature, got k = {k}")
+        raise ZooError(f"k of top_k must be at least 1, got {k}")
     least = x.topk(min(k, x.shape[dim]), dim).values.amin(dim, keepdim=True)
     return torch.where(x >= least, x, torch.zeros_like(x))
 

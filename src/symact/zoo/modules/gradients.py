@@ -1,4 +1,4 @@
-"""Functions with another derivative than their own.
+"""Functions with a substitute derivative (surrogate gradient).
 
 :class:`WithGradient` uses the derivative of another function. :class:`StepGradient` uses a step
 function as the derivative and keeps a few bits of each element for the backward pass.
@@ -53,7 +53,7 @@ class WithGradient(KnownModule):
 
 
 class _BySlope(torch.autograd.Function):
-    """Pass a value on, with a slope that a function of the input gives."""
+    """Return a given value, with a given slope as its derivative."""
 
     generate_vmap_rule = True
 
@@ -104,20 +104,20 @@ class WithSlope(KnownModule):
 
 
 def _is_traced() -> bool:
-    """Whether code is recorded rather than run, which an ``autograd.Function`` hinders."""
+    """Whether code is being compiled or traced. An ``autograd.Function`` is not supported then."""
     return bool(
         torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
 
 
 def _straight(value: Tensor, slope: Tensor, x: Tensor) -> Tensor:
-    """Return a value whose first derivative is a slope that is a constant to autograd."""
+    """Return a value with a given first derivative, a constant for automatic differentiation."""
     line = slope * x
     return value + (line - line.detach())
 
 
 class _Stepped(torch.autograd.Function):
-    """An expression whose slope is a step function; keeps the packed numbers of the steps."""
+    """An expression whose slope is a step function. It saves the packed indices of the steps."""
 
     generate_vmap_rule = True
 
@@ -169,10 +169,10 @@ def _unpack(packed: Tensor, count: int) -> Tensor:
 
 
 class StepGradient(KnownModule):
-    """A function whose slope is a step function, and which keeps only the steps' numbers.
+    """A function whose slope is a step function.
 
-    The backward pass needs ``ceil(log2(steps))`` bits of each element. The plain form, which keeps
-    more, is used where code is traced, compiled or exported.
+    The module saves only the index of the step, ``ceil(log2(steps))`` bits for each element.
+    Traced, compiled or exported code uses plain operations, which save more.
 
     Args:
         expr: The function.
@@ -243,7 +243,7 @@ def fit_steps(
         ZooError: Bits, reach or weight out of range.
     """
     if bits not in range(1, 9):
-        raise ZooError(f"a few-bit gradient has 1 to 8 bits, got {bits}")
+        raise ZooError(f"the bits of a gradient must be from 1 to 8, got {bits}")
     if weight not in ("uniform", "normal"):
         raise ZooError(f"unknown weight '{weight}'; known: uniform, normal")
     if not 0 < reach < np.inf:
