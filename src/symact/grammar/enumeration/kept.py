@@ -1,4 +1,4 @@
-"""What an enumeration keeps of the expressions it has found."""
+"""Storage of the expressions of an enumeration."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MOST_STORED = 100_000
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """Expressions of one size: their groups, arguments (by number), masks and keys.
+    """The expressions of one size: groups, numbers of arguments, masks and values.
 
-    ``children`` is int32 [expression, 3], ``values`` [expression, point] or None where they are
+    ``children`` is int32 [expression, 3]. ``values`` is [expression, point], or None if values are
     computed when needed.
     """
 
@@ -32,7 +32,7 @@ class Level:
 
 
 class Made:
-    """The expressions of a size in the making."""
+    """The expressions of the size that is being enumerated."""
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -44,7 +44,7 @@ class Made:
         self._level: Level | None = None
 
     def stores(self, more: int, points: int) -> bool:
-        """Whether the values of so many more are to stay in memory."""
+        """Whether to keep the values of ``more`` additional expressions in memory."""
         self._count += more
         if self._count > MOST_STORED:
             self._values = None
@@ -68,7 +68,7 @@ class Made:
             self._values.append(values)
 
     def level(self) -> Level:
-        """Return them as they are now."""
+        """Return the current expressions."""
         if self._level is None:
             group, children, mask = empty()
             self._level = Level(
@@ -82,9 +82,10 @@ class Made:
 
 
 class Seen:
-    """The keys of values seen so far, each with the types it was seen as.
+    """The keys of all values so far, with the types of their expressions.
 
-    Most are in a sorted array, the latest in a dictionary: half the memory of a dictionary of all.
+    Recent keys are in a dictionary and all others in a sorted array. This takes half the memory of
+    a single dictionary.
     """
 
     def __init__(self) -> None:
@@ -95,7 +96,7 @@ class Seen:
     def add(
         self, keys: NDArray[np.uint64], masks: NDArray[np.int64], most: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return which of them are new for some type, in order, and for which types."""
+        """Return the indices of keys that are new for some type, and the masks of these types."""
         old = np.zeros(len(keys), dtype=np.int64)
         if len(self._keys):
             at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
@@ -139,7 +140,7 @@ def empty() -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.int64]]:
 
 
 def runs(children: NDArray[np.int32], levels: Sequence[Level]) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows whose arguments have the same sizes, together."""
+    """Yield the indices of the rows, grouped by the sizes of their arguments."""
     firsts = np.array([level.first for level in levels])
     sizes = np.searchsorted(firsts, children, side="right")
     _, codes = np.unique(sizes, axis=0, return_inverse=True)

@@ -1,4 +1,4 @@
-"""What an enumeration found, for people and for programs."""
+"""Reports of an enumeration as JSON values and as text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from symact.grammar.enumeration.values import keys
 
 
 def up_to_scale(enumeration: Enumeration) -> list[Sentence]:
-    """Return the sentences that no earlier one equals up to sign and scale of output and input.
+    """Return the sentences that are distinct up to sign and scale of output and input.
 
     Scales of the input are tried from a finite set: 1, the literals of the enumeration and their
     quotients, of either sign. The output's may be any.
@@ -52,7 +52,7 @@ def up_to_scale(enumeration: Enumeration) -> list[Sentence]:
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide each row by its largest value within [-8, 8], sign included; 0 and inf stay."""
+    """Divide each row by its value of largest size within [-8, 8]. Rows with 0 or inf stay."""
     near = values[:, np.abs(SCREEN.line) <= 8]
     sizes = np.abs(near)
     top = sizes.max(axis=1, keepdims=True)
@@ -70,7 +70,7 @@ def report(
     first: int = 20,
     scaled: bool = False,
 ) -> dict[str, Any]:
-    """Return what an enumeration found, as JSON values.
+    """Return a report of an enumeration as JSON values.
 
     Args:
         enumeration: What was found.
@@ -105,7 +105,7 @@ def _found_json(found: Found) -> dict[str, Any]:
 
 
 def to_text(report: dict[str, Any]) -> str:
-    """Return a :func:`report` for people."""
+    """Return a :func:`report` as readable text."""
     numbers = ", ".join(f"{value:g}" for value in report["constants"]) or "none"
     if report["exhausted"]:
         state = "these are all sentences"
@@ -139,7 +139,7 @@ def to_text(report: dict[str, Any]) -> str:
 
 
 def _placed(row: dict[str, Any], complete: int) -> str:
-    """Say in one line where a function stands."""
+    """Return the size and the rank of a function in one line."""
     name = row["name"]
     if row["size"] is None:
         return f"{name}: no sentence, and no distinct function that was found equals it"
