@@ -56,7 +56,7 @@ def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     near = values[:, np.abs(SCREEN.line) <= 8]
     sizes = np.abs(near)
     top = sizes.max(axis=1, keepdims=True)
-    # Of several as large the first, or the sign of an odd function would be that of an error.
+    # Use the first of several values of equal size: rounding must not choose the sign.
     first = (sizes >= (1 - 1e-9) * top).argmax(axis=1)
     scale = near[np.arange(len(near)), first]
     usable = np.isfinite(scale) & (scale != 0)
