@@ -26,7 +26,7 @@ def proposal(item: Any, grammar: Grammar, origin: str) -> Proposal:
 
     Args:
         item: A formula, ``{"formula": ...}`` or ``{"code": ...}``.
-        grammar: Whose terminals and limits hold.
+        grammar: Grammar whose terminals and limits apply.
         origin: Origin of the proposal, for the record.
     """
     if isinstance(item, Mapping):
@@ -82,7 +82,7 @@ class AdaptedProposer(AbstractProposer):
 
     Args:
         inner: The object with ``ask`` and ``tell``.
-        grammar: Whose terminals and limits hold.
+        grammar: Grammar whose terminals and limits apply.
     """
 
     def __init__(self, inner: Proposer, grammar: Grammar) -> None:
