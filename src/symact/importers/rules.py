@@ -114,7 +114,9 @@ def finite(use: Use, x: Value, nan: Value, posinf: Value, neginf: Value) -> Valu
         return x
     value = tensor_only(use, x)
     if fold(value, lambda node, args: node.op in _UNSAFE or any(args)):
-        raise use.refused("of what may be infinite or undefined: a fill value has no primitive")
+        raise use.refused(
+            "of a value that may be infinite or undefined: a fill value has no primitive"
+        )
     use.note("nan_to_num was left out: its argument is finite")
     return value
 

@@ -18,15 +18,16 @@ KEPT = 300
 
 
 def proposal(item: Any, grammar: Grammar, origin: str) -> Proposal:
-    """Return a proposal, or a refusal with its reason; nothing is raised.
+    """Return a proposal, or a refusal with its reason. No exception is raised.
 
-    It need not be a sentence of the grammar. It uses the terminals and keeps the limits of the
-    grammar: a mutator of another kind may reach what the grammar cannot, at the same cost.
+    The expression uses the terminals of the grammar and is within its limits. It need not be a
+    sentence of the grammar. Other proposers may therefore reach functions outside the grammar, at
+    the same cost.
 
     Args:
         item: A formula, ``{"formula": ...}`` or ``{"code": ...}``.
-        grammar: Whose terminals and limits hold.
-        origin: What the proposal is recorded as.
+        grammar: Grammar whose terminals and limits apply.
+        origin: Origin of the proposal, for the record.
     """
     if isinstance(item, Mapping):
         formula, code = item.get("formula"), item.get("code")
@@ -80,8 +81,8 @@ class AdaptedProposer(AbstractProposer):
     """Adapts an object with ``ask`` and ``tell`` to a proposer.
 
     Args:
-        inner: The object.
-        grammar: Whose terminals and limits hold.
+        inner: The object with ``ask`` and ``tell``.
+        grammar: Grammar whose terminals and limits apply.
     """
 
     def __init__(self, inner: Proposer, grammar: Grammar) -> None:

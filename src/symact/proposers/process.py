@@ -171,7 +171,7 @@ class ProcessProposer(AbstractProposer):
             selector.register(stdin, selectors.EVENT_WRITE)
             selector.register(stderr, selectors.EVENT_READ)
             while rest:
-                self._wait(selector, deadline, "it does not read what it is told")
+                self._wait(selector, deadline, "it does not read its input")
                 self._listen(selector)
                 try:
                     rest = rest[os.write(stdin.fileno(), rest) :]
@@ -214,7 +214,7 @@ class ProcessProposer(AbstractProposer):
                 return  # the process ended; sending will fail
             read += len(data)
             if read > BYTES:
-                raise _NoAnswerError(f"more than {BYTES} bytes that nobody asked for")
+                raise _NoAnswerError(f"more than {BYTES} bytes of output without a request")
 
     def _wait(self, selector: selectors.BaseSelector, deadline: float, reason: str) -> None:
         left = deadline - time.monotonic()

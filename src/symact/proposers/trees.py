@@ -233,8 +233,8 @@ class Trees:
         Args:
             branch: A prefix list.
             asked: The type required at the branch's position.
-            shifts: Whether sums are allowed. Around a whole function a sum does what the biases of
-                the next layer do.
+            shifts: Whether sums are allowed. Around a whole function a sum is
+                redundant with the biases of the next layer.
 
         Returns:
             The new prefix list; None if no primitive of the grammar fits.

@@ -216,8 +216,8 @@ def _fail(batch: _Batch, error: BaseException) -> None:
     if isinstance(error, ray.exceptions.RayTaskError):
         message = " ".join(str(error.cause).split())[:200]
         error = SymactError(
-            f"a Ray worker cannot work: {type(error.cause).__name__}: {message}; it needs what "
-            "this process has installed"
+            f"a Ray worker failed: {type(error.cause).__name__}: {message}; "
+            "install the packages of this process on all workers"
         )
 
     def fail() -> JobResult:
