@@ -45,7 +45,7 @@ finalists = 2
         (JOBS.replace('"polynomial"', '"polynom"'), "key 'tasks'"),
         (JOBS.replace("[0, 1]", "[]"), "key 'seeds': expected a list"),
         (JOBS.replace("[0, 1]", '["a"]'), "key 'seeds': expected ints"),
-        (JOBS.replace("[0, 1]", "[1, 1]"), "share the directory"),
+        (JOBS.replace("[0, 1]", "[1, 1]"), "two jobs have the same directory"),
         (JOBS.replace('"12"', '"soon"'), "key 'budget'"),
         (JOBS + 'proposer = "ggp"', "key 'proposer'"),
         (JOBS + "settings = 1", "key 'settings': expected dict"),

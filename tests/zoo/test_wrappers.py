@@ -223,7 +223,7 @@ def test_packed_slopes_are_the_steps_for_every_size():
     [
         ("PReLU", {}, "'PReLU' trains parameters"),
         ("RReLU", {}, "'RReLU' has none"),
-        ("GELU", {"bits": 9}, "1 to 8 bits"),
+        ("GELU", {"bits": 9}, "from 1 to 8, got 9"),
         ("GELU", {"weight": "best"}, "known: uniform, normal"),
         ("GELU", {"reach": 0.0}, "above 0"),
     ],

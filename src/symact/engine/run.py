@@ -17,7 +17,7 @@ from symact.engine.loop import Search
 from symact.engine.progress import OnProgress, Progress
 from symact.engine.result import Result, result_of
 from symact.engine.settings import SearchConfig
-from symact.errors import StoreError, TaskError
+from symact.errors import StoreError, SymactError, TaskError
 from symact.evaluation import (
     ActivationProblem,
     Executor,
@@ -241,8 +241,8 @@ def _run(
     config = run.config()
     with run.understood():
         # Runs of earlier versions have no such setting; they continue as they began.
-        plan = Plan(**{"dedupe_mirrors": False} | config.plan)
-        evolution = Evolution(**config.evolution)
+        settings = _stored_settings({"dedupe_mirrors": False} | config.plan, config.evolution)
+    plan, evolution = settings.plan, settings.evolution
     if run.problem() is None:
         with run.transaction():
             run.put_problem(problem.record())
@@ -262,6 +262,18 @@ def _run(
                 run.put_finished_generation(search.state.generation)
         search.progress("done", 1.0)
         return result_of(run)
+
+
+def _stored_settings(plan: dict[str, Any], evolution: dict[str, Any]) -> SearchConfig:
+    """Return the settings of a run.
+
+    Raises:
+        ValueError: They are not what symact writes.
+    """
+    try:
+        return SearchConfig(Plan(**plan), Evolution(**evolution))
+    except SymactError as error:
+        raise ValueError(str(error)) from None
 
 
 def _spend(search: Search, budget: Budget) -> None:

@@ -1,6 +1,6 @@
 """The torch backend: expressions as tensor functions and as ``torch.nn`` modules."""
 
-from symact.backends.torch.functional import STATISTICS, TORCH, lower
+from symact.backends.torch.functional import STATISTICS, TORCH, lower, lower_in_dtype
 from symact.backends.torch.module import Activation, ActivationOfSeveral
 
-__all__ = ["STATISTICS", "TORCH", "Activation", "ActivationOfSeveral", "lower"]
+__all__ = ["STATISTICS", "TORCH", "Activation", "ActivationOfSeveral", "lower", "lower_in_dtype"]

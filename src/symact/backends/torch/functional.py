@@ -123,6 +123,13 @@ TORCH |= {
     if name not in TORCH and not row.statistic
 }
 
+#: The functions for complex tensors, which have no order.
+_COMPLEX = TORCH | {
+    "silu": lambda a: a * torch.sigmoid(a),
+    "gaussian": lambda a: torch.exp(-a * a),
+    "asinh": torch.asinh,
+}
+
 Axes = tuple[int, ...] | None
 
 
@@ -232,8 +239,10 @@ def _apply(expr: Expr, context: _Context) -> Tensor:
             return STATISTICS[node.op](arg, context.axes)
         if node.op == "where":
             return _choose(args[0], node.args[1], node.args[2], context)
-        return TORCH[node.op](*args)
+        return table[node.op](*args)
 
+    is_proxy = isinstance(context.like, torch.fx.Proxy)
+    table = _COMPLEX if not is_proxy and context.like.is_complex() else TORCH
     return fold(expr, visit, arguments)
 
 
@@ -280,7 +289,8 @@ def narrow(value: Tensor, x: Tensor) -> Tensor:
     dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
     # A constant or a statistic of the whole tensor has one element. A trace must not compare
     # shapes, because it may run with other shapes.
-    has_shape = not is_jit_tracing() and value.shape == x.shape
+    # An output that is the input itself makes an invalid ONNX model.
+    has_shape = not is_jit_tracing() and value is not x and value.shape == x.shape
     return (value if has_shape else value.expand_as(x)).to(dtype)
 
 
@@ -321,6 +331,24 @@ def lower(
     for name, tensor in (bound or {}).items():
         tensors[name] = widen(tensor)
     return narrow(_apply(expr, _Context(tensors, wide, axes)), x)
+
+
+def lower_in_dtype(
+    expr: Expr, x: Tensor, axes: Axes = None, bound: Mapping[str, Tensor] | None = None
+) -> Tensor:
+    """Apply an expression to a tensor and compute in the dtype of the tensor.
+
+    Args:
+        expr: An expression of the variable x and of the variables in ``bound``. For a complex
+            tensor, all its primitives must be complex differentiable.
+        x: A float32, float64 or complex tensor of any shape.
+        axes: The axes that batch statistics reduce; None for all axes.
+        bound: Tensors for other variables, such as parameters. They broadcast to the shape of x.
+
+    Returns:
+        A tensor with the shape, dtype and device of x.
+    """
+    return _apply(expr, _Context({"x": x, **(bound or {})}, x, axes)).expand_as(x)
 
 
 def lower_inputs(expr: Expr, inputs: Sequence[str], tensors: Sequence[Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from symact.backends.torch import lower
+from symact.backends.torch import lower_in_dtype
 from symact.errors import ZooError
 from symact.expr import Expr, distinct, show
 from symact.expr.primitives import CONST, VAR
@@ -137,7 +137,7 @@ class Pointwise(KnownModule):
         return show(self.expr)
 
     def compute(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
-        return lower(self.expr, x, self._axes)
+        return lower_in_dtype(self.expr, x, self._axes)
 
     def extra_repr(self) -> str:
         return self.formula if self.known is None else super().extra_repr()

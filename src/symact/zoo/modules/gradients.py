@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from symact.backends import evaluate
-from symact.backends.torch import lower
+from symact.backends.torch import lower_in_dtype
 from symact.errors import ZooError
 from symact.expr import Expr, show
 from symact.zoo.catalogue import Known
@@ -123,7 +123,7 @@ class _Stepped(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, borders: Tensor, levels: Tensor, expr: Expr) -> Tensor:
-        return lower(expr, x)
+        return lower_in_dtype(expr, x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -207,7 +207,7 @@ class StepGradient(KnownModule):
         slope = levels[0].expand_as(x)
         for border, level in zip(borders, levels[1:], strict=True):
             slope = torch.where(x > border, level, slope)
-        return _straight(lower(self.expr, x.detach()), slope, x)
+        return _straight(lower_in_dtype(self.expr, x.detach()), slope, x)
 
     def extra_repr(self) -> str:
         return self.formula if self.known is None else super().extra_repr()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symact.backends.torch import lower
+from symact.backends.torch import lower_in_dtype
 from symact.expr import parse
 from symact.zoo.catalogue import Known, find
 from symact.zoo.modules.base import KnownModule, Numbers, halves, is_analytic, shown
@@ -81,7 +81,7 @@ class Formula(Parametric):
         bound = self.values(x)
         if self._is_gated:
             x, bound["g"] = halves(x, self._dim) if gate is None else (x, gate)
-        return lower(self._expr, x, bound=bound)
+        return lower_in_dtype(self._expr, x, bound=bound)
 
     def extra_repr(self) -> str:
         assert self.known is not None
