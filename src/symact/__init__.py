@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from symact.engine.result import Result, load
     from symact.engine.settings import SearchConfig
     from symact.errors import SymactError
+    from symact.evaluation import Fidelity, Plan, Problem
     from symact.expr import Expr, parse, show
     from symact.grammar import Grammar
+    from symact.proposers import Evolution
     from symact.reporting.comparison import compare
     from symact.tasks import Task, task
     from symact.zoo.modules import activation
@@ -41,6 +43,10 @@ _HOMES = {
     "Expr": "symact.expr",
     "Grammar": "symact.grammar",
     "Result": "symact.engine.result",
+    "Evolution": "symact.proposers",
+    "Fidelity": "symact.evaluation",
+    "Plan": "symact.evaluation",
+    "Problem": "symact.evaluation",
     "SearchConfig": "symact.engine.settings",
     "SymactError": "symact.errors",
     "Task": "symact.tasks",
@@ -57,8 +63,12 @@ _HOMES = {
 
 __all__ = [
     "Budget",
+    "Evolution",
     "Expr",
+    "Fidelity",
     "Grammar",
+    "Plan",
+    "Problem",
     "Result",
     "SearchConfig",
     "SymactError",

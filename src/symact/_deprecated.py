@@ -27,6 +27,15 @@ MOVED = {
 }
 #: Members that moved to a different module than the rest of their earlier module.
 MOVED_MEMBERS = {"symact.comparison.write_report": "symact.reporting.report"}
+#: Members that have another name today.
+RENAMED_MEMBERS = {
+    "symact.propose.process": "ProcessProposer",
+    "symact.propose.random": "RandomProposer",
+    "symact.propose.replay": "ReplayProposer",
+    "symact.score.Forecast": "Surrogate",
+    "symact.score.apart": "drop_near_duplicates",
+    "symact.score.whole": "raise_on_failure",
+}
 
 
 class _Forward(Loader):
@@ -43,8 +52,9 @@ class _Forward(Loader):
         warnings.warn(f"{module.__name__} is now {self._present}", DeprecationWarning, stacklevel=2)
 
         def forward(name: str) -> Any:
-            home = MOVED_MEMBERS.get(f"{module.__name__}.{name}", self._present)
-            return getattr(import_module(home), name)
+            earlier = f"{module.__name__}.{name}"
+            home = MOVED_MEMBERS.get(earlier, self._present)
+            return getattr(import_module(home), RENAMED_MEMBERS.get(earlier, name))
 
         module.__doc__ = present.__doc__
         vars(module)["__getattr__"] = forward

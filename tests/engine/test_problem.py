@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from command_line import called
 
 from symact.backends import evaluate
+from symact.cli.progress import status
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.errors import GrammarError, StoreError
@@ -168,6 +170,16 @@ def test_a_run_is_not_resumed_with_another_problem(tmp_path):
 
 
 # Variables.
+def test_a_run_of_another_problem_is_shown_with_its_own_fidelities(tmp_path):
+    lines = []
+    run(out=tmp_path / "run", budget=40, on_progress=lambda p: lines.append(status(p)))
+    shown = called("show", tmp_path / "run")
+    assert shown.returncode == 0
+    assert "40 evaluated at 'few'" in shown.stdout
+    assert any("of sum's" in line for line in lines)
+    assert not any("GELU" in line for line in lines)
+
+
 def test_a_problem_refuses_a_grammar_with_other_terminals():
     gated = Grammar.parse(
         'name = "gated"\n[terminals]\nx = "Real"\ng = "Real"\n[productions]\nmul = 1\ntanh = 1'

@@ -112,15 +112,18 @@ def _bar() -> Any:
 def status(progress: Progress) -> str:
     """Return a text with counts, rate, remaining time and the best function so far."""
     counts = progress.counts
-    parts = [f"{counts['seen']} seen, {counts['mini']} mini, {counts['full']} full"]
-    if progress.seconds > 0 and counts["mini"]:
-        parts.append(f"{counts['mini'] / progress.seconds:.1f} trained/s")
+    trained = {name: n for name, n in counts.items() if name not in ("seen", "screened")}
+    parts = [", ".join(f"{n} {name}" for name, n in {"seen": counts["seen"], **trained}.items())]
+    lowest = next(iter(trained.values()), 0)
+    if progress.seconds > 0 and lowest:
+        parts.append(f"{lowest / progress.seconds:.1f} trained/s")
     if progress.phase == "search" and 0 < progress.fraction < 1:
         left = progress.seconds * (1 - progress.fraction) / progress.fraction
         parts.append(f"{left:.0f} s left")
     if progress.baseline:
         parts.append(f"best so far: {progress.baseline} itself")
     elif progress.ratio is not None:
-        where = "" if progress.fidelity == "full" else f", {progress.fidelity}"
-        parts.append(f"best OOD error {progress.ratio:.2f} of GELU's{where}: {progress.best}")
+        where = "" if progress.fidelity == [*trained, ""][-2] else f", {progress.fidelity}"
+        reference = f"{progress.reference}'s" if progress.reference else "the reference's"
+        parts.append(f"best OOD error {progress.ratio:.2f} of {reference}{where}: {progress.best}")
     return " | ".join(parts)

@@ -15,6 +15,8 @@ from symact.reporting.text_table import Column, numbers, one_line
 if TYPE_CHECKING:
     from symact.engine.result import Found, Result
 
+#: The participles of the fidelities of an activation search.
+_TRAINED = {"mini": "mini-trained", "full": "fully trained"}
 #: Maximum number of failed candidates to list.
 _LISTED_FAILURES = 5
 
@@ -62,16 +64,16 @@ def print_run(result: Result) -> None:
 
 
 def _print_counts(result: Result) -> None:
-    counts = result.counts
-    print(
-        f"\n{counts['seen']} candidates seen, {counts['seen'] - counts['screened']} screened out, "
-        f"{counts['mini']} mini-trained, {counts['full']} fully trained"
-    )
+    counts = dict(result.counts)
+    seen, screened = counts.pop("seen"), counts.pop("screened")
+    trained = [f"{count} {_TRAINED.get(name, f'evaluated at {name!r}')}"
+               for name, count in counts.items()]  # fmt: skip
+    print("\n" + ", ".join([f"{seen} candidates seen, {seen - screened} screened out", *trained]))
     agreement = ", ".join(
-        f"{rungs} {'-' if value is None else f'{value:.2f}'}"
-        for rungs, value in result.rung_spearman.items()
+        f"{pair} {'-' if value is None else f'{value:.2f}'}"
+        for pair, value in result.rung_spearman.items()
     )
-    print(f"Spearman correlation between rungs: {agreement}")
+    print(f"Spearman correlation between fidelities: {agreement}")
 
 
 def _print_failures(result: Result) -> None:

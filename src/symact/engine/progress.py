@@ -27,6 +27,7 @@ class Progress:
         message: A line for the log, possibly empty.
         fidelity: The fidelity that ``best`` was trained on; empty at first.
         baseline: The name of the reference, where ``best`` is that function; else empty.
+        reference: The name of the reference; empty before the first result.
     """
 
     phase: str
@@ -38,6 +39,7 @@ class Progress:
     message: str = ""
     fidelity: str = ""
     baseline: str = ""
+    reference: str = ""
 
 
 OnProgress = Callable[[Progress], None]
@@ -77,4 +79,5 @@ def progress_of(
         message=message,
         fidelity=fidelity,
         baseline=state.problem.reference if trial.fingerprint == reference else "",
+        reference=state.problem.reference,
     )

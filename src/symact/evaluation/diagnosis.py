@@ -23,10 +23,10 @@ from symact.evaluation.training.networks import ENTROPY, Data
 from symact.expr import Expr, const
 from symact.tasks import Task
 from symact.tasks import scores as stats
-from symact.tasks.protocol import MINI, Training
+from symact.tasks.protocol import MINI, REFERENCE, Training
 
 #: Functions that a diagnosis ranks. With a constant, the network predicts the training mean.
-RANKED = ("ReLU", "GELU", "SiLU", "tanh", "identity", "constant", "GELUSine")
+RANKED = ("ReLU", REFERENCE, "SiLU", "tanh", "identity", "constant", "GELUSine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,10 @@ def _diagnosis(
         ]
         if losing:
             warnings.append(f"{trivial} beats every activation in {', '.join(losing)}")
-    interval = statistics.ratio(by_name["ReLU"], by_name["GELU"], families)
+    interval = statistics.ratio(by_name["ReLU"], by_name[REFERENCE], families)
     if interval.low <= 1 <= interval.high:
         warnings.append(
-            f"ReLU and GELU cannot be told apart on {task} ({noise}): ratio {interval.ratio:.2f}, "
+            f"ReLU and {REFERENCE} do not differ on {task} ({noise}): ratio {interval.ratio:.2f}, "
             f"95% interval {interval.low:.2f} to {interval.high:.2f}"
         )
     return Diagnosis(task, entries, tuple(warnings))

@@ -23,10 +23,10 @@ from symact.reporting.figures.style import (
     styled,
 )
 from symact.reporting.table import Row
-from symact.tasks.protocol import SHELLS
+from symact.tasks.protocol import REFERENCE, SHELLS
 
 
-def distance(rows: Sequence[Row], path: Path, *, reference: str = "GELU") -> None:
+def distance(rows: Sequence[Row], path: Path, *, reference: str = REFERENCE) -> None:
     """Draw the error of each function over the distance from the training range.
 
     On the left the errors themselves, on the right their ratio to the reference's, where lines that

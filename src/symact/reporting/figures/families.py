@@ -21,12 +21,13 @@ from symact.reporting.figures.style import (
     styled,
 )
 from symact.reporting.table import Row, family_names
+from symact.tasks.protocol import REFERENCE
 
 #: Ratios beyond this factor are drawn at the edge.
 _WIDEST = 30.0
 
 
-def families(rows: Sequence[Row], path: Path, *, reference: str = "GELU") -> None:
+def families(rows: Sequence[Row], path: Path, *, reference: str = REFERENCE) -> None:
     """Draw one panel for each task family: OOD error relative to the reference's, a dot a function.
 
     Args:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from symact._files import replacing
 from symact.errors import SymactError
 from symact.reporting.table import Row, shortened
+from symact.tasks.protocol import REFERENCE
 
 FloatArray = NDArray[np.float64]
 
@@ -141,7 +142,7 @@ def error_axis(axes: Axes, low: float, high: float) -> None:
 def line_style(row: Row, found: Sequence[Row]) -> tuple[str, str]:
     """Return the colour and the line style of a row."""
     if row.kind != "found":
-        return (GREY if row.name in ("GELU", "ReLU") else PALE), "-"
+        return (GREY if row.name in (REFERENCE, "ReLU") else PALE), "-"
     number = next(place for place, other in enumerate(found) if other is row)
     turn, colour = divmod(number, len(COLOURS))
     return COLOURS[colour], DASHES[turn % len(DASHES)]
