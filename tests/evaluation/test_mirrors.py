@@ -6,8 +6,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import symact
 from symact.engine import resume
@@ -41,17 +39,16 @@ def key(expr: Expr) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(set(grammar_names()) - {"full"}))
-@settings(max_examples=5, deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_a_function_and_its_mirror_images_have_one_key(name, seed):
+def test_a_function_and_its_mirror_images_have_one_key(name):
     same = total = 0
-    for proposal in RandomProposer(Grammar.load(name), seed=seed).ask(40):
+    for proposal in RandomProposer(Grammar.load(name), seed=0).ask(100):
         if screen(proposal.expr).outcome is not Outcome.PASSED:
             continue
         for image in images(proposal.expr):
             total += 1
             same += key(image) == key(canonical(image)) == key(proposal.expr)
-    # Another formula may round to the other side of a limit.
+    assert total > 100
+    # Another formula may round to the other side of a limit. All images of a function then differ.
     assert same >= 0.95 * total
 
 
