@@ -6,7 +6,7 @@ A tuple of fidelities, cheapest first, is the ladder that candidates climb.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from symact.errors import SymactError
@@ -73,8 +73,12 @@ class Fidelity:
         return (instances, len(self.protocol.sizes), 1, 4)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fidelity as values that JSON can hold."""
-        return asdict(self)
+        """Return the fidelity as values that JSON can hold.
+
+        Settings of a training with defaults are left out if they have them. Earlier releases can
+        therefore read the fidelities that they know.
+        """
+        return asdict(self) | {"networks": [_changed(own) for own in self.networks]}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Fidelity:
@@ -83,6 +87,15 @@ class Fidelity:
         rates, protocol = tuple(stored["rates"]), stored["protocol"]
         own = None if protocol is None else _protocol(**protocol)
         return cls(**stored | {"networks": networks, "rates": rates, "protocol": own})
+
+
+def _changed(training: Training) -> dict[str, Any]:
+    """Return the settings of a training without those that equal their default."""
+    return {
+        field.name: value
+        for field in fields(training)
+        if (value := getattr(training, field.name)) != field.default
+    }
 
 
 def _protocol(

@@ -37,6 +37,8 @@ class Training:
         steps: The number of optimiser steps.
         points: The number of training points, taken from the start of the instance.
         learning_rate: The initial learning rate. It decays to zero along half a cosine.
+        initialisation: The name of the distribution of the initial weights, see
+            :data:`symact.evaluation.training.initialisation.INITIALISATIONS`.
     """
 
     width: int
@@ -44,6 +46,7 @@ class Training:
     steps: int
     points: int
     learning_rate: float
+    initialisation: str = "torch"
 
 
 #: The networks of the two rungs of a search. The instances of a family use the networks in turn.

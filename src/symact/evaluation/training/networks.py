@@ -1,8 +1,9 @@
 """Packed data and common initial weights of all fidelities.
 
 All candidates have the same data and the same initial weights (common random numbers). Their errors
-can therefore be compared in pairs. Weights are uniform within 1/sqrt(fan-in) for all activations,
-as in ``torch.nn.Linear``. Existing models have the same initial weights.
+can therefore be compared in pairs. The initialisation of the training gives the distribution of
+the weights (see :mod:`symact.evaluation.training.initialisation`). The default is that of
+``torch.nn.Linear`` for all activations, as in existing models.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from symact.evaluation.training.initialisation import initialiser
 from symact.tasks import Instance
 from symact.tasks.protocol import Training
 
@@ -34,9 +36,10 @@ class Data:
         inputs: Number of inputs of each instance without padding, int64 [instance].
         x: Training inputs, float32 [instance, input, point].
         y: Training targets, float32 [instance, output, point].
-        x_judged: Held-out and OOD inputs, float32 [instance, 4, input, point].
-        y_judged: Targets of these inputs, float32 [instance, 4, output, point].
-        variance: Variance of these targets, float64 [instance, 4]. Errors are divided by it.
+        x_judged: Inputs to judge on, float32 [instance, part, input, point]. The trainers take any
+            number of parts. :func:`pack` makes four: held out, near, middle and far.
+        y_judged: Targets of these inputs, float32 [instance, part, output, point].
+        variance: Variance of these targets, float64 [instance, part]. Errors are divided by it.
     """
 
     families: tuple[str, ...]
@@ -91,7 +94,7 @@ def initial_weights(
 
     Args:
         data: The instances. They determine the numbers of inputs and outputs.
-        training: The width and depth of the networks.
+        training: The width, depth and initialisation of the networks.
         seeds: Training seeds.
         entropy: Seed of the random numbers, different for each fidelity and split.
         inputs: Number of pre-activations of a unit; two for a gated unit.
@@ -100,7 +103,11 @@ def initial_weights(
     Returns:
         ``(weights [instance, seed, out, in], biases [instance, seed, out])`` for each layer.
         Columns of padded inputs are zero.
+
+    Raises:
+        SymactError: The initialisation is unknown.
     """
+    draw = initialiser(training.initialisation)
     count, widest = len(data.families), data.x.shape[1]
     before = [widest, *[training.width * outputs] * training.depth]
     after = [*[training.width * inputs] * training.depth, data.y.shape[1]]
@@ -116,10 +123,8 @@ def initial_weights(
             generator = np.random.default_rng([entropy, instance, seed])
             for depth, (weights, biases) in enumerate(layers):
                 fan_in = int(data.inputs[instance]) if depth == 0 else weights.shape[-1]
-                bound = fan_in**-0.5
-                shape = (weights.shape[2], fan_in)
-                weights[instance, place, :, :fan_in] = generator.uniform(-bound, bound, shape)
-                biases[instance, place] = generator.uniform(-bound, bound, weights.shape[2])
+                own = draw(generator, fan_in, weights.shape[2])
+                weights[instance, place, :, :fan_in], biases[instance, place] = own
     return layers
 
 

@@ -344,8 +344,8 @@ def _train_some(
 ):
     """Train the networks ``first`` to ``last`` of a candidate, counted over instances and seeds.
 
-    Results are written to errors [instance, seed, 4]. They stay NaN for diverged networks. Training
-    stops soon after ``stop[0]`` becomes nonzero.
+    Results are written to errors [instance, seed, part]. They stay NaN for diverged networks.
+    Training stops soon after ``stop[0]`` becomes nonzero.
     """
     v, t = np.empty(registers, dtype=np.intp), np.empty(registers, dtype=np.intp)
     tape.lay_out(1, 0, constants, w, 0, tape.CHUNK, v, t)
@@ -359,7 +359,7 @@ def _train_some(
         if _train_network(
             address, code, result, v, t, w, at, xs, ys, own, width, depth, rates, stop
         ):
-            for part in range(4):
+            for part in range(x_judged.shape[1]):
                 errors[instance, seed, part] = _judge_network(
                     address,
                     code,
@@ -387,6 +387,9 @@ class NumbaMLPTrainer:
         training: Size of the networks and length of the training.
         seeds: Training seeds.
         entropy: Seed of the initial weights, different for each fidelity and split.
+
+    Raises:
+        SymactError: The initialisation is unknown.
     """
 
     def __init__(self, data: Data, training: Training, seeds: Sequence[int], entropy: int) -> None:
@@ -397,11 +400,11 @@ class NumbaMLPTrainer:
         self.parameters = _flatten(layers, data.inputs)
 
     def judge(self, expr: Expr) -> Errors:
-        """Return errors [instance, seed, 4], normalised by the variance of the targets."""
+        """Return errors [instance, seed, part], normalised by the variance of the targets."""
         return self.judge_all([expr], 1)[0]
 
     def judge_all(self, exprs: Sequence[Expr], threads: int) -> list[Errors]:
-        """Return the errors [instance, seed, 4] of several candidates.
+        """Return the errors [instance, seed, part] of several candidates.
 
         The threads work on different candidates. With few candidates, several threads train the
         networks of each candidate.
@@ -422,7 +425,7 @@ class NumbaMLPTrainer:
     def start(
         self, pool: Executor, exprs: Sequence[Expr], parts: int = 1, timeout: float = TIMEOUT
     ) -> list[Future[Trained]]:
-        """Start to train candidates; each future has errors [instance, seed, 4].
+        """Start to train candidates; each future has errors [instance, seed, part].
 
         Args:
             pool: A pool of threads.
@@ -436,7 +439,7 @@ class NumbaMLPTrainer:
         instances, seeds = self.parameters.shape[:2]
         networks = instances * seeds
         cuts = np.linspace(0, networks, min(parts, networks) + 1).astype(int)
-        errors = np.full((instances, seeds, 4), np.nan)
+        errors = np.full((instances, seeds, self.data.variance.shape[1]), np.nan)
         work = [
             functools.partial(self._train, expr, errors, first, last)
             for first, last in itertools.pairwise(cuts)

@@ -23,6 +23,7 @@ from symact.backends.numba import tape
 from symact.evaluation.function import Function, Trainable
 from symact.evaluation.futures import split
 from symact.evaluation.jobs import TIMEOUT, Trained, failure
+from symact.evaluation.training.initialisation import initialiser
 from symact.evaluation.training.networks import GPU_NETWORKS, Data, initial_weights, learning_rates
 from symact.evaluation.training.parts import Stop, run_parts
 from symact.evaluation.training.stack import Span, Stack
@@ -82,6 +83,9 @@ class TorchMLPTrainer:
         seeds: Training seeds. Each instance is trained once with each seed.
         entropy: Seed of the initial weights, different for each fidelity and split.
         device: ``"cuda"`` or ``"cpu"``. None for CUDA if available, else the CPU.
+
+    Raises:
+        SymactError: The initialisation is unknown.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class TorchMLPTrainer:
         entropy: int,
         device: str | None = None,
     ) -> None:
+        initialiser(training.initialisation)  # refuse an unknown one before work is started
         self.device = torch.device(device or ("cuda" if has_cuda() else "cpu"))
         self.training = training
         self.data = data
@@ -102,7 +107,7 @@ class TorchMLPTrainer:
     def judge(
         self, exprs: Sequence[Function], *, learning_rate: float | None = None
     ) -> NDArray[np.float64]:
-        """Train and return errors [candidate, instance, seed, 4]; NaN for diverged networks.
+        """Train and return errors [candidate, instance, seed, part]; NaN for diverged networks.
 
         The networks of all candidates are divided into stacks of limited size, to bound memory. On
         the CPU each core trains its own stacks with one thread.
@@ -112,7 +117,7 @@ class TorchMLPTrainer:
             learning_rate: Maximum learning rate; None for the rate of the training.
         """
         rates = self._rates(learning_rate)
-        count, seeds = len(self.data.families), len(self.seeds)
+        (count, parts), seeds = self.data.variance.shape, len(self.seeds)
         each = count * seeds
         is_cpu = self.device.type == "cpu"
         limit = CPU_NETWORKS if is_cpu else GPU_NETWORKS
@@ -120,7 +125,7 @@ class TorchMLPTrainer:
         workers = (os.cpu_count() or 1) if is_cpu else 1
         if is_cpu:  # smaller stacks use all cores if there are few networks; results do not change
             limit = min(limit, max(LEAST_NETWORKS, -(-len(exprs) * each // workers)))
-        errors = np.full((len(exprs) * each, 4), np.nan)
+        errors = np.full((len(exprs) * each, parts), np.nan)
         # Functions of batch statistics have separate stacks without fused kernels. Each module has
         # its own stack.
         kinds = [
@@ -149,7 +154,7 @@ class TorchMLPTrainer:
             finally:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
-        shaped: NDArray[np.float64] = errors.reshape(len(exprs), count, seeds, 4)
+        shaped: NDArray[np.float64] = errors.reshape(len(exprs), count, seeds, parts)
         return shaped / self.data.variance[None, :, None, :]
 
     def start(
@@ -160,7 +165,7 @@ class TorchMLPTrainer:
         *,
         learning_rate: float | None = None,
     ) -> list[Future[Trained]]:
-        """Start to train candidates; each future has errors [instance, seed, 4].
+        """Start to train candidates; each future has errors [instance, seed, part].
 
         On the CPU each candidate has its own stacks. Its errors depend neither on other candidates
         nor on the number of threads. On a GPU all candidates are one piece of work. After a failure
@@ -184,10 +189,10 @@ class TorchMLPTrainer:
         self, pool: Executor, expr: Function, rates: NDArray[np.float64], timeout: float
     ) -> Future[Trained]:
         """Start to train a candidate on the CPU."""
-        count, seeds = len(self.data.families), len(self.seeds)
+        (count, parts), seeds = self.data.variance.shape, len(self.seeds)
         networks = count * seeds
         cuts = np.array_split(np.arange(networks), -(-networks // CPU_NETWORKS))
-        errors = np.full((networks, 4), np.nan)
+        errors = np.full((networks, parts), np.nan)
 
         def train(cut: NDArray[np.int64], stop: Stop) -> None:
             with single_torch_thread():  # other threads train other candidates
@@ -197,7 +202,7 @@ class TorchMLPTrainer:
             pool,
             [functools.partial(train, cut) for cut in cuts],
             timeout,
-            lambda: errors.reshape(count, seeds, 4) / self.data.variance[:, None, :],
+            lambda: errors.reshape(count, seeds, parts) / self.data.variance[:, None, :],
         )
 
     def _one_by_one(self, exprs: Sequence[Function], learning_rate: float | None) -> list[Trained]:
@@ -259,7 +264,7 @@ class TorchMLPTrainer:
             stack = Stack(spans, weights, x.shape[2], self.device)
             stack.fit(x, y, rates, is_stopped)
             columns = []
-            for part in range(4):
+            for part in range(self.data.x_judged.shape[1]):
                 x = (
                     torch.from_numpy(self.data.x_judged)[instance, part]
                     .contiguous()
