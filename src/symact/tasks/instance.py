@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -68,11 +69,16 @@ class Source:
         draw: A pure function of ``(split, seed, index, attempt)`` that returns raw points.
         input_floor: The smallest scale of an input. Inputs are divided by their training standard
             deviation or by this, whichever is larger.
+        growth_limit: The largest spread of the targets of a shell, in training standard deviations.
+            A draw above it is repeated.
+        advice: What a user can do if no draw is usable.
     """
 
     family: str
     draw: Callable[[str, int, int, int], Raw]
     input_floor: float = 0.0
+    growth_limit: float = math.inf
+    advice: str = "give more or smoother rows"
 
 
 def stream(family: int, split: str, seed: int, index: int, attempt: int = 0) -> np.random.Generator:
@@ -96,15 +102,15 @@ def instance(source: Source, split: str, seed: int, index: int) -> Instance:
     """Draw one usable instance. A degenerate draw is repeated with the next stream.
 
     Raises:
-        TaskError: All attempts were degenerate. Only user arrays can cause this.
+        TaskError: All attempts were degenerate.
     """
     for attempt in range(_ATTEMPTS):
         drawn = standardise(source, source.draw(split, seed, index, attempt))
-        if _is_usable(drawn):
+        if is_usable(drawn, source.growth_limit):
             return drawn
     raise TaskError(
         f"task '{source.family}', split '{split}', instance {index}: the targets were (nearly) "
-        f"constant or not finite in all {_ATTEMPTS} draws; give more or smoother rows"
+        f"constant or not finite in all {_ATTEMPTS} draws; {source.advice}"
     )
 
 
@@ -141,12 +147,19 @@ def _statistics(values: FloatArray, floor: float) -> tuple[FloatArray, FloatArra
     return values.mean(axis=0), np.maximum(deviation, floor)
 
 
-def _is_usable(drawn: Instance) -> bool:
-    """Whether all values are finite and the targets vary in every measured part."""
+def is_usable(drawn: Instance, growth_limit: float = math.inf) -> bool:
+    """Whether all values are finite and the targets vary in every measured part, within a limit.
+
+    Args:
+        drawn: A standardised instance.
+        growth_limit: The largest spread of the targets of a shell.
+    """
     inputs = (drawn.x_train, drawn.x_held_out, drawn.x_ood)
     targets = (drawn.y_train, drawn.y_held_out, *drawn.y_ood)
-    return all(np.isfinite(values).all() for values in (*inputs, *targets)) and all(
-        spread(values) >= MIN_SPREAD for values in targets
+    return (
+        all(np.isfinite(values).all() for values in (*inputs, *targets))
+        and all(spread(values) >= MIN_SPREAD for values in targets)
+        and all(spread(values) <= growth_limit for values in drawn.y_ood)
     )
 
 

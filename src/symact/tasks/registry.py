@@ -22,10 +22,12 @@ class Task:
 
     Attributes:
         name: The name of the task.
+        splits: The splits that :meth:`draw` accepts.
     """
 
     name: str
     _sources: tuple[Source, ...] = field(repr=False)
+    splits: tuple[str, ...] = field(default=SPLITS, repr=False)
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -40,7 +42,7 @@ class Task:
         family.
 
         Args:
-            split: ``"search"``, ``"selection"`` or ``"test"``.
+            split: One of :attr:`splits`: ``"search"``, ``"selection"`` or ``"test"``.
             seed: The seed, at least 0. Only the search varies it.
             per_family: The number of instances of each family, at least 1.
 
@@ -52,9 +54,10 @@ class Task:
             >>> first.name, first.x_train.shape, first.x_ood.shape
             ('polynomial/search-0', (256, 2), (3, 256, 2))
         """
-        if split not in SPLITS:
-            raise TaskError(f"unknown split '{split}'; {choices(split, SPLITS)}")
-        seed, per_family = _integer("seed", seed, 0), _integer("per_family", per_family, 1)
+        if split not in self.splits:
+            raise TaskError(f"unknown split '{split}'; {choices(split, self.splits)}")
+        seed = whole_number("seed", seed, 0)
+        per_family = whole_number("per_family", per_family, 1)
         return tuple(
             instance(source, split, seed, index)
             for source in self._sources
@@ -103,7 +106,12 @@ class Task:
         return Task(name, (arrays_source(X_train, y_train, X_ood, y_ood, name),))
 
 
-def _integer(name: str, value: int, least: int) -> int:
+def whole_number(name: str, value: int, least: int) -> int:
+    """Return an argument as an integer.
+
+    Raises:
+        TaskError: The value is not a whole number or is below ``least``.
+    """
     try:
         number = as_integer(value)
     except TypeError:
