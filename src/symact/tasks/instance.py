@@ -110,7 +110,7 @@ def instance(source: Source, split: str, seed: int, index: int) -> Instance:
             return drawn
     raise TaskError(
         f"task '{source.family}', split '{split}', instance {index}: the targets were (nearly) "
-        f"constant or not finite in all {_ATTEMPTS} draws; {source.advice}"
+        f"constant, too large or not finite in all {_ATTEMPTS} draws; {source.advice}"
     )
 
 

@@ -32,6 +32,8 @@ def form_of(expr: Expr) -> str:
         'sin(x) + x*x'
         >>> form_of(parse("sin(x1 + c1) + 3*x1*x2", names))
         'sin(x) + x*x'
+        >>> form_of(parse("c1*x1/(x1 + c2)", names))
+        'x*x^-1'
     """
     return _text(expr, lambda name: name[0])
 
@@ -55,7 +57,7 @@ def _text(expr: Expr, name: _Name) -> str:
 
 def _power(base: Expr, power: int, name: _Name) -> str:
     text = _atom(base, name)
-    text = f"({text})" if base.op in ("add", "sub") else text
+    text = f"({text})" if base.op in ("add", "sub") and text != "x" else text
     return text if power == 1 else f"{text}^{power}"
 
 
@@ -111,7 +113,6 @@ def _factors(expr: Expr) -> dict[Expr, int]:
         power = POWERS.get(expr.op, 1)
         return {base: own * power for base, own in _factors(expr.args[0]).items()}
     if expr.op in ("add", "sub"):
-        terms = _terms(expr)
-        return _factors(terms[0]) if len(terms) == 1 else {expr: 1} if terms else {}
+        return {expr: 1} if _terms(expr) else {}
     is_constant = expr.op != VAR and all(_text(arg, str) == CONSTANT for arg in expr.args)
     return {} if is_constant else {expr: 1}

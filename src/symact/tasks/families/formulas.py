@@ -12,8 +12,8 @@ Part = Callable[[Sketch, Sequence[int]], str]
 
 
 def linear(s: Sketch, inputs: Sequence[int]) -> str:
-    """Write an affine function of some of the inputs."""
-    return s.affine(s.some(inputs))
+    """Write an affine function of all or some of the inputs."""
+    return s.affine(inputs if s.chance(0.6) else s.some(inputs))
 
 
 def _sum_of(s: Sketch, inputs: Sequence[int], parts: Sequence[Part], most: int) -> list[str]:
@@ -137,7 +137,7 @@ def multiplicative(s: Sketch, inputs: Sequence[int]) -> str:
     products = [_product(s, s.some(inputs, least=2, most=5)) for _ in range(s.count(1, 2))]
     if s.chance(0.25):
         return f"{s.affine(inputs)}*{s.affine(s.some(inputs))}"
-    return s.total(products)
+    return s.total(list(dict.fromkeys(products)))
 
 
 # Exponentials, waves and saturation.

@@ -1,8 +1,14 @@
-"""The generator: strata in turn, disjoint splits, boxes, noise, and tasks of families."""
+"""The generator of families: strata in turn, disjoint splits, boxes, noise, and tasks.
+
+A template belongs to the split that a hash of its key selects (:attr:`Family.key`). A proposal of
+another split is drawn again. All arrays are functions of the arguments by PCG64 streams and
+SHA-256.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -196,7 +202,8 @@ def _is_drawable(family: Family) -> bool:
     needed, trials = _TRIALS
     source, last = family.source(), 2**32 - 1  # no instance has this index
     drawn = (source.draw(family.split, 0, last, trial) for trial in range(trials))
-    return sum(is_usable(standardise(source, raw), MAX_GROWTH) for raw in drawn) >= needed
+    usable = (raw for raw in drawn if is_usable(standardise(source, raw), MAX_GROWTH))
+    return len(list(itertools.islice(usable, needed))) == needed
 
 
 def _proposed(stratum: str, split: str, number: int, attempt: int) -> Family:

@@ -162,8 +162,9 @@ def random_quadratic(s: Sketch) -> System:
     def equation(index: int) -> str:
         terms = [f"-{constant(0.3, 1.0)}*{variable(index)}"]
         for _ in range(s.count(1, 2)):
-            pair = s.count(1, states), s.count(1, states)
-            terms.append(f"{constant(-1.2, 1.2)}*x{min(pair)}*x{max(pair)}")
+            first, second = sorted((s.count(1, states), s.count(1, states)))
+            product = f"x{first}**2" if first == second else f"x{first}*x{second}"
+            terms.append(f"{constant(-1.2, 1.2)}*{product}")
         if s.chance(0.5):
             terms.append(f"{constant(-1.0, 1.0)}*x{s.count(1, states)}")
         return " + ".join(terms)
