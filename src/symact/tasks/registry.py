@@ -22,7 +22,7 @@ class Task:
 
     Attributes:
         name: The name of the task.
-        splits: The splits that :meth:`draw` accepts.
+        splits: The splits that :meth:`draw` accepts. A task for claims has ``"test"`` only.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Task:
             per_family: The number of instances of each family, at least 1.
 
         Raises:
-            TaskError: The split is unknown, or a number is out of range.
+            TaskError: The split is unknown or not one of the task, or a number is out of range.
 
         Example:
             >>> first, *_ = task("polynomial").draw("search", per_family=2)
@@ -55,7 +55,9 @@ class Task:
             ('polynomial/search-0', (256, 2), (3, 256, 2))
         """
         if split not in self.splits:
-            raise TaskError(f"unknown split '{split}'; {choices(split, self.splits)}")
+            raise TaskError(
+                f"task '{self.name}': unknown split '{split}'; {choices(split, self.splits)}"
+            )
         seed = whole_number("seed", seed, 0)
         per_family = whole_number("per_family", per_family, 1)
         return tuple(
