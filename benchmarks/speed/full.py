@@ -47,7 +47,7 @@ CANDIDATES = {
 
 
 def measure(bench: Bench) -> None:
-    steps, cores = (5 if bench.quick else 100), os.cpu_count() or 1
+    steps, cores = (2 if bench.quick else 100), os.cpu_count() or 1
     training = replace(SIZE, steps=steps)
     data = pack(task("ood-suite").draw("search", seed=0, per_family=NETWORKS // 3), SIZE.points)
     inputs = data.x.shape[1]

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +40,8 @@ from symact.tasks import scores as stats
 from symact.tasks.protocol import CLIP, FULL, MINI, REFERENCE, Training
 
 SEED = 11
+#: A quick run takes this share of the steps of each training.
+QUICK_SHARE = 0.1
 Errors = NDArray[np.float64]
 Families = Sequence[Sequence[Instance]]
 
@@ -54,7 +56,8 @@ class Judged:
 
 
 def measure(bench: Bench) -> None:
-    count, judged, per_family = (6, 24, 1) if bench.quick else (64, 500, 8)
+    count, judged, per_family = (6, 12, 1) if bench.quick else (64, 500, 8)
+    judge = partial(_judge, share=QUICK_SHARE if bench.quick else 1.0)
     small = Plan(mini_instances=2, mini_draws=2, full_instances=1, full_draws=1)
     plan = small if bench.quick else Plan()
     found = _searched(judged, plan)
@@ -67,12 +70,12 @@ def measure(bench: Bench) -> None:
     bench.say(f"{count} candidates of a search of {len(frame)}")
 
     same = [own[:per_family] for own in families]
-    truth = _judge(exprs, same, FULL, _full)
-    again = _judge(exprs, same, FULL, partial(_full, entropy=99))
+    truth = judge(exprs, same, FULL, _full)
+    again = judge(exprs, same, FULL, partial(_full, entropy=99))
     ceiling = _agreement(bench, "full, other weights", again, truth)
     agreement, minis = {}, {}
     for name, own, trainings in _minis(plan, families):
-        minis[name] = _judge(exprs, own, trainings, _mini)
+        minis[name] = judge(exprs, own, trainings, _mini)
         agreement[name] = _agreement(bench, name, minis[name], truth)
     bench.ratio("mini_over_ceiling", agreement["mini"] / ceiling, least=0.95)
     cost = truth.seconds * plan.full_instances / per_family
@@ -142,8 +145,11 @@ def _judge(
     families: Families,
     trainings: tuple[Training, ...],
     make: Callable[[Data, Training], TorchMLPTrainer | NumbaMLPTrainer],
+    share: float,
 ) -> Judged:
-    rung = MixedSizeTrainer(assign_network_sizes(families, trainings), make)
+    """Train the candidates for a share of the steps of each training."""
+    shorter = [replace(training, steps=round(share * training.steps)) for training in trainings]
+    rung = MixedSizeTrainer(assign_network_sizes(families, shorter), make)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         (first,) = rung.start(pool, [zoo.find(REFERENCE).expr])
         reference = first.result()  # it also warms up

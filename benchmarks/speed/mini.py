@@ -40,7 +40,7 @@ def measure(bench: Bench) -> None:
     gelu = parse("gelu(x)")
     square = torch.randn(512, 512)
     (own,) = (training for training in MINI if training.depth == SMALL.depth)
-    for training in (replace(own, steps=50),) if bench.quick else (SMALL, own):
+    for training in (replace(own, steps=10),) if bench.quick else (SMALL, own):
         data = pack(instances, training.points)
         trainer = NumbaMLPTrainer(data, training, [0], 1)
         inputs = data.x.shape[1]

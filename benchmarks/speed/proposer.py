@@ -23,7 +23,7 @@ from symact.proposers.population import survivors
 
 
 def measure(bench: Bench) -> None:
-    count = 500 if bench.quick else 10_000
+    count = 200 if bench.quick else 10_000
     turns = 3 if bench.quick else 7
     plain = Evolution(population=count, islands=1, diversity="none", archive=False)
     asked, told, proposer = _generations(plain, count, turns)
