@@ -8,6 +8,10 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from profiles import PROFILE
+
+settings.load_profile(PROFILE)
 
 
 @pytest.fixture

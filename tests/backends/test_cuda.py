@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 from strategies import exprs
 
 from symact.backends.numba import tape
@@ -151,7 +152,7 @@ def test_many_live_results_spill_into_memory(monkeypatch):
     np.testing.assert_array_equal(value[0], z[0] * z[0])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8))
 @given(st.lists(exprs(), min_size=1, max_size=6))
 def test_random_programs_do_what_they_do_on_the_tape(batch):
     x = np.linspace(-4.03, 4.1, 61, dtype=np.float32)
@@ -167,7 +168,7 @@ def test_random_programs_do_what_they_do_on_the_tape(batch):
             np.testing.assert_allclose(a[place, 0][tame], b[tame], rtol=1e-3, atol=1e-3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(exprs())
 def test_the_accumulators_code_computes_the_tape(expr):
     """Follow each instruction's operands to the expressions that they stand for."""

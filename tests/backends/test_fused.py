@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from profiles import examples
 from strategies import exprs
 
 from symact.backends import evaluate_with_slopes, to_torch
@@ -123,7 +124,7 @@ def test_a_result_does_not_depend_on_its_place(size, dtype):
     )
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25))
 @given(expr=exprs(max_depth=4))
 def test_random_expressions_have_the_values_and_slopes_of_the_tape(expr):
     x = np.linspace(-4.03, 4.1, 41)

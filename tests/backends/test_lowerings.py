@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 from reference import REFERENCE
 from reference import evaluate as reference_value
 from strategies import exprs
@@ -140,7 +141,7 @@ def test_bounded_kernels_stay_bounded_wherever_they_are_asked(name, dtype):
     assert np.abs(evaluate(call(name, var()), x)).max() <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     st.lists(exprs(), min_size=1, max_size=9),
     st.integers(0, 5 * BLOCK),
@@ -176,7 +177,7 @@ def test_a_batch_refuses_what_needs_the_whole_tensor():
         to_batch([parse("x"), parse("x - mean(x)")])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(expr=exprs())
 def test_random_expressions_agree_in_value_and_derivative(expr):
     x = np.linspace(-4.03, 4.1, 41)
@@ -254,7 +255,7 @@ def test_the_derivative_at_a_kink_is_that_of_torch(text, at, expected):
         assert slope == x.grad.numpy() == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(expr=exprs(statistics=True), shape=st.sampled_from([(0,), (1,), (3, 5), (700,), (2, 3, 4)]))
 def test_evaluation_keeps_shape_and_dtype(expr, shape):
     for dtype in (np.float32, np.float64):
@@ -272,7 +273,7 @@ def test_blocks_do_not_show():
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(expr=exprs())
 def test_no_instruction_of_a_tape_writes_where_it_reads(expr):
     program = to_tape(expr)

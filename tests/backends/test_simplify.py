@@ -20,6 +20,7 @@ import sympy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from profiles import examples
 
 from symact.backends.simplify import CALLS_PER_SECOND, TimeUp, simplify, time_limit
 from symact.expr import Expr, call, const, fold, parse, show, var
@@ -205,7 +206,7 @@ def test_normal_forms(text: str, normal: str) -> None:
     assert flops(expr) <= flops(parse(text))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(exprs(max_leaves=14))
 def test_a_normal_form_is_normal(expr: Expr) -> None:
     normal = canonical(expr)
@@ -213,7 +214,7 @@ def test_a_normal_form_is_normal(expr: Expr) -> None:
     assert parse(show(normal)) == normal
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(exprs(), exprs())
 @example(var(), const(1e-264))
 @example(const(1e300), parse("1e300*x"))
@@ -281,7 +282,7 @@ def test_it_finds_cheaper_forms(text: str, expected: str | None) -> None:
 
 
 # The same draws each time: a rewrite may move a jump by an ulp, between the points of the probe.
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60))
 @given(exprs(max_leaves=7))
 def test_it_keeps_the_values_and_never_costs_more(expr: Expr) -> None:
     simpler = simplify(expr, evaluate=evaluate, seconds=0.1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import reference
 from hypothesis import given, settings
+from profiles import examples
 from strategies import exprs
 
 from symact.backends.source import LANGUAGES, to_source
@@ -26,7 +27,7 @@ def run(source: str, *arrays: np.ndarray) -> np.ndarray:
         return np.asarray(names["activation"](*arrays), dtype=np.float64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(exprs())
 def test_numpy_source_has_the_values_of_the_reference(expr):
     expected = reference.evaluate(expr, POINTS)

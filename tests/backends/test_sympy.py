@@ -12,6 +12,7 @@ import pytest
 import sympy
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from symact.backends import to_latex
 from symact.backends.sympy import TO_SYMPY, from_sympy, to_sympy
@@ -226,7 +227,7 @@ def total_exprs(draw: st.DrawFn) -> Expr:
     return draw(st.recursive(leaves, extend, max_leaves=8))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 @given(total_exprs())
 def test_there_and_back_keeps_the_values(expr: Expr) -> None:
     try:
@@ -241,7 +242,7 @@ def test_there_and_back_keeps_the_values(expr: Expr) -> None:
 
 
 @given(total_exprs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_latex_has_balanced_braces(expr: Expr) -> None:
     text = to_latex(expr)
     assert text.count("{") == text.count("}")

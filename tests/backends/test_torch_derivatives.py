@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from numpy.testing import assert_allclose as assert_close
+from profiles import examples
 from strategies import exprs
 
 from symact.backends import evaluate, evaluate_with_slopes, to_torch
@@ -80,7 +81,7 @@ def test_ties_and_kinks_have_the_slope_of_the_tape(text):
     assert_same(parse(text), points_of(parse(text)))
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=examples(400))
 @given(expr=exprs())
 def test_random_expressions_have_the_slope_of_the_tape(expr):
     assert_same(expr, points_of(expr))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symact.engine.promotion import SHORTLIST, PromotionQueue
@@ -57,7 +57,6 @@ def test_what_was_promoted_before_is_left_out_and_its_kind_remembered():
     assert take(made, 2.0) == [4, 2]  # the second turn of all is one of rare kinds
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), max_size=2 * SHORTLIST), st.lists(st.floats(0, 40), max_size=12))
 def test_no_trial_is_promoted_twice_and_none_is_lost(scores, earned):
     numbered = dict(enumerate(scores))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+from profiles import examples
 from strategies import exprs
 
 from symact.evaluation.behaviour import behaviour
@@ -49,7 +50,7 @@ def test_what_is_not_finite_has_a_behaviour_too():
     assert not behaviour(parse("1/x")).smooth
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(exprs())
 def test_any_function_has_a_behaviour_and_equal_ones_share_a_key(expr):
     one, other = behaviour(expr), behaviour(expr)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from symact.evaluation.pareto import non_dominated, pareto_ranks
 
@@ -23,14 +24,14 @@ def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(points=POINTS)
 def test_a_point_is_on_the_front_if_none_dominates_it(points):
     expected = [not any(dominates(other, point) for other in points) for point in points]
     assert non_dominated(points).tolist() == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(points=POINTS)
 def test_each_front_is_that_of_the_points_which_are_in_no_earlier_one(points):
     ranks = pareto_ranks(points)

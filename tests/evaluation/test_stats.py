@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from profiles import examples
 from scipy.stats import spearmanr
 
 from symact.evaluation import statistics
@@ -45,7 +46,7 @@ def test_what_is_not_finite_counts_as_the_worst_and_everything_is_clipped():
 POSITIVE = arrays(float, (3, 2, 4), elements=st.floats(1e-6, 1e4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(errors=POSITIVE, reference=POSITIVE, clip=st.floats(0, 4))
 def test_beside_a_reference_an_instance_counts_as_at_most_so_many_decades_away(
     errors, reference, clip
@@ -67,14 +68,14 @@ def test_beside_a_reference_what_diverged_is_bad_and_not_hopeless():
     assert (ood, inside) == pytest.approx((1.0, 1.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(errors=POSITIVE)
 def test_the_ratio_of_a_function_to_itself_is_exactly_one(errors):
     interval = statistics.ratio(errors, errors, FAMILIES, resamples=50)
     assert (interval.ratio, interval.low, interval.high) == (1, 1, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(errors=POSITIVE, factor=st.floats(0.1, 10))
 def test_a_ratio_scales_with_the_errors_and_has_no_spread_where_all_change_alike(errors, factor):
     interval = statistics.ratio(errors * factor, errors, FAMILIES, resamples=50)
@@ -97,7 +98,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert 0.87 <= hits / 200 <= 0.99
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30).filter(
         lambda p: all(len(set(side)) > 1 for side in zip(*p, strict=True))
@@ -139,7 +140,7 @@ def test_holms_procedure_on_the_example_of_its_textbooks():
     assert statistics.holm([]).size == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_corrected_p_values_keep_the_order_and_never_fall(p):
     adjusted = statistics.holm(p)
@@ -173,7 +174,7 @@ def test_a_ranking_gives_mean_ranks_pairs_and_cliques():
     assert ranking.friedman < 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     errors=arrays(float, st.tuples(st.integers(1, 6), st.integers(1, 9)), elements=st.floats(-3, 3))
 )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 from strategies import exprs
 
 from symact.backends import evaluate
@@ -32,13 +33,13 @@ from symact.expr import (
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(expr=exprs(max_depth=6, statistics=True))
 def test_printing_and_parsing_are_inverse(expr):
     assert parse(show(expr)) == expr
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
 def test_every_finite_literal_survives_printing(value):
     expr = call("add", var(), const(value))
@@ -193,7 +194,7 @@ def test_an_error_in_a_text_of_several_lines_is_one_line():
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(text=st.text(max_size=60) | st.text(alphabet="x0.1+-*/()<>,sinmax e", max_size=40))
 def test_any_text_parses_or_is_refused(text):
     try:
@@ -223,7 +224,7 @@ def test_only_well_sorted_calls_are_made():
         call("sin", call("lt", var(), const(0)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(expr=exprs(max_depth=5, statistics=True))
 def test_a_fold_visits_arguments_first_and_no_node_twice(expr):
     nodes = distinct(expr)
@@ -256,7 +257,7 @@ def test_measures_of_an_expression():
     assert show(substitute(template, {"a": parse("sin(x)"), "b": var()})) == "sin(x)*x + sin(x)"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(expr=exprs(max_depth=4, statistics=True))
 def test_a_pickled_expression_comes_back_equal_and_with_its_hash(expr):
     copy = pickle.loads(pickle.dumps(expr))

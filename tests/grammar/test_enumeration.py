@@ -12,6 +12,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from symact import zoo
 from symact.backends import evaluate
@@ -189,7 +190,7 @@ def small_grammars(draw) -> Grammar:
         return Grammar.parse("[productions]\n" + "tanh = 1\nadd = 1\n")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(small_grammars())
 def test_any_small_grammar_is_counted_and_enumerated_as_by_brute_force(small):
     language = Language(small)
@@ -402,7 +403,7 @@ def test_rules_that_may_lie_in_each_other_are_not_counted_but_enumerated():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 def test_templates_on_rows_have_the_values_of_the_whole_expression(seed):
     rng = np.random.default_rng(seed)
     template = parse("exp(-(c*(a - b)**2)) + 0.5*max(a, x)", ("a", "b", "c", "x"))

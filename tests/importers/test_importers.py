@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import event, given, settings
+from profiles import examples
 from scipy import special
 from strategies import exprs
 
@@ -225,7 +226,7 @@ def as_numpy(expr: Expr) -> str:
     return f"np.{names.get(expr.op, expr.op)}({', '.join(args)})"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(expr=exprs(max_depth=4))
 def test_what_is_printed_as_numpy_comes_back_with_its_values(expr):
     try:

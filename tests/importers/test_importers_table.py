@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-import os
 import warnings
 
 import numpy as np
@@ -15,6 +14,7 @@ import scipy.stats
 import torch
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from symact.backends import evaluate
 from symact.errors import ImportRefusedError
@@ -117,7 +117,7 @@ def computed(row: Row, text: str) -> np.ndarray | None:
             return None
 
 
-@settings(max_examples=int(os.environ.get("SYMACT_EXAMPLES", "300")), deadline=None)
+@settings(max_examples=examples(300))
 @given(call=calls())
 def test_a_call_means_what_the_library_computes_or_is_refused(call):
     row, text = call

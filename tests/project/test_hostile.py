@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 from small_runs import BRIEF, SMALL
 
 from symact.cli.jobs import load_batch
@@ -27,7 +28,7 @@ from symact.grammar import Grammar
 from symact.proposers import make_proposer
 from symact.storage.schema import RUN_FILE, TABLES, checksum
 
-EXAMPLES = int(os.environ.get("SYMACT_EXAMPLES", "100"))
+EXAMPLES = examples(100)
 POINTWISE = Grammar.load("pointwise")
 GRAMMARS = sorted((Path(__file__).parents[2] / "grammars").glob("*.toml"))
 #: Each would leave a file behind, were it ever evaluated, unpickled, or given to a shell.
@@ -71,7 +72,7 @@ def mutated(text, data):
 
 
 @given(st.data())
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_a_grammar_file_is_a_grammar_or_refused(data):
     text = mutated(data.draw(st.sampled_from(GRAMMARS)).read_text(), data)
     with suppress(GrammarError):
@@ -79,7 +80,7 @@ def test_a_grammar_file_is_a_grammar_or_refused(data):
 
 
 @given(st.data())
-@settings(max_examples=3 * EXAMPLES, deadline=None)
+@settings(max_examples=3 * EXAMPLES)
 def test_a_formula_is_an_expression_or_refused(data):
     text = mutated("x*sigmoid(1.5*x) + where(gt(x, 0), x, 0.1*expm1(x))", data)
     with suppress(ParseError):
@@ -94,7 +95,7 @@ def test_a_formula_that_is_meant_badly_is_refused(text):
 
 
 @given(st.dictionaries(st.sampled_from(["islands", "pool", "tune", "full_share", "x"]), NONSENSE))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_settings_are_settings_or_refused(changes):
     with suppress(SymactError):
         SearchConfig.of(changes)
@@ -115,7 +116,7 @@ final_form = "quick"
 
 
 @given(st.data())
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_a_file_of_jobs_is_jobs_or_refused(data):
     file = Path("jobs.toml")
     file.write_text(mutated(JOBS, data), encoding="utf-8", errors="replace")
@@ -131,7 +132,7 @@ def test_a_file_of_jobs_is_jobs_or_refused(data):
 
 
 @given(st.lists(NONSENSE.map(json.dumps) | st.sampled_from(PAYLOADS) | st.text(), min_size=1))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_a_stream_of_proposals_is_proposals_or_refusals(lines):
     file = Path("stream.jsonl")
     file.write_text("\n".join(lines), encoding="utf-8", errors="replace")
@@ -182,7 +183,7 @@ VALUES = st.one_of(
     column=st.integers(0, 9),
     value=VALUES,
 )
-@settings(max_examples=2 * EXAMPLES, deadline=None)
+@settings(max_examples=2 * EXAMPLES)
 def test_a_run_that_somebody_wrote_is_shown_or_refused(run, table, place, column, value):
     folder = rewritten(run, Path("sent"), table, place, column, value)
     said = ""

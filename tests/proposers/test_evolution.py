@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from symact.errors import SymactError
 from symact.evaluation.behaviour import behaviour
@@ -168,7 +169,7 @@ def test_lexicase_has_children_of_a_specialist_that_a_tournament_passes_by():
     assert shares["nsga2"] < 0.05
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     errors=st.lists(st.floats(-3, 3), min_size=2, max_size=30),
     count=st.integers(2, 12),

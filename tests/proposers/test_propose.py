@@ -23,6 +23,7 @@ from deap import base, tools
 from deap import gp as deap_gp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from symact.backends import evaluate
 from symact.backends.simplify import simplify
@@ -89,7 +90,7 @@ def assert_admitted(name: str, expr: Expr) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6))
 @given(seed=st.integers(0, 2**63))
 def test_every_proposal_is_a_sentence_within_the_limits(name, seed):
     evolved = evolver(name, seed=seed, population=20, seeds=())
@@ -110,7 +111,7 @@ def test_twenty_generations_of_variation_stay_within_the_limits(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8))
 @given(seed=st.integers(0, 2**63))
 def test_a_tree_and_its_expression_turn_into_each_other(name, seed):
     for proposal in RandomProposer(grammar(name), seed=seed).ask(15):
@@ -151,7 +152,7 @@ def assert_parts_are_right(name: str, tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8))
 @given(seed=st.integers(0, 2**63))
 def test_a_changed_tree_knows_what_all_its_branches_make(name, seed):
     made = trees(name)
@@ -201,7 +202,7 @@ def test_mutations_are_those_of_deap_drawn_from_an_own_stream(name, kind):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8))
 @given(seed=st.integers(0, 2**63))
 def test_a_wrapped_branch_is_a_typed_branch_with_one_more_literal(name, seed):
     made = trees(name)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 from strategies import exprs
 
 from symact.backends import evaluate
@@ -40,7 +41,7 @@ def without_literals(expr: Expr) -> Expr:
 
 # Variants.
 @pytest.mark.parametrize("name", grammar_names())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 @given(seed=st.integers(0, 2**63), factor=st.floats(0.3, 3))
 def test_variants_are_sentences_within_the_limits_each_once_and_none_the_candidate(
     name, seed, factor
@@ -65,7 +66,7 @@ def test_variants_are_sentences_within_the_limits_each_once_and_none_the_candida
         assert sum(own.origin == "pruned" for own in found) <= MOST_PRUNED
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(expr=exprs(), digits=st.integers(1, 3))
 def test_rounding_changes_literals_alone_and_by_less_than_its_last_digit(expr, digits):
     found = rounded(expr, digits)
@@ -75,7 +76,7 @@ def test_rounding_changes_literals_alone_and_by_less_than_its_last_digit(expr, d
     assert set(literals(found)) == changed
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(expr=exprs())
 def test_what_is_pruned_is_smaller_varies_and_can_be_written(expr):
     found = pruned(expr)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from symact.errors import StoreError
 from symact.storage.records import Candidate, RunConfig, Scored, SearchRecord
@@ -155,7 +156,7 @@ def read_refused(folder, original):
     places=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=24)), max_size=8),
     kept=st.one_of(st.just(1.0), st.floats(0, 1)),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 def test_whatever_is_changed_no_false_row_is_read_and_none_is_saved(
     sound, tmp_path_factory, places, kept
 ):

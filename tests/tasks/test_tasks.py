@@ -20,6 +20,7 @@ import sympy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 from scipy import sparse
 
 from symact.errors import TaskError
@@ -127,7 +128,7 @@ def test_the_test_draw_of_this_protocol_version_stays_what_it_is() -> None:
     assert seen == GOLDEN
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(
     name=st.sampled_from(TASKS[:4]),
     split=st.sampled_from(SPLITS),
@@ -193,7 +194,7 @@ def test_a_description_is_one_sentence(name: str) -> None:
 # Shells.
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(dimension=st.integers(1, 6), which=st.integers(0, 2), seed=st.integers(0, 2**32))
 def test_shell_points_lie_between_their_edges(dimension: int, which: int, seed: int) -> None:
     points = shell(np.random.default_rng(seed), 500, dimension, SHELL_EDGES[which])

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from profiles import examples
 from scipy import integrate, special, stats
 from strategies import exprs
 
@@ -206,7 +207,7 @@ def test_derivatives_of_all_known_functions_are_those_of_the_tape():
         assert error.max() <= 1e-9 * (1 + np.abs(slope).max()), known.name
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(exprs(max_depth=3))
 def test_a_derivative_is_found_and_right_or_refused(expr):
     x = np.linspace(-3.1, 2.9, 57) + 0.0123

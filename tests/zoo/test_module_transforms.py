@@ -1,7 +1,8 @@
 """Every module of the zoo in everything that torch does with a module.
 
-What is expensive for each module, compiling and exporting, is done once for all of them in one
-model; each is then compared by itself.
+Compiling and exporting are expensive. They are done once, for all tested modules in one model, and
+each module is then compared by itself. The tested modules are representatives: together they have
+each class of module and each function that occurs in a formula. ``make reliability`` tests all.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import re
 import warnings
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from profiles import IS_EXPLORING
 from torch import fx, nn
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 
@@ -62,6 +65,25 @@ def input_of(name: str, seed: int = 0) -> torch.Tensor:
     if KINDS.get(name) == "matrix":
         return 0.3 * torch.randn(4, 6, 6, generator=generator)
     return torch.randn(4, 12 if KINDS.get(name) == "gated" else 6, generator=generator)
+
+
+def representatives(names: list[str]) -> list[str]:
+    """Return the names that add a class of module or a function of a formula to those before."""
+    seen: set[object] = set()
+    kept = []
+    for name in names:
+        own = made(name)
+        parts = {*map(type, own.modules()), *re.findall(r"\w+(?=\()", own.formula)}
+        if not parts <= seen:
+            kept.append(name)
+        seen |= parts
+    return kept
+
+
+GRAPHED = NAMES if IS_EXPLORING else representatives(NAMES)
+IN_ONNX = [name for name in GRAPHED if name not in NOT_IN_ONNX]
+IN_TORCHSCRIPT = [name for name in GRAPHED if name not in NOT_IN_TORCHSCRIPT]
+each_graphed = pytest.mark.parametrize("name", GRAPHED)
 
 
 class Together(nn.Module):
@@ -198,7 +220,7 @@ def test_parameters_are_trained_through_functional_calls(name):
 
 @pytest.fixture(scope="module")
 def together():
-    model = Together(NAMES)
+    model = Together(GRAPHED)
     return model, model.by_name(model(*model.inputs()))
 
 
@@ -209,7 +231,7 @@ def compiled(together):
     return model.by_name(run(*model.inputs()))
 
 
-@every
+@each_graphed
 @pytest.mark.slow
 def test_it_is_compiled_into_one_graph(name, compiled, together):
     close(compiled[name], together[1][name])
@@ -225,7 +247,7 @@ def exported(together):
     return model.by_name(program.module()(*larger))
 
 
-@every
+@each_graphed
 @pytest.mark.slow
 def test_it_is_exported_with_a_batch_of_any_size(name, exported, together):
     if KINDS.get(name) == "statistics":
@@ -250,25 +272,22 @@ def run_onnx(model: Together, dynamo: bool, folder) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def onnx_dynamo(tmp_path_factory):
-    return run_onnx(
-        Together([n for n in NAMES if n not in NOT_IN_ONNX]), True, tmp_path_factory.mktemp("onnx")
-    )
+    return run_onnx(Together(IN_ONNX), True, tmp_path_factory.mktemp("onnx"))
 
 
 @pytest.fixture(scope="module")
 def onnx_torchscript(tmp_path_factory):
-    names = [n for n in NAMES if n not in NOT_IN_TORCHSCRIPT]
-    return run_onnx(Together(names), False, tmp_path_factory.mktemp("onnx"))
+    return run_onnx(Together(IN_TORCHSCRIPT), False, tmp_path_factory.mktemp("onnx"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in NOT_IN_ONNX])
+@pytest.mark.parametrize("name", IN_ONNX)
 def test_it_is_exported_to_onnx(name, onnx_dynamo, together):
     close(onnx_dynamo[name], together[1][name], 1e-4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in NOT_IN_TORCHSCRIPT])
+@pytest.mark.parametrize("name", IN_TORCHSCRIPT)
 def test_it_is_exported_to_onnx_by_torchscript(name, onnx_torchscript, together):
     close(onnx_torchscript[name], together[1][name], 1e-4)
 

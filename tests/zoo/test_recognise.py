@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from profiles import examples
 from strategies import exprs
 
 from symact import zoo
@@ -78,7 +79,7 @@ def test_what_is_new_a_line_or_no_number_is_not_called_anything(text):
     assert recognise(parse(text)) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(expr=exprs())
 def test_no_function_is_called_what_it_is_not(expr):
     if uses_statistics(expr):
@@ -88,7 +89,7 @@ def test_no_function_is_called_what_it_is_not(expr):
         assert found is None or agrees(expr, found)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(expr=exprs())
 def test_any_function_can_be_plotted_and_described(expr):
     if uses_statistics(expr):
