@@ -7,6 +7,7 @@ OUT ?= runs/first
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+EXPLORE := HYPOTHESIS_PROFILE=explore $(PYTEST)
 # torch goes first and by exact version: asked for in any other way, pip may fetch the much larger
 # build with CUDA. On a machine with a GPU install that one into .venv yourself.
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -21,7 +22,7 @@ help:
 	@echo 'make figures    tables and figures of the benchmark of the search (benchmarks/results)'
 	@echo 'make test    run the tests'
 	@echo 'make quick   run the tests that are not marked slow'
-	@echo 'make reliability  longer tests: Ray, ten thousand functions, a thousand hostile inputs'
+	@echo 'make reliability  longer tests: Ray, ten thousand functions, new examples of all properties'
 	@echo 'make audit   look up known vulnerabilities of the pinned packages'
 	@echo 'make lint    formatter, linter, types, layers'
 	@echo 'make clean   remove .venv and caches; runs stay'
@@ -67,7 +68,9 @@ quick: .venv/.dev
 	touch $@
 
 reliability: .venv/.cluster
-	SYMACT_EXAMPLES=1000 $(BIN)/python -m pytest -q -s reliability tests/project/test_hostile.py
+	$(BIN)/python -m pytest -q -s reliability
+	$(EXPLORE) -m hypothesis tests
+	$(EXPLORE) -m slow tests/zoo tests/engine/test_crashes.py
 
 # Reads constraints.txt alone; needs a network on which the vulnerability service answers.
 audit: .venv/.dev

@@ -15,7 +15,7 @@ from small_runs import ARGUMENTS
 from symact.cli.search import new_folder
 from symact.engine import resume, search
 from symact.engine.result import load
-from symact.errors import StoreError, SymactError
+from symact.errors import StoreError
 
 SEARCH = (
     "search --task polynomial --seed 5 --budget {budget} --out {folder} --no-compare "
@@ -86,33 +86,6 @@ def test_a_run_that_cannot_be_written_is_shown_but_not_continued_and_stays_as_it
     sums = re.findall(r"^[0-9a-f]{64}", out, re.M)
     assert sums[0] == sums[1]
     assert "Traceback" not in err
-
-
-def test_of_two_searches_into_one_directory_one_is_refused_and_the_other_undisturbed(
-    server, tmp_path
-):
-    (tmp_path / "errors").mkdir()
-    children = [
-        server.Process(target=search_and_report, args=(tmp_path, number)) for number in range(3)
-    ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    said = [(tmp_path / "errors" / str(number)).read_text() for number in range(3)]
-    assert said.count("") == 1
-    assert sum("holds a run already" in text for text in said) == 2
-    whole = search(**ARGUMENTS | {"budget": 16})
-    assert load(tmp_path / "run").to_frame().equals(whole.to_frame())
-
-
-def search_and_report(folder, number):
-    said = ""
-    try:
-        search(out=folder / "run", **ARGUMENTS | {"budget": 16})
-    except SymactError as error:
-        said = str(error)
-    (folder / "errors" / str(number)).write_text(said)
 
 
 def test_searches_that_begin_at_once_below_one_directory_get_one_of_their_own_each(

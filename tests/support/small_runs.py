@@ -35,7 +35,7 @@ SIX = Grammar.parse('name = "six"\n[productions]\ntanh = 1\nsin = 1\n[limits]\nn
 ARGUMENTS = {
     "grammar": "pointwise",
     "task": "polynomial",
-    "budget": 60,
+    "budget": 40,
     "seed": 5,
     "plan": replace(TINY, generation=6, full_share=0.2, refine_share=0.08, pool=6),
     "evolution": SMALL,
