@@ -10,6 +10,7 @@ import pytest
 from symact.errors import SymactError
 from symact.evaluation.fidelity import Fidelity
 from symact.evaluation.training.initialisation import INITIALISATIONS, initialiser
+from symact.evaluation.training.mlp import MLPTrainer
 from symact.evaluation.training.networks import initial_weights, pack
 from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 from symact.evaluation.training.torch_mlp import TorchMLPTrainer
@@ -72,6 +73,19 @@ def test_layers_are_drawn_with_their_real_fan_in(data, name):
         assert others.var() == pytest.approx(variance(99, 99), rel=0.05)
 
 
+def test_layers_of_residual_networks_have_the_fan_in_of_their_function(data):
+    """Gated units of width 6: W1 gives two pre-activations a unit, W2 takes one value a unit."""
+    training = dataclasses.replace(TRAINING, width=6, depth=2, residual=True)
+    widest, outputs = data.x.shape[1], data.y.shape[1]
+    for inputs, values in ((2, 1), (1, 2)):
+        layers = initial_weights(data, training, [0], 3, inputs, values)
+        block = [(6 * inputs, 6), (6, 6 * values)]
+        assert [w.shape[2:] for w, _ in layers] == [(6, widest), *block, *block, (outputs, 6)]
+        for weights, biases in layers[1:]:
+            assert weights.shape[:-1] == biases.shape
+            assert 0 < np.abs(weights).max() <= weights.shape[-1] ** -0.5
+
+
 def test_normal_initialisations_share_their_random_numbers(data):
     lecun, he = (
         initial_weights(data, dataclasses.replace(TRAINING, initialisation=name), [4], 3)
@@ -81,7 +95,7 @@ def test_normal_initialisations_share_their_random_numbers(data):
         np.testing.assert_allclose(wide, 2**0.5 * narrow, rtol=1e-6)
 
 
-@pytest.mark.parametrize("trainer", [NumbaMLPTrainer, TorchMLPTrainer])
+@pytest.mark.parametrize("trainer", [NumbaMLPTrainer, TorchMLPTrainer, MLPTrainer])
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("glorrot", "did you mean 'glorot'?"), ("x", "known: torch, glorot, lecun, he")],
@@ -98,6 +112,7 @@ def test_a_stored_fidelity_holds_only_settings_that_differ_from_the_default():
     earlier = {"width": 7, "depth": 3, "steps": 5, "points": 32, "learning_rate": 1e-2}
     assert plain.to_dict()["networks"] == [earlier]
     assert Fidelity.from_dict(plain.to_dict()) == plain
-    other = Fidelity("mini", 8, (dataclasses.replace(TRAINING, initialisation="he"),))
-    assert other.to_dict()["networks"] == [earlier | {"initialisation": "he"}]
+    changes = {"initialisation": "he", "residual": True}
+    other = Fidelity("mini", 8, (dataclasses.replace(TRAINING, **changes),))
+    assert other.to_dict()["networks"] == [earlier | changes]
     assert Fidelity.from_dict(other.to_dict()) == other

@@ -13,15 +13,12 @@ from symact.evaluation.fidelity import Fidelity
 from symact.evaluation.finals import ProtocolTrainer
 from symact.evaluation.jobs import TIMEOUT, TUNING, Job, JobResult, Trained, Tuned
 from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, Trainer
-from symact.evaluation.training.networks import Data
+from symact.evaluation.training.mlp import MLPTrainer
 from symact.evaluation.training.parts import Stop, run_parts
-from symact.expr import Expr, uses_statistics
-from symact.tasks.protocol import Training
+from symact.expr import Expr
 
 if TYPE_CHECKING:
     from symact.evaluation.training.constants import Tuner
-    from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
-    from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 
 
 class Evaluator:
@@ -104,7 +101,8 @@ class Evaluator:
             MixedSizeTrainer(
                 self.draws.sets(fidelity.name, draw),
                 functools.partial(
-                    _MLPTrainer,
+                    MLPTrainer,
+                    seeds=[0],
                     entropy=self.draws.entropy + fidelity.entropy + draw,
                     device=device,
                     parts=fidelity.parts,
@@ -113,47 +111,3 @@ class Evaluator:
             )
             for draw in range(fidelity.draws)
         ]
-
-
-class _MLPTrainer:
-    """Trains pointwise functions with numba on the CPU, and all others with torch.
-
-    Both are the same computation. Compiled loops release the global interpreter lock. torch is
-    imported only when it is needed, because the import takes seconds.
-    """
-
-    def __init__(
-        self,
-        data: Data,
-        training: Training,
-        *,
-        entropy: int,
-        device: str,
-        parts: int,
-        timeout: float,
-    ) -> None:
-        self._arguments = (data, training, [0], entropy)
-        self._device, self._parts, self._timeout = device, parts, timeout
-
-    @functools.cached_property
-    def _numba(self) -> NumbaMLPTrainer:
-        from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
-
-        return NumbaMLPTrainer(*self._arguments)
-
-    @functools.cached_property
-    def _torch(self) -> TorchMLPTrainer:
-        from symact.evaluation.training.torch_mlp import TorchMLPTrainer
-
-        return TorchMLPTrainer(*self._arguments, self._device)
-
-    def start(self, pool: Executor, exprs: Sequence[Expr]) -> list[Future[Trained]]:
-        """Start to train candidates; each future has errors [instance, seed, 4]."""
-        if self._device != "cpu":
-            return self._torch.start(pool, exprs, self._timeout)
-        return [future for expr in exprs for future in self._start(pool, expr)]
-
-    def _start(self, pool: Executor, expr: Expr) -> list[Future[Trained]]:
-        if uses_statistics(expr):
-            return self._torch.start(pool, [expr], self._timeout)
-        return self._numba.start(pool, [expr], self._parts, self._timeout)

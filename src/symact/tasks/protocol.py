@@ -29,16 +29,22 @@ BEST_ERROR = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The training of one network: an MLP with equal hidden layers and full-batch Adam.
+    """The training of one network with full-batch Adam.
+
+    A plain network is an MLP with equal hidden layers. A residual network computes
+    ``h = W0 x + b0``, then for each block ``h = h + W2 f(W1 LayerNorm(h) + b1) + b2``, and the
+    outputs ``W3 h + b3``. ``LayerNorm`` is over the units, with epsilon 1e-5, without gain and
+    offset.
 
     Attributes:
-        width: The number of units of a hidden layer.
-        depth: The number of hidden layers.
+        width: The number of units of a hidden layer, or of ``h``.
+        depth: The number of hidden layers, or of blocks of a residual network.
         steps: The number of optimiser steps.
         points: The number of training points, taken from the start of the instance.
         learning_rate: The initial learning rate. It decays to zero along half a cosine.
         initialisation: The name of the distribution of the initial weights, see
             :data:`symact.evaluation.training.initialisation.INITIALISATIONS`.
+        residual: Whether the network is residual.
     """
 
     width: int
@@ -47,6 +53,7 @@ class Training:
     points: int
     learning_rate: float
     initialisation: str = "torch"
+    residual: bool = False
 
 
 #: The networks of the two rungs of a search. The instances of a family use the networks in turn.

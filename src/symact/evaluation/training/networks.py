@@ -94,7 +94,7 @@ def initial_weights(
 
     Args:
         data: The instances. They determine the numbers of inputs and outputs.
-        training: The width, depth and initialisation of the networks.
+        training: The architecture and initialisation of the networks.
         seeds: Training seeds.
         entropy: Seed of the random numbers, different for each fidelity and split.
         inputs: Number of pre-activations of a unit; two for a gated unit.
@@ -102,15 +102,21 @@ def initial_weights(
 
     Returns:
         ``(weights [instance, seed, out, in], biases [instance, seed, out])`` for each layer.
-        Columns of padded inputs are zero.
+        Columns of padded inputs are zero. The layers of a residual network are that of the inputs,
+        two for each block, and that of the outputs.
 
     Raises:
         SymactError: The initialisation is unknown.
     """
     draw = initialiser(training.initialisation)
     count, widest = len(data.families), data.x.shape[1]
-    before = [widest, *[training.width * outputs] * training.depth]
-    after = [*[training.width * inputs] * training.depth, data.y.shape[1]]
+    units, pre_activations, values = (training.width * own for own in (1, inputs, outputs))
+    if training.residual:
+        before = [widest, *[units, values] * training.depth, units]
+        after = [units, *[pre_activations, units] * training.depth, data.y.shape[1]]
+    else:
+        before = [widest, *[values] * training.depth]
+        after = [*[pre_activations] * training.depth, data.y.shape[1]]
     layers = [
         (
             np.zeros((count, len(seeds), rows, columns), dtype=np.float32),
@@ -128,8 +134,14 @@ def initial_weights(
     return layers
 
 
-def learning_rates(training: Training) -> NDArray[np.float64]:
-    """Return the learning rate of each step: a half cosine from the maximum to zero."""
+def learning_rates(training: Training, learning_rate: float | None = None) -> NDArray[np.float64]:
+    """Return the learning rate of each step: a half cosine from the maximum to zero.
+
+    Args:
+        training: The number of steps and the maximum.
+        learning_rate: Another maximum; None for that of the training.
+    """
+    maximum = training.learning_rate if learning_rate is None else learning_rate
     progress = np.arange(training.steps) / training.steps
-    rates: NDArray[np.float64] = training.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+    rates: NDArray[np.float64] = maximum * 0.5 * (1 + np.cos(np.pi * progress))
     return rates

@@ -24,7 +24,7 @@ from torch import Tensor
 from symact.backends.numba import tape
 from symact.backends.torch import lower
 from symact.evaluation.function import Function, Trainable
-from symact.evaluation.training.numba_mlp import adam
+from symact.evaluation.training.numba_layers import adam
 from symact.expr import Expr
 
 #: Number of steps between two checks whether all networks of a stack have diverged.
@@ -43,6 +43,15 @@ class Span:
 def _expr(span: Span) -> Expr:
     assert isinstance(span.expr, Expr)
     return span.expr
+
+
+def lowered(spans: Sequence[Span], z: Tensor) -> Tensor:
+    """Apply each expression to its networks of z [network, unit, point], for autograd.
+
+    Batch statistics of a network are over its own units and points.
+    """
+    parts = [lower(_expr(span), z[span.first : span.last], axes=(-2, -1)) for span in spans]
+    return torch.cat(parts)
 
 
 class _Fused:
@@ -134,9 +143,7 @@ class _Differentiated:
         with torch.enable_grad():
             # A copy, because autograd needs z and the next layer overwrites it.
             z = self.z.clone().requires_grad_(train)
-            # Statistics of a network are over its own units and points.
-            parts = [lower(_expr(s), z[s.first : s.last], axes=(-2, -1)) for s in self._all]
-            value = torch.cat(parts)
+            value = lowered(self._all, z)
         self._pairs[layer] = (z, value) if train else None
         return value.detach()
 

@@ -1,7 +1,8 @@
 """Train multilayer perceptrons with torch, with many candidates in one stack.
 
 On the CPU each core trains its own stacks. On a GPU larger stacks are faster. See
-:mod:`symact.evaluation.training.stack`.
+:mod:`symact.evaluation.training.stack` and, for residual networks,
+:mod:`symact.evaluation.training.residual_stack`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from symact.evaluation.jobs import TIMEOUT, Trained, failure
 from symact.evaluation.training.initialisation import initialiser
 from symact.evaluation.training.networks import GPU_NETWORKS, Data, initial_weights, learning_rates
 from symact.evaluation.training.parts import Stop, run_parts
+from symact.evaluation.training.residual_stack import ResidualStack
 from symact.evaluation.training.stack import Span, Stack
 from symact.tasks.protocol import Training
 
@@ -79,7 +80,7 @@ class TorchMLPTrainer:
 
     Args:
         data: The instances of one draw.
-        training: Size of the networks, of any depth, and length of the training.
+        training: Architecture of the networks, plain or residual, and length of the training.
         seeds: Training seeds. Each instance is trained once with each seed.
         entropy: Seed of the initial weights, different for each fidelity and split.
         device: ``"cuda"`` or ``"cpu"``. None for CUDA if available, else the CPU.
@@ -116,7 +117,7 @@ class TorchMLPTrainer:
             exprs: The candidates.
             learning_rate: Maximum learning rate; None for the rate of the training.
         """
-        rates = self._rates(learning_rate)
+        rates = learning_rates(self.training, learning_rate)
         (count, parts), seeds = self.data.variance.shape, len(self.seeds)
         each = count * seeds
         is_cpu = self.device.type == "cpu"
@@ -182,7 +183,7 @@ class TorchMLPTrainer:
             return split(together, len(exprs))
         for shape in {_shape(expr) for expr in exprs}:
             self._draw(shape)
-        rates = self._rates(learning_rate)
+        rates = learning_rates(self.training, learning_rate)
         return [self._start(pool, expr, rates, timeout) for expr in exprs]
 
     def _start(
@@ -214,11 +215,6 @@ class TorchMLPTrainer:
                 return [failure(error)]
             return [found for expr in exprs for found in self._one_by_one([expr], learning_rate)]
 
-    def _rates(self, learning_rate: float | None) -> NDArray[np.float64]:
-        """Return the learning rate of each step."""
-        rate = self.training.learning_rate if learning_rate is None else learning_rate
-        return learning_rates(replace(self.training, learning_rate=rate))
-
     def _draw(self, shape: tuple[int, int]) -> None:
         if shape not in self._weights:
             drawn = initial_weights(self.data, self.training, self.seeds, self.entropy, *shape)
@@ -242,6 +238,13 @@ class TorchMLPTrainer:
             for w, b in self._weights[_shape(spans[0].expr)]
         ]
 
+    def _stack(
+        self, spans: Sequence[Span], weights: Sequence[tuple[Tensor, Tensor]], points: int
+    ) -> Stack | ResidualStack:
+        if self.training.residual:
+            return ResidualStack(spans, weights, self.device)
+        return Stack(spans, weights, points, self.device)
+
     def _train_stack(
         self,
         exprs: Sequence[Function],
@@ -261,7 +264,7 @@ class TorchMLPTrainer:
         with contextlib.nullcontext() if self.device.type == "cpu" else _ON_GPU:
             x = torch.from_numpy(self.data.x)[instance].to(self.device)
             y = torch.from_numpy(self.data.y)[instance].to(self.device)
-            stack = Stack(spans, weights, x.shape[2], self.device)
+            stack = self._stack(spans, weights, x.shape[2])
             stack.fit(x, y, rates, is_stopped)
             columns = []
             for part in range(self.data.x_judged.shape[1]):
