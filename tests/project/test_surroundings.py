@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from command_line import called
+from small_disk import in_small_filesystem
 from small_runs import ARGUMENTS
 
 from symact.cli.search import new_folder
@@ -17,60 +18,58 @@ from symact.engine import resume, search
 from symact.engine.result import load
 from symact.errors import StoreError
 
-SEARCH = (
-    "search --task polynomial --seed 5 --budget {budget} --out {folder} --no-compare "
-    "--set mini_instances=1 --set mini_draws=1 --set full_instances=1 --set full_draws=1 "
-    "--set generation=8 --set finalists=1 --set selection_instances=1 --set final_form=quick "
-    "--set pool=1 --set refine_share=0"
-).format
+SETTINGS = [
+    *("mini_instances=1", "mini_draws=1", "full_instances=1", "full_draws=1", "generation=8"),
+    *("finalists=1", "selection_instances=1", "final_form=quick", "pool=1", "refine_share=0"),
+]
 
 
-def in_small_filesystem(script, folder):
-    """Run shell commands where $DISK is a file system of 300 kB that nobody else sees."""
-    disk = folder / "disk"
-    disk.mkdir()
-    mount = f"mount -t tmpfs -o size=300k none {disk}"
-    private = ["unshare", "-rm", "sh", "-c"]
-    if not shutil.which("unshare") or subprocess.run([*private, mount]).returncode:
-        pytest.skip("this system lets nobody mount a small file system of their own")
-    python = f"{sys.executable} -m symact.cli"
-    text = f'{mount}\nDISK={disk}\nsymact() {{ {python} "$@"; echo "status $?"; }}\n{script}'
-    done = subprocess.run([*private, text], capture_output=True, text=True, timeout=300)
-    return done.stdout, done.stderr
+def searched(budget, folder):
+    """Return the command line of a search of seconds."""
+    changes = " ".join(f"--set {setting}" for setting in SETTINGS)
+    place = f"--budget {budget} --out {folder} --no-compare"
+    return f"search --task polynomial --seed 5 {place} {changes}"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The directory of a finished run."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    assert called(*searched(16, folder).split()).returncode == 0
+    return folder
 
 
 def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_when_there_is_space(tmp_path):
     out, err = in_small_filesystem(
-        f"symact {SEARCH(budget=120, folder='$DISK/run')} >$DISK/../first\n"
-        f"cat $DISK/../first\n"
+        f"symact {searched(60, '$DISK/run')}\n"
         "mount -o remount,size=50m $DISK\n"
-        "symact resume $DISK/run --no-compare >$DISK/../second; cat $DISK/../second\n"
+        "symact resume $DISK/run --no-compare\n"
         "symact doctor $DISK/run\n"
         "cp -r $DISK/run $DISK/../kept",
         tmp_path,
     )
-    first, second, third = re.findall(r"status (\d)", out)
-    assert (first, second, third) == ("2", "0", "0"), out + err
+    assert re.findall(r"status (\d)", out) == ["2", "0", "0"], out + err
     (line,) = [line for line in err.splitlines() if line.startswith("symact: ")]
     assert "the disk is full; free some space, then go on with 'symact resume" in line
     assert "Traceback" not in err
     assert "sound" in out
     whole = tmp_path / "whole"
-    symact_cli = [sys.executable, "-m", "symact.cli"]
-    subprocess.run([*symact_cli, *SEARCH(budget=120, folder=whole).split()], capture_output=True)
+    assert called(*searched(60, whole).split()).returncode == 0
     assert load(tmp_path / "kept").to_frame().equals(load(whole).to_frame())
 
 
-def test_a_run_that_cannot_be_written_is_shown_but_not_continued_and_stays_as_it_is(tmp_path):
+def test_a_run_that_cannot_be_written_is_shown_but_not_continued_and_stays_as_it_is(
+    finished, tmp_path
+):
     out, err = in_small_filesystem(
         "mount -o remount,size=50m $DISK\n"
-        f"symact {SEARCH(budget=16, folder='$DISK/run')} >$DISK/../first\n"
+        f"cp -r {finished} $DISK/run\n"
         "sha256sum $DISK/run/run.db\n"
         "mount -o remount,ro $DISK\n"
         "symact show $DISK/run\n"
         "symact doctor $DISK/run\n"
         "symact resume $DISK/run --budget 24\n"
-        f"symact {SEARCH(budget=16, folder='$DISK/other')}\n"
+        f"symact {searched(16, '$DISK/other')}\n"
         "sha256sum $DISK/run/run.db\n"
         "mount -o remount,rw $DISK\n"
         "symact resume $DISK/run --budget 24 --no-compare\n",
@@ -84,6 +83,7 @@ def test_a_run_that_cannot_be_written_is_shown_but_not_continued_and_stays_as_it
     assert "Read-only file system" in refused[0] or "cannot be" in refused[0]
     assert "cannot make a run here" in refused[1]
     sums = re.findall(r"^[0-9a-f]{64}", out, re.M)
+    assert len(sums) == 2
     assert sums[0] == sums[1]
     assert "Traceback" not in err
 
@@ -126,16 +126,16 @@ os._exit(0)
 """
 
 
-def test_a_run_of_a_killed_search_on_a_read_only_medium_is_shown(tmp_path):
+def test_a_run_of_a_killed_search_on_a_read_only_medium_is_shown(finished, tmp_path):
     (tmp_path / "leave.py").write_text(LEAVE_A_LOG)
     out, err = in_small_filesystem(
         "mount -o remount,size=50m $DISK\n"
-        f"symact {SEARCH(budget=16, folder='$DISK/run')} >$DISK/../first\n"
+        f"cp -r {finished} $DISK/run\n"
         f"{sys.executable} $DISK/../leave.py $DISK/run/run.db\n"
         "rm $DISK/run/run.db-shm; ls $DISK/run >$DISK/../before\n"
         "mount -o remount,ro $DISK\n"
         "symact show $DISK/run\n"
-        "symact compare $DISK/run --quick --per-family 1 --seeds 1 --out $DISK/../compared\n",
+        "symact compare $DISK/run ReLU --quick --per-family 1 --seeds 1 --out $DISK/../compared\n",
         tmp_path,
     )
     assert "run.db-wal" in (tmp_path / "before").read_text()
