@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+from command_line import called
 
 from symact.cli.jobs import load_batch
 from symact.errors import SymactError
@@ -27,7 +25,8 @@ full_instances = 1
 full_draws = 1
 final_form = "quick"
 selection_instances = 1
-finalists = 2
+finalists = 1
+refine_share = 0
 """
 
 
@@ -82,10 +81,9 @@ def test_a_failing_job_stops_no_other_and_a_second_batch_skips_what_is_done(tmp_
     broken = tmp_path / "jobs" / "rational-polynomial-0"
     broken.mkdir(parents=True)
     (broken / "run.db").write_bytes(b"no database" * 100)
-    first = run_batch(tmp_path)
+    first = called("batch", "jobs.toml", cwd=tmp_path)
     assert first.returncode == 1
-    printed = (tmp_path / "printed").read_text()
-    assert "1 of 2 jobs done, 1 failed" in printed
+    assert "1 of 2 jobs done, 1 failed" in first.stdout
     assert "not a readable run" in (broken / "log.txt").read_text()
     assert (broken / "run.db").read_bytes() == b"no database" * 100
     done = tmp_path / "jobs" / "rational-polynomial-1"
@@ -93,20 +91,7 @@ def test_a_failing_job_stops_no_other_and_a_second_batch_skips_what_is_done(tmp_
     before = (done / "run.db").read_bytes()
 
     (broken / "run.db").unlink()
-    second = run_batch(tmp_path)
+    second = called("batch", "jobs.toml", cwd=tmp_path)
     assert second.returncode == 0, second.stderr
-    assert "2 of 2 jobs done, 0 failed" in (tmp_path / "printed").read_text()
+    assert "2 of 2 jobs done, 0 failed" in second.stdout
     assert (done / "run.db").read_bytes() == before
-
-
-def run_batch(folder):
-    with (folder / "printed").open("w") as stream:
-        return subprocess.run(
-            [sys.executable, "-m", "symact.cli", "batch", "jobs.toml"],
-            cwd=folder,
-            stdout=stream,
-            stderr=subprocess.PIPE,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=180,
-        )

@@ -33,7 +33,7 @@ SMALL = [
     text
     for setting in (
         *("mini_instances=2", "mini_draws=1", "full_instances=1", "full_draws=1"),
-        *("final_form=quick", "selection_instances=1", "finalists=3"),
+        *("final_form=quick", "selection_instances=1", "finalists=1", "refine_share=0"),
     )
     for text in ("--set", setting)
 ]
@@ -81,7 +81,7 @@ def test_compare_judges_writes_a_report_and_remembers(run):
     folder, _ = run
     small = ("--quick", "--per-family", 2, "--seeds", 1)
     arguments = ("compare", folder, "ReLU", "x*tanh(x)", *small, "--json")
-    first = symact(*arguments)
+    first = called(*arguments)
     compared = strict_json(first.stdout)
     assert {"protocol", "tasks", "seeds", "rows"} <= set(compared)
     assert compared["protocol"].endswith("-quick")
@@ -142,7 +142,7 @@ def dump(folder: Path) -> list[str]:
 def test_a_search_into_an_existing_run_is_refused_and_the_run_kept(run):
     folder, _ = run
     before = digest(folder)
-    done = symact("search", "--task", "polynomial", "--budget", 5, "--out", folder)
+    done = called("search", "--task", "polynomial", "--budget", 5, "--out", folder)
     assert_refused(done, "holds a run already")
     assert digest(folder) == before
 
@@ -235,7 +235,7 @@ def test_unknown_functions_in_a_comparison_are_refused(run):
 
 
 def test_zoo_grammar_and_doctor_answer(tmp_path):
-    listed = symact("zoo").stdout
+    listed = called("zoo").stdout
     assert listed.count("\n") > 100
     assert "0.1*sin(x)" in called("zoo", "GELUSine").stdout
     assert len(strict_json('{"all":' + called("zoo", "--json").stdout + "}")["all"]) > 100
