@@ -31,14 +31,6 @@ def plain_gp(monkeypatch):
     sys.modules.pop("plain_gp", None)
 
 
-def call(folder: Path, *words: str) -> str:
-    """Run a step in a process of its own, as people do."""
-    command = [sys.executable, str(SCRIPTS), *words, "--results", str(folder / "results")]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def step(folder: Path, *words: str, fails: bool = False) -> str:
     """Run a step in this process, which has loaded what it needs."""
     out, message, loaded = io.StringIO(), "", set(sys.modules)
@@ -56,7 +48,7 @@ def step(folder: Path, *words: str, fails: bool = False) -> str:
 
 
 def test_runs_are_made_judged_and_reported_once(tmp_path):
-    first = call(
+    first = step(
         tmp_path, "run", "--quick", "--methods", "plain-gp", "--seeds", "1", "--budget", "8"
     )
     assert "plain-gp, seed 1" in first

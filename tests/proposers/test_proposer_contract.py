@@ -175,7 +175,7 @@ PLAN = Plan(
     full_instances=1,
     full_draws=1,
     selection_instances=1,
-    finalists=3,
+    finalists=2,
     generation=8,
     final_form="quick",
     refine_share=0.1,
@@ -186,7 +186,7 @@ def found(seed: int) -> tuple[Any, ...]:
     """Return all that a search finds, its finalists in their short form."""
     evolution = Evolution(population=24, selection="nsga3")
     result = symact.search(
-        "pointwise", "polynomial", budget=40, seed=seed, plan=PLAN, evolution=evolution, threads=1
+        "pointwise", "polynomial", budget=24, seed=seed, plan=PLAN, evolution=evolution, threads=1
     )
     assert result.counts["full"] > 0
     return result.to_frame().to_csv(), [(one.formula, one.ood) for one in result.front]

@@ -328,16 +328,9 @@ def test_curves_stand_side_by_side(tmp_path):
 
 def test_the_command_line_runs_the_example_and_draws_curves(tmp_path):
     example = Path(__file__).parents[2] / "examples" / "proposer.py"
-    symact_cli = [sys.executable, "-m", "symact.cli"]
     arguments = ["search", "--task", "polynomial", "--budget", "8", "--no-compare", "--out", "hill"]
-    done = subprocess.run(
-        [*symact_cli, *arguments, *SETTINGS, "--proposer", f"exec:{sys.executable} {example}"],
-        *(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    proposer = f"exec:{sys.executable} {example}"
+    done = called(*arguments, *SETTINGS, "--proposer", proposer, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "8 mini-trained" in done.stdout
     assert "not finished" not in done.stdout
