@@ -48,7 +48,7 @@ from symact.backends.numba.single import compiled
 NUMBA_TABLE = "#: The rule of each primitive of single elements; ``where`` has a loop instead."
 
 NUMBA_INSTRUCTION = '''@njit(error_model="numpy", forceinline=True)
-def instruction(op, w, v, t, blocks, d, a, b, c):
+def instruction(op, w, v, t, dual, blocks, d, a, b, c):
     """Run one instruction on some blocks; see :mod:`symact.backends.numba.loops`."""
 '''
 
@@ -140,10 +140,10 @@ def numba_source() -> str:
 
 def numba_call(row: Primitive) -> str:
     if "tangent" in row.rule.steps:  # such a primitive has a loop of its own
-        return f"{row.name}(w, v, t, blocks, d, a, b, c)"
+        return f"{row.name}(w, v, t, dual, blocks, d, a, b, c)"
     loop = {1: "one", 2: "two"}[row.arity]
     registers = ", ".join(("d", *ARGUMENTS[: row.arity]))
-    return f"{loop}({row.name}_rule, w, v, t, blocks, {registers})"
+    return f"{loop}({row.name}_rule, w, v, t, dual, blocks, {registers})"
 
 
 def triton_source() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba import njit, types
 
 from symact.backends.numba.caching import cached_callback
 from symact.backends.numba.intrinsics import call_address
@@ -53,23 +53,12 @@ def _std(w, v, t, d, a, n):
         tangent[i] = products / n / deviation
 
 
-@compiled
-def _run(code, w, v, t, blocks):
-    """Run a program; see :func:`run`."""
-    for step in range(code.shape[0]):
-        op, d, a = code[step, 0], np.uint32(code[step, 1]), np.uint32(code[step, 2])
-        b, c = np.uint32(code[step, 3]), np.uint32(code[step, 4])
-        instruction(op, w, v, t, blocks, d, a, b, c)
-
-
-def _run_pointers(code, count, w, size, v, t, registers, tangents, blocks):
-    _run(
-        carray(code, (count, 5)),
-        carray(w, (size,)),
-        carray(v, (registers,)),
-        carray(t, (tangents,)),
-        blocks,
-    )
+def _run_pointers(code, count, w, v, t, dual, blocks):
+    """Run a program; see :func:`run`. All arrays are pointers, as the loops require."""
+    for step in range(0, 5 * count, 5):
+        op, d, a = code[step], np.uint32(code[step + 1]), np.uint32(code[step + 2])
+        b, c = np.uint32(code[step + 3]), np.uint32(code[step + 4])
+        instruction(op, w, v, t, dual, blocks, d, a, b, c)
 
 
 #: Compiled interpreters. They must stay alive while their addresses are used.
@@ -89,7 +78,7 @@ def interpreter(dtype: np.dtype[Any]) -> int:
         types.CPointer(types.intp),
     )
     code = types.CPointer(types.int32)
-    signature = types.void(code, whole, real, whole, rows, rows, whole, whole, whole)
+    signature = types.void(code, whole, real, rows, rows, whole, whole)
     callback = cached_callback(signature, _run_pointers)
     _INTERPRETERS.append(callback)
     return int(callback.address)
@@ -112,10 +101,8 @@ def run(address, code, w, v, t, blocks):
         whole(code.ctypes.data),
         whole(code.shape[0]),
         whole(w.ctypes.data),
-        whole(w.size),
         whole(v.ctypes.data),
         whole(t.ctypes.data),
-        whole(v.size),
         whole(t.size),
         whole(blocks),
     )

@@ -164,7 +164,9 @@ def _typed_for_each(
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         compiled = rule.dispatcher.overloads[kinds]
         context.active_code_library.add_linking_library(compiled.library)
-        data = context.make_array(array)(context, builder, args[3]).data
+        data = args[3]
+        if isinstance(array, types.Array):
+            data = context.make_array(array)(context, builder, data).data
 
         def pointers(rows: Any, count: int) -> list[Any]:
             numbers = _unpacked(builder, rows, count)
@@ -179,10 +181,10 @@ def _typed_for_each(
             _, found = context.call_internal_no_propagate(
                 builder, compiled.fndesc, compiled.signature, numbers[:arity]
             )
-            values = _unpacked(builder, found, arity + 1)
-            results = values[:1]
+            results = [builder.extract_value(found, 0)]
             if is_dual:
-                results.append(emit_tangent(builder, values[1:], numbers[arity:]))
+                partials = _unpacked(builder, found, arity + 1)[1:]
+                results.append(emit_tangent(builder, partials, numbers[arity:]))
             for target, value in zip(targets, results, strict=True):
                 touch(builder.store(value, builder.gep(target, [index])))
 

@@ -337,73 +337,73 @@ RULES: dict[str, Any] = {
 
 
 @njit(error_model="numpy", forceinline=True)
-def instruction(op, w, v, t, blocks, d, a, b, c):
+def instruction(op, w, v, t, dual, blocks, d, a, b, c):
     """Run one instruction on some blocks; see :mod:`symact.backends.numba.loops`."""
     if op == 0:
-        two(add_rule, w, v, t, blocks, d, a, b)
+        two(add_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 1:
-        two(sub_rule, w, v, t, blocks, d, a, b)
+        two(sub_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 2:
-        two(mul_rule, w, v, t, blocks, d, a, b)
+        two(mul_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 3:
-        two(div_rule, w, v, t, blocks, d, a, b)
+        two(div_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 4:
-        one(neg_rule, w, v, t, blocks, d, a)
+        one(neg_rule, w, v, t, dual, blocks, d, a)
     elif op == 5:
-        one(abs_rule, w, v, t, blocks, d, a)
+        one(abs_rule, w, v, t, dual, blocks, d, a)
     elif op == 6:
-        one(square_rule, w, v, t, blocks, d, a)
+        one(square_rule, w, v, t, dual, blocks, d, a)
     elif op == 7:
-        one(cube_rule, w, v, t, blocks, d, a)
+        one(cube_rule, w, v, t, dual, blocks, d, a)
     elif op == 8:
-        one(sqrt_rule, w, v, t, blocks, d, a)
+        one(sqrt_rule, w, v, t, dual, blocks, d, a)
     elif op == 9:
-        one(exp_rule, w, v, t, blocks, d, a)
+        one(exp_rule, w, v, t, dual, blocks, d, a)
     elif op == 10:
-        one(log_rule, w, v, t, blocks, d, a)
+        one(log_rule, w, v, t, dual, blocks, d, a)
     elif op == 11:
-        one(log1p_rule, w, v, t, blocks, d, a)
+        one(log1p_rule, w, v, t, dual, blocks, d, a)
     elif op == 12:
-        one(sin_rule, w, v, t, blocks, d, a)
+        one(sin_rule, w, v, t, dual, blocks, d, a)
     elif op == 13:
-        one(cos_rule, w, v, t, blocks, d, a)
+        one(cos_rule, w, v, t, dual, blocks, d, a)
     elif op == 14:
-        one(sinc_rule, w, v, t, blocks, d, a)
+        one(sinc_rule, w, v, t, dual, blocks, d, a)
     elif op == 15:
-        one(tanh_rule, w, v, t, blocks, d, a)
+        one(tanh_rule, w, v, t, dual, blocks, d, a)
     elif op == 16:
-        one(atan_rule, w, v, t, blocks, d, a)
+        one(atan_rule, w, v, t, dual, blocks, d, a)
     elif op == 17:
-        one(asinh_rule, w, v, t, blocks, d, a)
+        one(asinh_rule, w, v, t, dual, blocks, d, a)
     elif op == 18:
-        one(erf_rule, w, v, t, blocks, d, a)
+        one(erf_rule, w, v, t, dual, blocks, d, a)
     elif op == 19:
-        one(sigmoid_rule, w, v, t, blocks, d, a)
+        one(sigmoid_rule, w, v, t, dual, blocks, d, a)
     elif op == 20:
-        one(softplus_rule, w, v, t, blocks, d, a)
+        one(softplus_rule, w, v, t, dual, blocks, d, a)
     elif op == 21:
-        one(softsign_rule, w, v, t, blocks, d, a)
+        one(softsign_rule, w, v, t, dual, blocks, d, a)
     elif op == 22:
-        one(relu_rule, w, v, t, blocks, d, a)
+        one(relu_rule, w, v, t, dual, blocks, d, a)
     elif op == 23:
-        one(gelu_rule, w, v, t, blocks, d, a)
+        one(gelu_rule, w, v, t, dual, blocks, d, a)
     elif op == 24:
-        one(silu_rule, w, v, t, blocks, d, a)
+        one(silu_rule, w, v, t, dual, blocks, d, a)
     elif op == 25:
-        one(gaussian_rule, w, v, t, blocks, d, a)
+        one(gaussian_rule, w, v, t, dual, blocks, d, a)
     elif op == 26:
-        one(sign_rule, w, v, t, blocks, d, a)
+        one(sign_rule, w, v, t, dual, blocks, d, a)
     elif op == 27:
-        two(min_rule, w, v, t, blocks, d, a, b)
+        two(min_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 28:
-        two(max_rule, w, v, t, blocks, d, a, b)
+        two(max_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 29:
-        where(w, v, t, blocks, d, a, b, c)
+        where(w, v, t, dual, blocks, d, a, b, c)
     elif op == 30:
-        two(lt_rule, w, v, t, blocks, d, a, b)
+        two(lt_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 31:
-        two(le_rule, w, v, t, blocks, d, a, b)
+        two(le_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 32:
-        two(gt_rule, w, v, t, blocks, d, a, b)
+        two(gt_rule, w, v, t, dual, blocks, d, a, b)
     elif op == 33:
-        two(ge_rule, w, v, t, blocks, d, a, b)
+        two(ge_rule, w, v, t, dual, blocks, d, a, b)

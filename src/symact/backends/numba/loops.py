@@ -1,9 +1,12 @@
 """Loops of the interpreter: apply one instruction to some blocks of points.
 
-``w`` is the flat workspace. Row r has the :data:`BLOCK` numbers from index ``r * BLOCK``. ``v`` has
-the first row of the values of each register, ``t`` the first row of its tangents. ``t`` is empty if
-no tangents are computed. ``d`` is the register of the result; ``a``, ``b`` and ``c`` are those of
-the arguments.
+``w`` points to the workspace. Row r has the :data:`BLOCK` numbers from index ``r * BLOCK``. ``v``
+points to the first row of the values of each register, ``t`` to the first row of its tangents.
+``dual`` says whether tangents are computed; if not, ``t`` is not read. ``d`` is the register of the
+result; ``a``, ``b`` and ``c`` are those of the arguments.
+
+The arguments are pointers. numba counts references of arrays, at each instruction, by calls that
+take longer than an addition of two rows.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from numba import njit
 
 from symact.backends.numba.intrinsics import for_each, select
+from symact.backends.numba.single import compiled as compiled_rule
 
 compiled = njit(error_model="numpy")
 
@@ -20,33 +24,31 @@ BLOCK = 256
 
 
 @compiled
-def one(rule, w, v, t, blocks, d, a):
+def one(rule, w, v, t, dual, blocks, d, a):
     """Apply a rule of one argument."""
-    if t.size == 0:
-        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a],))
-    else:
+    if dual:
         for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], t[a]))
-
-
-@compiled
-def two(rule, w, v, t, blocks, d, a, b):
-    """Apply a rule of two arguments."""
-    if t.size == 0:
-        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a], v[b]))
     else:
-        for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], v[b], t[a], t[b]))
+        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a],))
 
 
 @compiled
-def where(w, v, t, blocks, d, a, b, c):
+def two(rule, w, v, t, dual, blocks, d, a, b):
+    """Apply a rule of two arguments."""
+    if dual:
+        for_each(BLOCK, blocks, rule, w, (v[d], t[d]), (v[a], v[b], t[a], t[b]))
+    else:
+        for_each(BLOCK, blocks, rule, w, (v[d],), (v[a], v[b]))
+
+
+@compiled_rule
+def _chosen(test, x, y):
+    return (select(test != 0, x, y),)
+
+
+@compiled
+def where(w, v, t, dual, blocks, d, a, b, c):
     """Select one of two arguments and its tangent."""
-    size = blocks * BLOCK
-    value, test = w[v[d] * BLOCK :][:size], w[v[a] * BLOCK :][:size]
-    x, y = w[v[b] * BLOCK :][:size], w[v[c] * BLOCK :][:size]
-    for i in range(size):
-        value[i] = select(test[i] != 0, x[i], y[i])
-    if t.size:
-        tangent = w[t[d] * BLOCK :][:size]
-        dx, dy = w[t[b] * BLOCK :][:size], w[t[c] * BLOCK :][:size]
-        for i in range(size):
-            tangent[i] = select(test[i] != 0, dx[i], dy[i])
+    for_each(BLOCK, blocks, _chosen, w, (v[d],), (v[a], v[b], v[c]))
+    if dual:
+        for_each(BLOCK, blocks, _chosen, w, (t[d],), (v[a], t[b], t[c]))
