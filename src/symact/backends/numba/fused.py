@@ -132,8 +132,6 @@ def _loop_of(expr: Expr, by_derivative: bool) -> Any:
             types.Dispatcher(_narrowed).get_call_type(typingctx, (types.float32,), {})
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            # llvmlite rejects attributes with values. By default LLVM uses 256 of 512 bits.
-            set.add(builder.function.attributes, '"prefer-vector-width"="512"')
             emit = _Emitter(context, builder, real)
             data = [
                 context.make_array(kind)(context, builder, array).data

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, types
 
 from symact.backends.numba.caching import cached_callback
-from symact.backends.numba.intrinsics import call_address
+from symact.backends.numba.intrinsics import call_address, wide_vectors
 from symact.backends.numba.kernels import instruction
 from symact.backends.numba.loops import BLOCK
 from symact.expr.primitives import PRIMITIVES
@@ -55,6 +55,7 @@ def _std(w, v, t, d, a, n):
 
 def _run_pointers(code, count, w, v, t, dual, blocks):
     """Run a program; see :func:`run`. All arrays are pointers, as the loops require."""
+    wide_vectors()
     for step in range(0, 5 * count, 5):
         op, d, a = code[step], np.uint32(code[step + 1]), np.uint32(code[step + 2])
         b, c = np.uint32(code[step + 3]), np.uint32(code[step + 4])
