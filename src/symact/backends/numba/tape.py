@@ -51,8 +51,9 @@ __all__ = [
 
 compiled = njit(error_model="numpy")
 
-#: The number of blocks that an instruction processes at a time.
-CHUNK = 2
+#: The number of blocks that an instruction processes at a time. Dispatching an instruction takes
+#: less time than the cache misses of larger chunks.
+CHUNK = 1
 
 
 def rows_needed(program: Program, blocks: int = CHUNK) -> int:
@@ -66,6 +67,13 @@ def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     room = np.zeros(rows * BLOCK * dtype.itemsize + line, dtype=np.uint8)
     start = -room.ctypes.data % line
     return room[start : start + rows * BLOCK * dtype.itemsize].view(dtype)
+
+
+@compiled
+def _fill(w, first, blocks, number):
+    start = np.uint64(first * BLOCK)
+    for i in range(np.uint64(blocks * BLOCK)):
+        w[start + i] = number
 
 
 @cached
@@ -99,9 +107,7 @@ def lay_out(inputs, seed, constants, w, first, blocks, v, t):
         v[r] = at
         at += blocks
         if r < fixed:
-            constant, start = constants[r - inputs], np.uint64(v[r] * BLOCK)
-            for i in range(np.uint64(blocks * BLOCK)):
-                w[start + i] = constant
+            _fill(w, v[r], blocks, constants[r - inputs])
     for r in range(inputs):
         v[r] = at
         at += blocks
@@ -174,37 +180,44 @@ def _apply(address, code, constants, registers, result, x, seed, value, tangent,
 
 
 @cached
-def _apply_many(address, code, constants, spans, x, seed, values, tangents, w, most, first, last):
+def _apply_many(address, code, constants, spans, x, seed, values, tangents, w, first, last):
     """Apply programs ``first`` to ``last``, without statistics, to the points of ``x``.
 
     ``x`` is [input, point]. ``spans`` is int64 [program, 6] as in :class:`Batch`. ``tangents`` has
-    no rows if only values are computed. An instruction processes up to ``most`` blocks at a time.
+    no rows if only values are computed.
     """
     # The points are copied into the workspace once. The rows of the programs follow them.
     inputs, points = x.shape
     blocks = -(-points // BLOCK)
-    chunk = max(1, min(most, blocks))
     for i in range(inputs):
         _copy(w[i * blocks * BLOCK :][:points], x[i])
-    registers = spans[first:last, 4].max() if last > first else 0
+    registers = spans[first:last, 4].max() if last > first else inputs
     rows = np.empty((2, registers), dtype=np.intp)
+    v, t = rows[0], rows[1, : registers if tangents.size else 0]
+    # All programs share one layout. A register of a constant has the tangent 0 in its program only.
+    lay_out(inputs, seed, constants[:0], w, inputs * blocks, CHUNK, v, t)
+    own_tangents, zeros = t.copy(), (inputs * blocks) + CHUNK
     for program in range(first, last):
-        first_code, last_code, first_constant, last_constant, registers, result = spans[program]
-        v, t = rows[0, :registers], rows[1, : registers if tangents.size else 0]
-        own_constants = constants[first_constant:last_constant]
-        lay_out(inputs, seed, own_constants, w, inputs * blocks, chunk, v, t)
+        first_code, last_code, first_constant, last_constant, _, result = spans[program]
+        for r in range(inputs, inputs + last_constant - first_constant):
+            _fill(w, v[r], CHUNK, constants[first_constant + r - inputs])
+            if t.size:
+                t[r] = zeros
         instructions = code[first_code:last_code]
-        for block in range(0, blocks, chunk):
+        for block in range(0, blocks, CHUNK):
             for r in range(inputs):
                 v[r] = r * blocks + block
-            run(address, instructions, w, v, t, min(chunk, blocks - block))
+            run(address, instructions, w, v, t, min(CHUNK, blocks - block))
             begin = block * BLOCK
-            end = min(begin + chunk * BLOCK, points)
+            end = min(begin + CHUNK * BLOCK, points)
             at = v[result] * BLOCK
             _copy(values[program, begin:end], w[at : at + end - begin])
             if tangents.size:
                 at = t[result] * BLOCK
                 _copy(tangents[program, begin:end], w[at : at + end - begin])
+        if t.size:
+            for r in range(inputs, inputs + last_constant - first_constant):
+                t[r] = own_tangents[r]
 
 
 @cached
@@ -331,9 +344,7 @@ class Batch:
         workers = max(1, min(threads or os.cpu_count() or 1, count))
         bounds = np.linspace(0, count, workers + 1).astype(int)
         address, constants = interpreter(x.dtype), self.constants.astype(x.dtype)
-        # Without tangents, twice as many float32 blocks fit the cache.
-        chunk = CHUNK if slopes or x.dtype == np.float64 else 2 * CHUNK
-        rows = len(x) * -(-points // BLOCK) + self.rows * chunk
+        rows = len(x) * -(-points // BLOCK) + self.rows * CHUNK
 
         def work(part: int) -> None:
             _apply_many(
@@ -346,7 +357,6 @@ class Batch:
                 values,
                 tangents,
                 workspace(rows, x.dtype),
-                chunk,
                 bounds[part],
                 bounds[part + 1],
             )
