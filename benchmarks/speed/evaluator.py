@@ -1,12 +1,17 @@
 """Random expressions by the interpreter, beside pyoperon's batch evaluator and DEAP with NumPy.
 
 A thousand expressions of 15 nodes of {+, -, *, /, exp, log, sin, cos, tanh, sqrt, max, min} over
-one variable and constants are evaluated over 256 and 1,024 points, everything lowered beforehand
-except where the row says so. A node counts once for each point, leaves included. The limit is what
-the operations of the lowered programs take, each alone on an array in the L1 cache, without
-dispatch and without writing results to memory. Rows of kernels say how many values a second each
-elementary function gives, beside NumPy's own and beside libm called from numba, which does not
-vectorise: where a kernel falls to libm's speed, vectorisation has been lost.
+one variable and constants are evaluated on 256 and 1,024 points. Programs are made beforehand,
+unless the row says otherwise. A node counts once for each point, leaves included.
+
+The limit is the time of the operations of the programs, each alone on rows in the L1 cache. It
+contains no dispatch, no constants and no results. The table of operations has the time of each
+operation on one block of 256 points, alone and in the interpreter, and its share of the limit.
+
+The table of kernels has the rate of each elementary function, of NumPy and of libm called from
+numba, which does not vectorise. A kernel as slow as libm is not vectorised.
+
+Work of one thread is measured by the smallest processor time.
 """
 
 from __future__ import annotations
@@ -76,6 +81,7 @@ def measure(bench: Bench) -> None:
     alone = {dtype: _alone(bench, dtype) for dtype in dtypes}
     for points in (256,) if bench.quick else (256, 1024):
         _side_by_side(bench, exprs, batch, points, alone)
+    _operation_rows(bench, batch, alone)
     _kernel_rows(bench)
 
 
@@ -93,7 +99,6 @@ def _side_by_side(
     deap, compiled = _deap(exprs)
     works: dict[str, Callable[[], object]] = {
         "symact float32": lambda: batch.evaluate(x, threads=1, out=values),
-        "symact float32, two threads": lambda: batch.evaluate(x, threads=2, out=values),
         "symact float32, value and derivative": lambda: batch.evaluate(
             x, slopes=True, threads=1, out=both
         ),
@@ -105,14 +110,18 @@ def _side_by_side(
     operon = _operon(exprs, x)
     if operon is not None:
         works["pyoperon EvaluateTrees"] = operon
-    taken = bench.times(works, rounds=15, quick_rounds=3)
+    taken = bench.times(works, rounds=30, quick_rounds=3, processor=True)
+    threads: dict[str, Callable[[], object]] = {
+        "symact float32, two threads": lambda: batch.evaluate(x, threads=2, out=values),
+    }
+    taken |= bench.times(threads, rounds=15, quick_rounds=3)
     slow: dict[str, Callable[[], object]] = {
         "symact float32, lowering included": lambda: _lowered_anew(exprs).evaluate(x, threads=1),
         "DEAP compiled before, NumPy": lambda: [function(x) for function in compiled],
         "DEAP gp.compile and NumPy": lambda: [function(x) for function in deap()],
     }
     with np.errstate(all="ignore"):
-        taken |= bench.times(slow, rounds=5, quick_rounds=1)
+        taken |= bench.times(slow, rounds=5, quick_rounds=1, processor=True)
     work = Counter(batch.code[:, 0].tolist())
     blocks = points / BLOCK
     for dtype, rates in alone.items():
@@ -159,7 +168,43 @@ def _alone(bench: Bench, dtype: str) -> dict[str, float]:
     rows = np.array([[4, 0, 2], [5, 1, 3], [6, 0, 3], [7, 1, 2]])
     for name, rule in RULES.items():
         works[name] = partial(_loop(rule, ARITY[name]), w, rows, repeats)
-    return {name: t / repeats for name, t in bench.times(works, rounds=9).items()}
+    return {name: t / repeats for name, t in bench.times(works, rounds=9, processor=True).items()}
+
+
+def _operation_rows(bench: Bench, batch: Batch, alone: dict[str, dict[str, float]]) -> None:
+    """Report each operation on one block: alone, in the interpreter, and its share of the limit."""
+    work = Counter(batch.code[:, 0].tolist())
+    inside = {dtype: _in_interpreter(bench, dtype) for dtype in alone}
+    for name in RULES:
+        columns: dict[str, float] = {"instructions": float(work[PRIMITIVES[name].opcode])}
+        for dtype, times in alone.items():
+            limit = sum(work[PRIMITIVES[own].opcode] * times[own] for own in RULES)
+            columns |= {
+                f"{dtype} alone ns": times[name] * 1e9,
+                f"{dtype} interpreter ns": inside[dtype][name] * 1e9,
+                f"{dtype} share %": 100 * columns["instructions"] * times[name] / limit,
+            }
+        bench.row(f"operation {name}", **columns)
+
+
+def _in_interpreter(bench: Bench, dtype: str) -> dict[str, float]:
+    """Return the seconds of an instruction on one block, from programs of 1 and 9 instructions."""
+    x = np.random.default_rng(0).uniform(0.1, 3, BLOCK).astype(dtype)
+    works: dict[str, Callable[[], object]] = {}
+    for name in RULES:
+        for length in (1, 9):
+            batch = to_batch([_chain(name, length)] * 100)
+            works[f"{name} {length}"] = partial(batch.evaluate, x, threads=1, out=batch.evaluate(x))
+    taken = bench.times(works, rounds=15, quick_rounds=1, processor=True)
+    return {name: (taken[f"{name} 9"] - taken[f"{name} 1"]) / 800 for name in RULES}
+
+
+def _chain(name: str, length: int) -> Expr:
+    """Return an expression that applies an operation repeatedly."""
+    expr = var()
+    for _ in range(length):
+        expr = Expr(name, (expr, var())[: ARITY[name]])
+    return expr
 
 
 def _loop(rule: Any, arity: int) -> Any:
@@ -196,7 +241,7 @@ def _kernel_rows(bench: Bench) -> None:
                 "NumPy": partial(NUMPY[name], x, out=target),
                 "libm": partial(_scalar(NUMPY[name]), x, target),
             }
-            taken = bench.times(works, rounds=15, quick_rounds=3)
+            taken = bench.times(works, rounds=15, quick_rounds=3, processor=True)
             taken["kernel"] /= 32
             bench.row(
                 f"{name} {text}",

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from symact.backends.numba.caching import cached
 from symact.backends.numba.interpreter import interpreter, run, run_whole
+from symact.backends.numba.intrinsics import wide_vectors
 from symact.backends.numba.loops import BLOCK
 from symact.backends.numba.program import Program, to_tape
 from symact.expr import Expr
@@ -186,6 +187,7 @@ def _apply_many(address, code, constants, spans, x, seed, values, tangents, w, f
     ``x`` is [input, point]. ``spans`` is int64 [program, 6] as in :class:`Batch`. ``tangents`` has
     no rows if only values are computed.
     """
+    wide_vectors()
     # The points are copied into the workspace once. The rows of the programs follow them.
     inputs, points = x.shape
     blocks = -(-points // BLOCK)
