@@ -6,7 +6,8 @@ unless the row says otherwise. A node counts once for each point, leaves include
 
 The limit is the time of the operations of the programs, each alone on rows in the L1 cache. It
 contains no dispatch, no constants and no results. The table of operations has the time of each
-operation on one block of 256 points, alone and in the interpreter, and its share of the limit.
+operation on one block of 256 points, alone and in the interpreter, and its share of the limit. The
+table of parts has the time of a program without instructions and of a constant.
 
 The table of kernels has the rate of each elementary function, of NumPy and of libm called from
 numba, which does not vectorise. A kernel as slow as libm is not vectorised.
@@ -82,6 +83,7 @@ def measure(bench: Bench) -> None:
     for points in (256,) if bench.quick else (256, 1024):
         _side_by_side(bench, exprs, batch, points, alone)
     _operation_rows(bench, batch, alone)
+    _part_rows(bench, list(alone))
     _kernel_rows(bench)
 
 
@@ -197,6 +199,27 @@ def _in_interpreter(bench: Bench, dtype: str) -> dict[str, float]:
             works[f"{name} {length}"] = partial(batch.evaluate, x, threads=1, out=batch.evaluate(x))
     taken = bench.times(works, rounds=15, quick_rounds=1, processor=True)
     return {name: (taken[f"{name} 9"] - taken[f"{name} 1"]) / 800 for name in RULES}
+
+
+def _part_rows(bench: Bench, dtypes: Sequence[str]) -> None:
+    """Report the time of a program without instructions, and of a constant, on one block."""
+    shapes = {
+        "program": var(),
+        "sum": call("add", var(), var()),
+        "sum with a constant": call("add", var(), const(1.5)),
+    }
+    taken: dict[str, float] = {}
+    for dtype in dtypes:
+        x = np.random.default_rng(0).uniform(0.1, 3, BLOCK).astype(dtype)
+        works: dict[str, Callable[[], object]] = {}
+        for name, expr in shapes.items():
+            batch = to_batch([expr] * COUNT)
+            works[f"{name} {dtype}"] = partial(batch.evaluate, x, threads=1, out=batch.evaluate(x))
+        taken |= bench.times(works, rounds=15, quick_rounds=1, processor=True)
+    own = {dtype: taken[f"program {dtype}"] for dtype in dtypes}
+    extra = {d: taken[f"sum with a constant {d}"] - taken[f"sum {d}"] for d in dtypes}
+    for name, times in (("part program without instructions", own), ("part constant", extra)):
+        bench.row(name, **{f"{d} ns": seconds / COUNT * 1e9 for d, seconds in times.items()})
 
 
 def _chain(name: str, length: int) -> Expr:

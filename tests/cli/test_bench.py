@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import runpy
+import time
 
 import pytest
 from command_line import called, strict_json, symact
@@ -79,6 +80,14 @@ def test_work_is_done_in_turn_and_short_work_is_repeated():
     assert done.count("a") > 100
     changes = sum(one != other for one, other in itertools.pairwise(done))
     assert changes == 5  # a first time each, then two rounds
+
+
+def test_processor_time_excludes_waiting():
+    def wait() -> None:
+        time.sleep(0.02)
+
+    times = Bench(quick=True).times({"wait": wait}, rounds=1, quick_rounds=1, processor=True)
+    assert times["wait"] < 0.01
 
 
 def test_the_table_has_a_block_for_each_kind_of_row():

@@ -69,9 +69,9 @@ class Bench:
         repeats: dict[str, int] = {}
         for name, work in works.items():
             work()
-            start = clock()
+            start = time.perf_counter()
             work()
-            repeats[name] = max(1, round(0.01 / max(clock() - start, 1e-7)))
+            repeats[name] = max(1, round(0.01 / (time.perf_counter() - start)))
         taken: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(quick_rounds if self.quick else rounds):
             for name, work in works.items():
