@@ -43,7 +43,11 @@ def applied(name: str) -> Expr:
 
 
 def run(
-    stack: list[tuple[Expr, int]], z: np.ndarray, *, slopes: bool = True
+    stack: list[tuple[Expr, int]],
+    z: np.ndarray,
+    *,
+    slopes: bool = True,
+    workers: int = triton.WORKERS,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Apply expressions, each to so many networks of ``z`` [network, unit, point]."""
     ends = np.cumsum([count for _, count in stack]).tolist()
@@ -51,7 +55,7 @@ def run(
         (tape.to_tape(expr), end - count, end)
         for (expr, count), end in zip(stack, ends, strict=True)
     ]
-    programs = triton.Programs(spans, DEVICE)
+    programs = triton.Programs(spans, DEVICE, workers)
     inputs = torch.from_numpy(np.ascontiguousarray(z, dtype=np.float32)).to(DEVICE)
     value = torch.full_like(inputs, 77.0)
     slope = torch.full_like(inputs, 77.0) if slopes else None
@@ -141,12 +145,12 @@ def test_every_network_gets_its_own_program(points, slopes):
         network += count
 
 
-def test_many_live_results_spill_into_memory(monkeypatch):
-    monkeypatch.setattr(triton, "WORKERS", 2)  # so that a thread block takes several blocks
+def test_many_live_results_spill_into_memory():
     expr = parse(f"({MANY[0]})*(1 + {MANY[1]})")
     assert triton.encode(tape.to_tape(expr))[2] > triton.SLOTS + 1
     z = np.random.default_rng(0).normal(size=(3, 2, triton.BLOCK)).astype(np.float32)
-    value, slope = run([(parse("x*x"), 1), (expr, 2)], z)
+    # With two thread blocks, each one takes several blocks of points.
+    value, slope = run([(parse("x*x"), 1), (expr, 2)], z, workers=2)
     for found, expected in zip((value, slope), expected_of(expr, z[1:]), strict=True):
         np.testing.assert_allclose(found[1:], expected, rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(value[0], z[0] * z[0])

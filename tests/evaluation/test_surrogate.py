@@ -45,6 +45,15 @@ def test_it_ranks_functions_that_it_never_saw():
     assert (deviation >= 0).all()
 
 
+def test_a_first_fit_is_due_from_a_number_of_results_on():
+    surrogate = Surrogate(least=18)
+    for number, expr in enumerate(functions(40)[:18]):
+        assert not surrogate.is_due
+        surrogate.add(number, expr, truth(expr))
+    assert surrogate.is_due
+    assert not taught(functions(40)[:18]).is_due
+
+
 def test_a_fit_to_the_first_data_is_that_of_a_model_that_saw_no_more():
     exprs = functions(160)
     early, late = taught(exprs[:120], 20), taught(exprs, 40)

@@ -30,6 +30,7 @@ from symact.expr import (
     uses_statistics,
     var,
     variables,
+    with_literals,
 )
 
 
@@ -305,3 +306,12 @@ def test_names_of_other_libraries_lead_to_the_primitive_that_is_the_same_functio
             parse(text)
         name = str(caught.value).split("'")[-2]
         np.testing.assert_allclose(evaluate(parse(f"{name}(x)"), x), same, rtol=1e-12)
+
+
+def test_a_literal_that_is_written_twice_is_one_constant():
+    expr = parse("1.5*sin(1.5*x) + 0.5")
+    found = with_literals(expr, [2.0, 0.25])
+    assert found == parse("2*sin(2*x) + 0.25")
+    x = np.linspace(-2, 2, 9)
+    np.testing.assert_allclose(evaluate(found, x), 2 * np.sin(2 * x) + 0.25)
+    assert with_literals(const(3.0), [4.0]) == const(4.0)

@@ -21,7 +21,7 @@ from symact.backends.sampling import SCREEN, fingerprint
 from symact.engine import search
 from symact.errors import GrammarError
 from symact.evaluation import Plan
-from symact.expr import Expr, const, parse, show, substitute, uses_statistics, var
+from symact.expr import Expr, const, parse, substitute, uses_statistics, var
 from symact.grammar import (
     DEFAULT_CONSTANTS,
     HOLES,
@@ -33,7 +33,6 @@ from symact.grammar import (
 from symact.grammar.enumeration import (
     Enumeration,
     enumerate_grammar,
-    kept,
     report,
     to_text,
     up_to_scale,
@@ -240,11 +239,11 @@ def test_every_sentence_is_the_first_with_its_values_and_a_sentence():
         assert found.sentence(sentence.place) == sentence
 
 
-def test_the_result_does_not_depend_on_chunks_or_on_what_stays_in_memory(monkeypatch):
-    usual = [show(sentence.expr) for sentence in enumerate_grammar("full", nodes=4)]
-    monkeypatch.setattr("symact.grammar.enumeration.sentences.CHUNK", 119)
-    monkeypatch.setattr(kept, "MOST_STORED", 10)
-    assert [show(sentence.expr) for sentence in enumerate_grammar("full", nodes=4)] == usual
+def test_the_result_does_not_depend_on_chunks_or_on_what_stays_in_memory():
+    usual = enumerate_grammar("full", nodes=4)
+    small = Enumeration(grammar("full"), chunk=119, most_stored=10)
+    small.extend(nodes=4)
+    assert [sentence.expr for sentence in small] == [sentence.expr for sentence in usual]
 
 
 def test_going_on_finds_what_one_go_finds():

@@ -31,13 +31,15 @@ SMALL = Evolution(population=16, islands=2, migration_every=20)
 #: Six functions: tanh, sin, and the four of one in the other.
 SIX = Grammar.parse('name = "six"\n[productions]\ntanh = 1\nsin = 1\n[limits]\nnodes = 3')
 
-#: Every fidelity, tuning, pruning and simplification, several times each.
+#: Every fidelity, the surrogate, tuning, pruning and simplification, several times each.
 ARGUMENTS = {
     "grammar": "pointwise",
     "task": "polynomial",
     "budget": 40,
     "seed": 5,
-    "plan": replace(TINY, generation=6, full_share=0.2, refine_share=0.08, pool=6),
+    "plan": replace(
+        TINY, generation=6, full_share=0.2, refine_share=0.08, pool=6, surrogate_after=18
+    ),
     "evolution": SMALL,
     "threads": 1,
 }

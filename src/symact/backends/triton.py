@@ -45,8 +45,8 @@ BLOCK = 512
 WARPS = 4
 #: The number of register tensors for values, and for tangents, besides the accumulator.
 SLOTS = 4
-#: The number of thread blocks of a launch with rows in memory: eight for each multiprocessor of an
-#: H200. Each thread block has its own rows and processes several blocks of points.
+#: The default number of thread blocks of a launch with rows in memory: eight for each
+#: multiprocessor of an H200. Each one has its own rows and processes several blocks of points.
 WORKERS = 1056
 
 # Constants are written to the right of tensors. Otherwise Triton's interpreter returns a constant.
@@ -235,6 +235,7 @@ class Programs:
         spans: ``(program, first network, last network)``, contiguous from network 0. The last
             network is exclusive.
         device: The device of the stack.
+        workers: The number of thread blocks of a launch with rows in memory.
 
     Raises:
         ValueError: A program has batch statistics or several inputs, or the spans are not
@@ -242,7 +243,10 @@ class Programs:
     """
 
     def __init__(
-        self, spans: Sequence[tuple[Program, int, int]], device: torch.device | str
+        self,
+        spans: Sequence[tuple[Program, int, int]],
+        device: torch.device | str,
+        workers: int = WORKERS,
     ) -> None:
         words, constants = [np.empty((0, 5), np.int32)], [np.empty(0)]
         rows: list[tuple[int, int, int]] = []
@@ -274,7 +278,8 @@ class Programs:
             self.constants = upload(np.concatenate(constants).astype(np.float32))
         #: The number of pairs of rows in memory of each thread block.
         self.own_rows = max(0, slots - SLOTS)
-        room = max(1, WORKERS * self.own_rows * 2 * BLOCK)
+        self.workers = workers
+        room = max(1, workers * self.own_rows * 2 * BLOCK)
         self.scratch = torch.empty(room, dtype=torch.float32, device=device)
 
 
@@ -306,7 +311,7 @@ def apply(
         return
     size = z.numel() // programs.networks
     blocks = programs.networks * -(-size // BLOCK)
-    interpret[(min(blocks, WORKERS) if programs.own_rows else blocks,)](
+    interpret[(min(blocks, programs.workers) if programs.own_rows else blocks,)](
         z,
         value,
         out,

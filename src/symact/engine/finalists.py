@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symact.backends.simplify import simplify
 from symact.engine.baselines import penalised_score
 from symact.engine.schedule import start_draws
 from symact.engine.state import SearchState
@@ -131,7 +130,7 @@ def _simplified(state: SearchState, trials: Sequence[Trial]) -> dict[int, Expr]:
         failures: list[Failure] = []
         expr = trial.expr
         try:
-            expr = simplify(expr, seconds=SIMPLIFY_SECONDS)
+            expr = state.problem.simplify(expr, seconds=SIMPLIFY_SECONDS)
         except Exception as error:  # it stays as it is
             failures.append(Failure(trial.id, "short form", failure(error).reason))
         with repository.transaction():

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from symact.backends.simplify import simplify
 from symact.engine.trial import Trial, passed
 from symact.evaluation import Outcome, Problem, Screened, Surrogate, failure
 from symact.expr import Expr
@@ -24,7 +23,7 @@ class Screening:
     """Screens the proposals of one search.
 
     Args:
-        problem: It screens a function.
+        problem: It screens and simplifies a function.
         max_slope: Steeper functions are rejected.
         dedupe: Whether functions with the values of an earlier one are rejected.
         mirrors: Whether that holds for mirror images of an earlier one too.
@@ -96,7 +95,7 @@ class Screening:
             expr = _proposed(trial)
             if trial.passed:
                 try:
-                    expr = simplify(expr, seconds=0)
+                    expr = self._problem.simplify(expr, seconds=0)
                 except Exception as error:  # it stays as it is
                     trial.failure = failure(error).reason
             trial.write(expr)

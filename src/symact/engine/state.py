@@ -73,7 +73,7 @@ class SearchState:
         self.queues = {
             name: PromotionQueue(record.due.get(name, 0.0)) for name in (*self.promoted, REFINE)
         }
-        self.surrogate = Surrogate(problem.features)
+        self.surrogate = Surrogate(problem.features, plan.surrogate_after)
         self.uses_surrogate = plan.pool > 1 and len(self.fidelities) > 1
 
     def draw(self, fidelity: Fidelity, trial: Trial) -> int:

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from symact._validation import one_line_errors
 from symact.evaluation.fidelity import FINAL_TIMEOUT, Fidelity
 from symact.evaluation.finals import FINALS
+from symact.evaluation.surrogate import LEAST
 from symact.tasks.protocol import FULL, FULL_AS_JUDGED, FULL_RATES, MINI
 
 #: Earlier names of modes, in stored configurations and on command lines.
@@ -97,6 +98,9 @@ class Plan:
     as_judged: bool = Field(
         default=False,
         description="fully train in all network sizes of the judge, at two learning rates",
+    )
+    surrogate_after: Count = Field(
+        default=LEAST, description="trained candidates from which on the surrogate predicts"
     )
     #: The earlier name of ``mode``, with the values "asked" and "arrival".
     order: InitVar[str | None] = None

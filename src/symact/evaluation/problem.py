@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symact.backends.simplify import simplify
 from symact.errors import GrammarError
 from symact.evaluation.behaviour import kind
 from symact.evaluation.draws import Draws
@@ -95,6 +96,15 @@ class Problem(ABC):
     ) -> Screened:
         """Reject functions that cannot be evaluated well; see :func:`.screen.screen`."""
         return screen(expr, max_slope=max_slope, inputs=self.variables, mirrors=mirrors)
+
+    def simplify(self, expr: Expr, *, seconds: float) -> Expr:
+        """Return a shorter form with the same values; see :func:`.simplify.simplify`.
+
+        Args:
+            expr: A candidate that passed the screen.
+            seconds: Time for slow methods; 0 for the fast rules only.
+        """
+        return simplify(expr, seconds=seconds)
 
     def kind(self, expr: Expr) -> str:
         """Return the key of the behaviour of a function, for diversity."""

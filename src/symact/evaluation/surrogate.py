@@ -29,7 +29,7 @@ _WEIGHT: Floats = np.exp(-np.abs(SURROGATE.line) / 4)
 
 #: Errors are clipped at this many decades from the reference.
 _LIMIT = 1.0
-#: Minimum number of trained candidates for a fit.
+#: The default for the minimum number of trained candidates for a fit.
 LEAST = 96
 #: Maximum number for a fit, because the cost grows quadratically. Of more candidates, the best and
 #: the latest are used.
@@ -42,9 +42,10 @@ _LENGTH, _SIGNAL, _NOISE = 1.4, 10.0, 0.1
 #: Minimum number of fully trained candidates for a fit of the correction, and its noise.
 LEAST_CORRECTED = 12
 _CORRECTION_NOISE = 1.0
-#: Number of standard deviations between the mean and the lower bound of a prediction. Minimum
-#: distance between the features of candidates that are trained together.
-CURIOSITY, APART = 0.2, 0.28
+#: Number of standard deviations between the mean and the lower bound of a prediction.
+CURIOSITY = 0.2
+#: Minimum distance between the features of candidates that are trained together.
+MIN_DISTANCE = 0.28
 
 
 def features(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Floats:
@@ -74,13 +75,14 @@ class Surrogate:
 
     Args:
         features: Returns the features of a function, float64 ``[feature]``.
+        least: Minimum number of trained candidates for a fit.
 
     Attributes:
         fitted: Numbers of results of mini-training and of full training in the last fit.
     """
 
-    def __init__(self, features: Features = features) -> None:
-        self._features = features
+    def __init__(self, features: Features = features, least: int = LEAST) -> None:
+        self._features, self._least = features, least
         self._seen: list[Floats] = []
         self._above: list[tuple[float, float]] = []
         self._corrected: list[int] = []  # rows that full training judged too
@@ -117,7 +119,7 @@ class Surrogate:
     @property
     def is_due(self) -> bool:
         """Whether there are enough new results for another fit."""
-        return len(self._seen) >= max(LEAST, self.fitted[0] * _GROWTH)
+        return len(self._seen) >= max(self._least, self.fitted[0] * _GROWTH)
 
     def fit(self, counts: tuple[int, int] | None = None) -> None:
         """Fit to the first results of mini-training and of full training.
@@ -203,7 +205,7 @@ class Surrogate:
             for index in map(int, order):
                 if len(chosen) == count:
                     return chosen
-                if nearest[index] > APART**2 and taken[groups[index]] < limit:
+                if nearest[index] > MIN_DISTANCE**2 and taken[groups[index]] < limit:
                     chosen.append(index)
                     taken[groups[index]] += 1
                     nearest = np.minimum(nearest, ((x - x[index]) ** 2).sum(axis=1))
@@ -224,7 +226,7 @@ def drop_near_duplicates(
     seen: list[Floats] = []
     for index, expr in enumerate(exprs):
         own = features(expr)
-        if all(float(((own - other) ** 2).sum()) > APART**2 for other in seen):
+        if all(float(((own - other) ** 2).sum()) > MIN_DISTANCE**2 for other in seen):
             kept.append(index)
             seen.append(own)
         if len(kept) >= most:

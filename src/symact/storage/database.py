@@ -42,7 +42,7 @@ _MALFORMED = (
 #: At most so many characters of a message from SQLite or Python are shown.
 _LONG = 160
 
-#: Seconds that a process waits for another one that writes.
+#: The default for the seconds that a process waits for another one that writes.
 BUSY_SECONDS = 30
 
 
@@ -53,12 +53,20 @@ class Database:
         connection: To the file, or to memory.
         path: The directory of the file; None for a database in memory.
         name: The name of the file.
+        wait: Seconds that the connection waits for another process that writes.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | None, name: str = "") -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path | None,
+        name: str = "",
+        wait: float = BUSY_SECONDS,
+    ) -> None:
         self._db = connection
         self.path = path
         self._name = name
+        self._wait = wait
 
     def close(self) -> None:
         self._db.close()
@@ -117,7 +125,7 @@ class Database:
         except sqlite3.IntegrityError:
             raise
         except sqlite3.Error as error:
-            raise _failure(self._file, error) from None
+            raise _failure(self._file, error, wait=self._wait) from None
 
     @contextmanager
     def understood(self) -> Iterator[None]:
@@ -253,8 +261,12 @@ def make_file(file: Path, first: Mapping[str, Any]) -> bool:
             new.with_name(f"{new.name}{kind}").unlink(missing_ok=True)
 
 
-def open_file(file: Path) -> Database:
+def open_file(file: Path, wait: float = BUSY_SECONDS) -> Database:
     """Open a database; one on a read-only medium is opened to be read.
+
+    Args:
+        file: Its path.
+        wait: Seconds to wait for another process that writes.
 
     Raises:
         DamagedError: It is damaged, or no database of symact.
@@ -267,38 +279,38 @@ def open_file(file: Path) -> Database:
                 raise _damaged(file, "not a readable run: it is no SQLite database")
         is_writable = os.access(folder, os.W_OK) and os.access(file, os.W_OK)
         if not is_writable and _has_log(file):
-            return _open_copy(file)
+            return _open_copy(file, wait)
         # Read-only at first: the database of another program stays as it is.
         mode = "ro" if is_writable else "ro&immutable=1"
         uri = f"{file.resolve().as_uri()}?mode={mode}"
         try:
-            _check(file, uri, is_writable)
+            _check(file, uri, wait, is_writable=is_writable)
         except sqlite3.Error as error:
             # A killed process left changes to roll back, which takes writing.
             if not is_writable or not _name_of(error).startswith("SQLITE_READONLY"):
                 raise
-            _check(file, f"{file.resolve().as_uri()}?mode=rw", is_writable)
+            _check(file, f"{file.resolve().as_uri()}?mode=rw", wait, is_writable=True)
         if not is_writable:
             return Database(sqlite3.connect(uri, uri=True, isolation_level=None), folder, file.name)
-        database = Database(_connect(file), folder, file.name)
+        database = Database(_connect(file, wait), folder, file.name, wait)
         database.migrate()
         return database
     except OSError as error:
         raise StoreError(f"{file}: cannot be read: {error.strerror}") from None
     except sqlite3.Error as error:
-        raise _failure(file, error, "not a readable run") from None
+        raise _failure(file, error, "not a readable run", wait) from None
     except _MALFORMED as error:
         raise _damaged(file, f"not a readable run: {error}") from None
 
 
-def _open_copy(file: Path) -> Database:
+def _open_copy(file: Path, wait: float) -> Database:
     """Return a copy in memory, to read, of a database whose log cannot be merged where it is."""
     with tempfile.TemporaryDirectory(prefix="symact-") as folder:
         copy = Path(folder) / file.name
         for own in (file, *_logs(file)):
             if own.exists():
                 shutil.copyfile(own, copy.with_name(own.name))
-        _check(file, f"{copy.as_uri()}?mode=rw", is_writable=False)
+        _check(file, f"{copy.as_uri()}?mode=rw", wait, is_writable=False)
         memory = sqlite3.connect(":memory:", isolation_level=None)
         with closing(sqlite3.connect(copy)) as merged:
             merged.backup(memory)
@@ -306,9 +318,9 @@ def _open_copy(file: Path) -> Database:
     return Database(memory, file.parent, file.name)
 
 
-def _check(file: Path, uri: str, is_writable: bool) -> None:
+def _check(file: Path, uri: str, wait: float, *, is_writable: bool) -> None:
     """Refuse what is damaged, or of a version that cannot be read here."""
-    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as reader:
+    with closing(sqlite3.connect(uri, uri=True, timeout=wait)) as reader:
         row = reader.execute("SELECT * FROM meta WHERE key = 'schema'").fetchone()
         version = None if row is None else json.loads(row[1])
         if row is not None and row[3:] and checksum(row[:3]) != row[3]:
@@ -335,8 +347,8 @@ def _has_log(file: Path) -> bool:
     return any(log.exists() and log.stat().st_size > 0 for log in _logs(file))
 
 
-def _connect(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, isolation_level=None, timeout=BUSY_SECONDS)
+def _connect(file: Path, wait: float = BUSY_SECONDS) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, isolation_level=None, timeout=wait)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
@@ -346,7 +358,9 @@ def _name_of(error: sqlite3.Error) -> str:
     return str(getattr(error, "sqlite_errorname", ""))
 
 
-def _failure(file: Path, error: sqlite3.Error, damaged: str = "damaged") -> StoreError:
+def _failure(
+    file: Path, error: sqlite3.Error, damaged: str = "damaged", wait: float = BUSY_SECONDS
+) -> StoreError:
     """Return what to tell a user: what is wrong, and what to do."""
     kind = _name_of(error)
     then = f"go on with 'symact resume {file.parent}'" if file.name == RUN_FILE else "try again"
@@ -357,7 +371,7 @@ def _failure(file: Path, error: sqlite3.Error, damaged: str = "damaged") -> Stor
     if kind.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_IOERR")):
         return StoreError(f"{file}: cannot be read and written ({error}); once it can, {then}")
     if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        waited = f"another process has been writing for {BUSY_SECONDS} s"
+        waited = f"another process has been writing for {wait:g} s"
         return StoreError(f"{file}: {waited}; try again later")
     # The queries are right; what they cannot find in a database of symact is damaged.
     return _damaged(file, f"{damaged}: {error}")

@@ -377,8 +377,12 @@ def _first(config: RunConfig | None) -> dict[str, Any]:
     return {} if config is None else {CONFIG: config.dump()}
 
 
-def open_run(path: str | Path) -> Repository:
+def open_run(path: str | Path, *, wait: float = database.BUSY_SECONDS) -> Repository:
     """Open an existing run directory; on a read-only medium, to read it.
+
+    Args:
+        path: The directory.
+        wait: Seconds to wait for another process that writes.
 
     Raises:
         DamagedError: It is damaged, or no run.
@@ -387,7 +391,7 @@ def open_run(path: str | Path) -> Repository:
     file = Path(path) / RUN_FILE
     if not file.is_file():
         raise StoreError(f"{path}: no run here ({RUN_FILE} is missing)")
-    return Repository(database.open_file(file))
+    return Repository(database.open_file(file, wait))
 
 
 def open_judged(path: str | Path) -> Repository:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: So many expressions of a size keep their values in memory; of a larger size they are computed
-#: when they are needed.
+#: The default for the largest number of expressions of a size whose values stay in memory. Values
+#: of a larger size are computed when they are needed.
 MOST_STORED = 100_000
 
 
@@ -32,10 +32,16 @@ class Level:
 
 
 class Made:
-    """The expressions of the size that is being enumerated."""
+    """The expressions of the size that is being enumerated.
 
-    def __init__(self, first: int) -> None:
+    Args:
+        first: The number of the first one.
+        most_stored: The largest number of expressions whose values stay in memory.
+    """
+
+    def __init__(self, first: int, most_stored: int) -> None:
         self.first = first
+        self._most_stored = most_stored
         self._groups: list[NDArray[np.int16]] = []
         self._children: list[NDArray[np.int32]] = []
         self._masks: list[NDArray[np.int64]] = []
@@ -46,7 +52,7 @@ class Made:
     def stores(self, more: int, points: int) -> bool:
         """Whether to keep the values of ``more`` additional expressions in memory."""
         self._count += more
-        if self._count > MOST_STORED:
+        if self._count > self._most_stored:
             self._values = None
         return self._values is not None
 

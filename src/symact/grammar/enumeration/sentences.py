@@ -31,13 +31,13 @@ from symact.errors import GrammarError
 from symact.expr import Expr, substitute, uses_statistics
 from symact.expr.primitives import VAR
 from symact.grammar import Grammar, Group, Language, SentenceCount, union
-from symact.grammar.enumeration.kept import Level, Made, Seen, empty, runs
+from symact.grammar.enumeration.kept import MOST_STORED, Level, Made, Seen, empty, runs
 from symact.grammar.enumeration.values import Maker, key, keys, points_of
 
 #: The default limit of distinct expressions. Each one takes 50 bytes, and 1.1 KB more if its values
 #: stay in memory.
 LIMIT = 500_000
-#: The number of candidates that are evaluated in one call.
+#: The default number of candidates that are evaluated in one call.
 CHUNK = 2048
 
 #: A callback after each chunk, with the current size and the numbers of expressions and sentences.
@@ -124,6 +124,10 @@ class Enumeration:
         depth: The largest number of nested productions; None for no limit. With 2, the grammar
             ``swish`` produces single core units.
         limit: The largest number of distinct expressions, including subexpressions.
+        chunk: The number of candidates that are evaluated in one call. The result does not depend
+            on it.
+        most_stored: The largest number of expressions of one size whose values stay in memory. The
+            result does not depend on it.
 
     Raises:
         GrammarError: As for :class:`symact.grammar.Language`.
@@ -136,10 +140,12 @@ class Enumeration:
         constants: Iterable[float] | None = None,
         depth: int | None = None,
         limit: int = LIMIT,
+        chunk: int = CHUNK,
+        most_stored: int = MOST_STORED,
     ) -> None:
         self.grammar = grammar
         self.language = Language(grammar, constants, depth)
-        self.limit = limit
+        self.limit, self._chunk, self._most_stored = limit, chunk, most_stored
         groups = self.language.groups
         #: Whether the grammar has batch statistics.
         self.reads_batch = any(uses_statistics(group.template) for group in groups)
@@ -161,7 +167,7 @@ class Enumeration:
         self.complete_size = 0
         #: Whether there is no larger sentence.
         self.exhausted = False
-        self._open = Made(0)
+        self._open = Made(0, most_stored)
         self._steps = self._run()
 
     # What was found.
@@ -297,7 +303,7 @@ class Enumeration:
                 self.exhausted = True
                 yield
                 return
-            made = self._open = Made(self._kept)
+            made = self._open = Made(self._kept, self._most_stored)
             self._distinct.append(0)
             if size == 1:
                 self._keep_leaves(made)
@@ -312,7 +318,7 @@ class Enumeration:
                         yield
             level = made.level()
             self._levels.append(level)
-            self._open = Made(self._kept)
+            self._open = Made(self._kept, self._most_stored)
             self.complete_size = size
             reached = union(np.unique(level.mask).tolist())
             for maker, most in zip(self._makers, largest, strict=True):
@@ -353,8 +359,8 @@ class Enumeration:
             return
         table = _results(group, [masks for masks, _ in states])
         codes = [code for _, code in states]
-        for start in range(0, math.prod(shape), CHUNK):
-            flat = np.arange(start, min(start + CHUNK, math.prod(shape)))
+        for start in range(0, math.prod(shape), self._chunk):
+            flat = np.arange(start, min(start + self._chunk, math.prod(shape)))
             indices = np.unravel_index(flat, shape)
             masks = table[tuple(code[index] for code, index in zip(codes, indices, strict=True))]
             wanted = masks != 0

@@ -1,4 +1,4 @@
-"""Aggregation, intervals and rank agreement against hand-made numbers and scipy."""
+"""Intervals and rank agreement against hand-made numbers and scipy."""
 
 from __future__ import annotations
 
@@ -11,61 +11,10 @@ from profiles import examples
 from scipy.stats import spearmanr
 
 from symact.evaluation import statistics
-from symact.tasks import scores as stats
-from symact.tasks.protocol import BEST_ERROR, WORST_ERROR
+from symact.tasks import scores
 
 FAMILIES = ["a", "a", "b"]
-
-
-def test_a_score_is_the_mean_over_families_of_means_of_medians_of_means_of_logs():
-    errors = np.array(
-        [
-            [[1.0, 0.1, 1.0, 10.0], [0.1, 1.0, 1.0, 1.0], [0.01, 10.0, 10.0, 10.0]],
-            [[1.0, 100.0, 100.0, 100.0]] * 3,
-            [[0.1, 0.1, 0.1, 0.1]] * 3,
-        ]
-    )
-    score = stats.score(errors, FAMILIES)
-    # Instances: median(0, 0, 1) = 0; 2; -1. Families: a 1, b -1.
-    assert score.instances == pytest.approx((0.0, 2.0, -1.0))
-    assert score.families == pytest.approx({"a": 1.0, "b": -1.0})
-    assert score.ood == pytest.approx(0.0)
-    assert score.id_error == pytest.approx((np.mean([-1, 0]) + -1) / 2)
-    assert score.diverged == 0
-
-
-def test_what_is_not_finite_counts_as_the_worst_and_everything_is_clipped():
-    logs = stats.log_errors([np.nan, np.inf, -np.inf, 1e99, 0.0, 1.0])
-    worst, best = np.log10(WORST_ERROR), np.log10(BEST_ERROR)
-    np.testing.assert_allclose(logs, [worst, worst, worst, worst, best, 0.0])
-    errors = np.ones((3, 2, 4))
-    errors[0, 0, 2] = np.nan
-    assert stats.score(errors, FAMILIES).diverged == pytest.approx(1 / 6)
-
-
 POSITIVE = arrays(float, (3, 2, 4), elements=st.floats(1e-6, 1e4))
-
-
-@settings(max_examples=examples(60))
-@given(errors=POSITIVE, reference=POSITIVE, clip=st.floats(0, 4))
-def test_beside_a_reference_an_instance_counts_as_at_most_so_many_decades_away(
-    errors, reference, clip
-):
-    ood, inside, cases = stats.PairedComparison(reference, FAMILIES, clip).above(errors)
-    base, free = stats.score(reference, FAMILIES), stats.score(errors, FAMILIES)
-    apart = np.clip(np.subtract(free.instances, base.instances), -clip, clip)
-    assert ood == pytest.approx((apart[:2].mean() + apart[2]) / 2, abs=1e-12)
-    assert cases == pytest.approx((apart[:2].mean(), apart[2]), abs=1e-12)  # of families a and b
-    assert abs(inside) <= clip + 1e-12
-    free_ood, free_inside, _ = stats.PairedComparison(reference, FAMILIES, 99.0).above(errors)
-    assert free_ood == pytest.approx(free.ood - base.ood, abs=1e-9)
-    assert free_inside == pytest.approx(free.id_error - base.id_error, abs=1e-9)
-
-
-def test_beside_a_reference_what_diverged_is_bad_and_not_hopeless():
-    errors, reference = np.full((3, 2, 4), np.nan), np.full((3, 2, 4), 0.01)
-    ood, inside, _ = stats.PairedComparison(reference, FAMILIES, 1.0).above(errors)
-    assert (ood, inside) == pytest.approx((1.0, 1.0))
 
 
 @settings(max_examples=examples(60))
@@ -113,17 +62,6 @@ def test_spearman_of_too_little_is_nothing():
     assert statistics.spearman([1, 2], [1, 2]) is None
     assert statistics.spearman([1, 1, 1], [1, 2, 3]) is None
     assert statistics.spearman([1, 2, np.nan, 3], [1, 2, 9, 4]) == pytest.approx(1)
-
-
-def test_sizes_of_networks_are_averaged_after_the_median_over_their_seeds():
-    rng = np.random.default_rng(0)
-    errors = 10.0 ** rng.normal(size=(3, 2, 5, 4))
-    logs = np.log10(errors)[..., 1:].mean(axis=-1)
-    by_hand = np.median(logs, axis=2).mean(axis=1)
-    np.testing.assert_allclose(stats.ood_errors(errors, FAMILIES), by_hand)
-    assert stats.score(errors, FAMILIES).ood == pytest.approx((by_hand[:2].mean() + by_hand[2]) / 2)
-    one_size = errors[:, :1]
-    assert stats.score(one_size, FAMILIES) == stats.score(one_size[:, 0], FAMILIES)
 
 
 def test_skill_is_one_minus_the_ratio_to_a_baseline():
@@ -195,7 +133,7 @@ def test_the_figures_are_those_that_earlier_versions_computed_without_scipy():
     families = ["a"] * 5 + ["b"] * 3 + ["c"]
     errors = 10.0 ** rng.normal(-1, 1, (3, 9, 2, 3, 4))
     errors[0, 0, 0, 0, 1] = np.nan
-    ood = np.array([stats.ood_errors(own, families) for own in errors])
+    ood = np.array([scores.ood_errors(own, families) for own in errors])
     ood[2, :4] = ood[1, :4]
     a, b = (rng.integers(0, 6, 12).astype(float) for _ in range(2))
     b[3], a[5] = np.nan, np.inf

@@ -473,7 +473,7 @@ def transcript() -> str:
 def test_the_same_seed_proposes_the_same_in_any_process(hash_seed):
     code = (
         "import sys; sys.path[:0] = ['tests', 'tests/support', 'tests/proposers']; "
-        "import test_propose as t; print(t.transcript())"
+        "import test_genetic as t; print(t.transcript())"
     )
     output = subprocess.run(
         [sys.executable, "-c", code],
