@@ -1,4 +1,4 @@
-"""Ten thousand random functions of the largest grammar go through every rung; none does harm."""
+"""Ten thousand random functions of the largest grammar pass every fidelity and do no harm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from symact.tasks import task
 from symact.tasks.protocol import Training
 
 COUNT = 10_000
-#: All that a rung does, in small networks for few steps.
+#: All that a fidelity does, in small networks for few steps.
 SMALL = Training(width=4, depth=2, steps=5, points=16, learning_rate=5e-2)
 
 
@@ -50,11 +50,11 @@ def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
             became[outcome] += 1
             simplify(expr, seconds=0)
             # Training has to bear what the screen would have kept from it, too.
-            for rung in ("mini", "full"):
-                (errors,) = evaluator.run([Job(rung, expr)])
+            for name in ("mini", "full"):
+                (errors,) = evaluator.run([Job(name, expr)])
                 assert not isinstance(errors, Failed), (show(expr), errors)
                 assert errors.shape == (2, 1, 4)
-                became[f"{rung}, diverged"] += not np.isfinite(errors).all()
+                became[f"{name}, diverged"] += not np.isfinite(errors).all()
             if outcome == Outcome.PASSED and became["refined"] < COUNT / 100:
                 became["refined"] += 1
                 simplify(expr, seconds=0.5)

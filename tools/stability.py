@@ -185,10 +185,10 @@ def main() -> None:
     ways = {}
     for label, kind in (("linear", TorchMLPTrainer), ("fitted", Fitted)):
         make = partial(kind, seeds=[0], entropy=ENTROPY["test"], device="cpu")
-        rung = MixedSizeTrainer(assign_network_sizes(drawn, FULL), make)
+        trainer = MixedSizeTrainer(assign_network_sizes(drawn, FULL), make)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             ways[label] = [
-                ood(future.result(), rung.families) for future in rung.start(pool, exprs)
+                ood(future.result(), trainer.families) for future in trainer.start(pool, exprs)
             ]
     result["fitted"] = {
         "all": statistics.spearman(ways["linear"], ways["fitted"]),

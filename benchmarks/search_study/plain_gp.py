@@ -1,7 +1,7 @@
 """The baseline: genetic programming as DEAP brings it, ``algorithms.eaMuPlusLambda``.
 
 DEAP's own crossover, mutation, selection and loop over the same typed primitive set, with one
-fitness and without ladder, forecast, islands or archive. Only branches are grown by our own code,
+fitness and without ladder, surrogate, islands or archive. Only branches are grown by our own code,
 because DEAP's generators fail where a type has primitives and no terminal. The loop runs in a
 thread of its own; its ``map`` hands what is to be evaluated to the search and waits for what full
 training says. Two runs of one seed differ: DEAP's crossover draws a type from a set of classes,

@@ -30,12 +30,12 @@ GOAL = 2000.0
 
 
 def measure(bench: Bench) -> None:
-    """Measure candidates a second with and without evolution, forecast and a file."""
+    """Measure candidates a second with and without evolution, surrogate and a file."""
     count = 4096 if bench.quick else 16384
     ways = {
         "random": {"proposer": "random"},
         "gp": {"proposer": "gp"},
-        "gp, forecast of 4": {"proposer": "gp", "pool": 4},
+        "gp, surrogate among 4": {"proposer": "gp", "pool": 4},
     }
     for name, arguments in ways.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
-"""What each rung costs, how well it ranks, and where the time of a search goes.
+"""What each fidelity costs, how well it ranks, and where the time of a search goes.
 
-A real search runs first (default grammar and task, its own seed). 64 of its mini-trained
-candidates, evenly spaced in their order there, are then judged by full training on 24 search draws
-and a second time from other initial weights: no rung can agree with full training better than full
-training with itself (the ceiling). Mini-training sees the first of these draws, as many as the plan
-gives it and more; in a search the two rungs see different draws, which makes agreement harder, and
-a row says by how much. Errors count as in a search: beside those of the reference, within
-``protocol.CLIP``. Intervals are 95% bootstrap intervals over candidates. The last table is where
+A real search runs first, with the default grammar and task and its own seed. Full training then
+judges 64 of its mini-trained candidates, evenly spaced in their order, on 24 search draws. A second
+full training starts from other initial weights. Its agreement with the first one is the ceiling for
+every fidelity. Mini-training sees the first of these draws, as many as the plan gives it and more.
+In a search the two fidelities see different draws, which lowers their agreement; a row states by
+how much. Errors count as in a search: relative to those of the reference, within
+``protocol.CLIP``. Intervals are 95% bootstrap intervals over candidates. The last table shows where
 the time of that search went.
 """
 
@@ -111,7 +111,7 @@ def _searched(budget: int, plan: Plan) -> Result:
 
 
 def _minis(plan: Plan, families: Families) -> list[tuple[str, Families, tuple[Training, ...]]]:
-    """The rung as it is, and others that were or may be considered."""
+    """Mini-training as it is, and others that were or may be considered."""
     number = plan.mini_instances
     own = [instances[:number] for instances in families]
     return [
@@ -149,14 +149,14 @@ def _judge(
 ) -> Judged:
     """Train the candidates for a share of the steps of each training."""
     shorter = [replace(training, steps=round(share * training.steps)) for training in trainings]
-    rung = MixedSizeTrainer(assign_network_sizes(families, shorter), make)
+    trainer = MixedSizeTrainer(assign_network_sizes(families, shorter), make)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        (first,) = rung.start(pool, [zoo.find(REFERENCE).expr])
+        (first,) = trainer.start(pool, [zoo.find(REFERENCE).expr])
         reference = first.result()  # it also warms up
         start = time.perf_counter()
-        errors = [future.result() for future in rung.start(pool, exprs)]
+        errors = [future.result() for future in trainer.start(pool, exprs)]
         seconds = (time.perf_counter() - start) / len(exprs)
-    paired = stats.PairedComparison(reference, rung.families, CLIP)
+    paired = stats.PairedComparison(reference, trainer.families, CLIP)
     above = [paired.above(own) for own in errors]
     return Judged(np.array([a[0] for a in above]), np.array([a[1] for a in above]), seconds)
 

@@ -1,9 +1,9 @@
 """Mini-training of one candidate beside the same work in stacked eager torch, and its limit.
 
-24 networks of two hidden layers of 16 units take 200 steps on 128 points with GELU, on all cores;
-then the same with the rung's own size (the two-layer half of ``protocol.MINI``). The limit is what
-the arithmetic needs: the matrix products at the rate of a large ``torch.mm``, the activations at
-the interpreter's rate on rows in the L1 cache, both measured in the same run on one core and
+24 networks of two hidden layers of 16 units take 200 steps on 128 points with GELU, on all cores.
+The second part has the size of the fidelity: the two-layer half of ``protocol.MINI``. The limit is
+the time of the arithmetic: matrix products at the rate of a large ``torch.mm``, activations at the
+interpreter's rate on rows in the L1 cache. Both are measured in the same run on one core and
 divided by the number of cores. The rate of ``torch.bmm`` on the small shapes themselves stands
 beside it.
 """

@@ -24,7 +24,7 @@ from symact.evaluation.futures import done, gather, then
 sys.path.insert(0, str(Path(__file__).parent))
 from _simulated import errors, timed
 
-#: Core-seconds of a candidate on each rung, jobs of a full training, its share (docs/search.md).
+#: Core-seconds of a candidate at each fidelity, jobs and share of full training (docs/search.md).
 MINI, FULL, PARTS, SHARE = 0.33, 4.7, 4, 0.06
 #: Standard deviation of the logarithm of a time.
 SPREAD = 0.3
@@ -71,7 +71,7 @@ def asleep(order, generation, count, pool=1):
     changes = {"generation": generation, "order": order, "refine_share": 0.0, "pool": pool}
     timed(count, "gp", executor=executor, **changes)
     slept = sorted(executor.slept)
-    # Anchors come first; what follows the last mini-training is not missed either.
+    # Baselines come first; what follows the last mini-training is not missed either.
     first, last = slept[len(slept) // 5][0], slept[len(slept) * 4 // 5][1]
     inside = sum(max(0.0, min(b, last) - max(a, first)) for a, b in slept)
     return inside / (SLEEPERS * (last - first))
@@ -117,9 +117,9 @@ def measure(bench: Bench) -> None:
         shares = {order: asleep(order, SLEEPERS * each, count) for order in ("asked", "arrival")}
         bench.row(f"{SLEEPERS} workers that sleep, generation {SLEEPERS * each}", **shares)
     if not bench.quick:
-        # What one process can propose and forecast is less than so many workers train.
+        # What one process can propose and predict is less than so many workers train.
         shares = {o: asleep(o, 4 * SLEEPERS, 1200, pool=48) for o in ("asked", "arrival")}
-        bench.row(f"the same with a forecast among 48, generation {4 * SLEEPERS}", **shares)
+        bench.row(f"the same with a surrogate among 48, generation {4 * SLEEPERS}", **shares)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def measure(bench: Bench) -> None:
     fixed = [known.expr for known in zoo.known() if known.kind == "pointwise"]
     plan = Plan()
     each = {"mini": 16, "full": 2} if bench.quick else {"mini": 48, "full": 8}
-    counts = {rung: cores * count for rung, count in each.items()}
+    counts = {fidelity: cores * count for fidelity, count in each.items()}
     rates: dict[str, dict[str, float]] = {}
     for name, (executor, count) in ways.items():
         started = time.perf_counter()
@@ -39,21 +39,21 @@ def measure(bench: Bench) -> None:
             ladder.train("full", fixed[:count])
             ready = time.perf_counter() - started
             rates[name] = {}
-            for rung in ("mini", "full"):
-                exprs = (fixed * counts[rung])[: counts[rung]]
+            for fidelity in ("mini", "full"):
+                exprs = (fixed * counts[fidelity])[: counts[fidelity]]
                 began = time.perf_counter()
-                ladder.train(rung, exprs)
-                rates[name][rung] = len(exprs) / (time.perf_counter() - began)
+                ladder.train(fidelity, exprs)
+                rates[name][fidelity] = len(exprs) / (time.perf_counter() - began)
         finally:
             ladder.close()
         bench.row(
             name,
             workers=count,
             **{"ready after s": ready},
-            **{f"{rung} a second": rate for rung, rate in rates[name].items()},
+            **{f"{fidelity} a second": rate for fidelity, rate in rates[name].items()},
         )
     for name, goal in GOALS.items():
-        for rung in counts:
+        for fidelity in counts:
             own = rates.get(name)
-            value = None if own is None else own[rung] / rates["threads"][rung]
-            bench.ratio(f"{rung}: {name} over threads", value, least=goal)
+            value = None if own is None else own[fidelity] / rates["threads"][fidelity]
+            bench.ratio(f"{fidelity}: {name} over threads", value, least=goal)

@@ -1,4 +1,4 @@
-"""Forward the earlier names of public modules to the present ones, with a deprecation warning.
+"""Forward earlier public names to the present ones, with a deprecation warning.
 
 An import of an earlier name returns a module that forwards every attribute. The present module is
 loaded at that import.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+V = TypeVar("V")
 
 #: Present name of each earlier module of ``symact``.
 MOVED = {
@@ -36,6 +38,26 @@ RENAMED_MEMBERS = {
     "symact.score.apart": "drop_near_duplicates",
     "symact.score.whole": "raise_on_failure",
 }
+
+
+class RenamedKeys(dict[str, V]):
+    """A dictionary that finds values under earlier keys too, with a deprecation warning.
+
+    Args:
+        values: By their present keys.
+        renamed: The present key of each earlier key.
+    """
+
+    def __init__(self, values: Mapping[str, V], renamed: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self._renamed = dict(renamed)
+
+    def __missing__(self, key: str) -> V:
+        present = self._renamed.get(key)
+        if present is None or present not in self:
+            raise KeyError(key)
+        warnings.warn(f"'{key}' is now '{present}'", DeprecationWarning, stacklevel=2)
+        return self[present]
 
 
 class _Forward(Loader):

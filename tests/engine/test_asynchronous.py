@@ -22,10 +22,10 @@ from symact.evaluation import Executor, Plan
 from symact.evaluation.jobs import TUNING
 from symact.expr import show
 from symact.storage.repository import open_run
-from symact.tasks.protocol import ANCHORS
+from symact.tasks import protocol
 
 ARRIVAL = replace(TINY, mode="asynchronous")
-BASELINES = [zoo.find(name).expr for name in ANCHORS]
+BASELINES = [zoo.find(name).expr for name in protocol.BASELINES]
 
 
 class Slow(Executor):
@@ -65,7 +65,7 @@ def workers():
 
 def stored(folder):
     with closing(open_run(folder)) as store:
-        return store.candidates(), {rung: store.scores(rung) for rung in ("mini", "full")}
+        return store.candidates(), {name: store.scores(name) for name in ("mini", "full")}
 
 
 def test_scores_are_those_of_the_same_functions_in_the_order_of_asking(tmp_path):
@@ -92,7 +92,7 @@ def test_scores_are_those_of_the_same_functions_in_the_order_of_asking(tmp_path)
 
 @pytest.mark.parametrize("budget", [1, 9, 40, 65])
 def test_a_candidate_budget_is_met_exactly(budget, workers, tmp_path):
-    workers.seconds = lambda rung, formula: 0.02 * (len(formula) % 5)
+    workers.seconds = lambda fidelity, formula: 0.02 * (len(formula) % 5)
     result = run(tmp_path / "run", plan=ARRIVAL, budget=budget, executor=workers)
     assert result.finished
     assert result.counts["mini"] == budget
@@ -136,7 +136,9 @@ def test_what_takes_long_holds_up_nobody(workers, tmp_path):
 
 @pytest.mark.parametrize("moment", [2, 4, 7])
 def test_an_interrupted_run_goes_on_with_what_was_under_way(moment, workers, tmp_path):
-    workers.seconds = lambda rung, formula: 0.1 if rung == "full" else 0.05 * (len(formula) % 4)
+    workers.seconds = lambda fidelity, formula: (
+        0.1 if fidelity == "full" else 0.05 * (len(formula) % 4)
+    )
     steps = 0
 
     def interrupt(progress):
@@ -221,7 +223,7 @@ def test_the_mode_is_one_of_two():
 
 def test_six_functions_are_each_trained_once_however_they_arrive(workers, tmp_path):
     rng = np.random.default_rng(0)
-    workers.seconds = lambda rung, formula: rng.uniform(0, 0.03)
+    workers.seconds = lambda fidelity, formula: rng.uniform(0, 0.03)
     plan = replace(ARRIVAL, generation=1)
     arguments = {"seed": 0, "plan": plan, "evolution": SMALL, "out": tmp_path / "run"}
     search(SIX, "polynomial", budget=100, executor=workers, **arguments)
@@ -229,7 +231,9 @@ def test_six_functions_are_each_trained_once_however_they_arrive(workers, tmp_pa
     assert len(passed) == len(set(passed)) == 6
 
 
-def test_where_asking_holds_up_workers_the_forecast_is_among_fewer_proposals(workers, tmp_path):
+def test_where_asking_holds_up_workers_the_surrogate_chooses_among_fewer_proposals(
+    workers, tmp_path
+):
     plan = replace(ARRIVAL, pool=4, finalists=1)
     run(
         tmp_path / "run", plan=plan, budget=160, executor=workers

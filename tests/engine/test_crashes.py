@@ -70,7 +70,7 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
     folder, length = whole
     expected = load(folder)
     with closing(open_run(folder)) as store:
-        assert store.search().forecast[0] > 0
+        assert store.search().fitted[0] > 0
     stream, kills, places, phases = random.Random(7), 0, set(), set()
     while kills < KILLS or "search" not in phases:
         assert kills < 4 * KILLS, phases
@@ -92,11 +92,11 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
 
 #: Where in the code work of each kind begins, and which of its calls is the last.
 MOMENTS = {
-    "anchors": ("symact.evaluation:Ladder.start", 1),
+    "baselines": ("symact.evaluation:Ladder.start", 1),
     "mini-training": ("symact.evaluation:Ladder.start", 8),
     "full training": ("symact.engine.schedule:Scheduler.start", 3),
     "tuning": ("symact.evaluation:Ladder.start_tuning", 1),
-    "a fit of the forecast": ("symact.evaluation:Surrogate.fit", 1),
+    "a fit of the surrogate": ("symact.evaluation:Surrogate.fit", 1),
     "a transaction": ("symact.storage.repository:Repository.add_scores", 3),
     "full training on the other draws": ("symact.engine.finalists:_repeated", 1),
     "sympy": ("symact.backends.simplify:_by_sympy", 1),

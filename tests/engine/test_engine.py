@@ -70,7 +70,7 @@ def test_finalists_that_were_judged_are_not_judged_again(finished, tmp_path):
     assert resumed.to_frame().equals(expected.to_frame())
 
 
-def test_a_candidate_budget_is_met_exactly_and_counts_shrink_from_rung_to_rung(finished):
+def test_a_candidate_budget_is_met_exactly_and_counts_shrink_with_the_fidelity(finished):
     _, result = finished
     counts = result.counts
     assert counts["mini"] == counts["screened"] == 40
@@ -199,8 +199,8 @@ def test_the_table_has_a_row_for_each_candidate_and_numbers_where_it_was_judged(
         assert set(frame.index[frame[f"{higher}_ood"].notna()]) <= set(
             frame.index[frame[f"{lower}_ood"].notna()]
         )
-    for rung in ("mini", "full"):
-        assert frame[f"{rung}_ood"].notna().sum() == result.counts[rung]
+    for name in ("mini", "full"):
+        assert frame[f"{name}_ood"].notna().sum() == result.counts[name]
     assert {found.id for found in result.front} <= set(frame["id"])
 
 
@@ -210,9 +210,11 @@ def test_json_has_the_documented_keys_and_is_strict(finished):
     assert documented <= set(document)
     assert set(document) - documented == {
         *("outcomes", "costs", "finished", "config", "quarantined", "fidelity"),
+        "fidelity_spearman",
     }
     assert set(document["counts"]) == {"seen", "screened", "mini", "full"}
     assert set(document["rung_spearman"]) == {"mini-full", "full-selection"}
+    assert document["fidelity_spearman"] == document["rung_spearman"]
     assert (document["protocol"], document["seed"]) == (symact.tasks.protocol.VERSION, 3)
     entries = {"id", "formula", "ood", "id_error", "flops", "nodes", "families"}
     assert document["front"]

@@ -140,7 +140,7 @@ def test_a_regression_of_two_variables_is_searched_by_the_same_engine():
     )
     assert result.reference.formula == "x0 + x1"
     assert result.objectives == RegressionProblem.objectives
-    assert list(result.rung_spearman) == ["few-all", "all-selection"]
+    assert list(result.fidelity_spearman) == ["few-all", "all-selection"]
 
 
 def test_an_interrupted_regression_resumes_exactly(tmp_path):

@@ -45,9 +45,9 @@ def test_a_large_generation_promotes_more_than_the_shortlist_holds():
 
 
 def test_measured_and_predicted_scores_count_alike():
-    forecasts = {1: 1.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: -1.0}
+    predicted = {1: 1.0, 2: 0.0, 3: 0.0, 4: 0.0, 5: -1.0}
     made = queue()
-    assert take(made, 1.0, lambda trials: np.array([forecasts[t.id] for t in trials])) == [5]
+    assert take(made, 1.0, lambda trials: np.array([predicted[t.id] for t in trials])) == [5]
     assert take(made, 1.0) == [1]  # the others wait with what was measured
 
 

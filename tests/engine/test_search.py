@@ -93,7 +93,7 @@ def test_a_fidelity_is_added_by_one_object(mode):
     assert scores["full"] < scores["middle"] < scores["mini"]
     assert reports[-1].fidelity == "full"
     assert reports[-1].counts == result.counts
-    assert list(result.rung_spearman) == ["mini-middle", "middle-full", "full-selection"]
+    assert list(result.fidelity_spearman) == ["mini-middle", "middle-full", "full-selection"]
     assert {found.id for found in result.front} <= scores["full"]
 
 
@@ -237,7 +237,7 @@ def found(number, formula, ood):
 
 def with_front(*front):
     return Result(
-        path=None, config={}, counts={}, outcomes={}, rung_spearman={}, front=list(front),
+        path=None, config={}, counts={}, outcomes={}, fidelity_spearman={}, front=list(front),
         reference=found(0, "gelu(x)", 1.0), finished=True, costs={}, quarantined=[], _rows=[],
     )  # fmt: skip
 

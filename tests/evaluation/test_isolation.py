@@ -150,11 +150,11 @@ def test_a_search_goes_on_without_what_fails_and_says_so(tmp_path):
     )  # fmt: skip
     assert result.finished
     assert result.counts["mini"] == 40
-    reasons = {(entry["rung"], entry["reason"]) for entry in result.quarantined}
+    reasons = {(entry["place"], entry["reason"]) for entry in result.quarantined}
     assert ("screen", "RecursionError") in reasons
     assert ("mini", "FloatingPointError: too hot") in reasons
     assert ("short form", "KeyError: 'no such factor'") in reasons
-    failed = {entry["id"] for entry in result.quarantined if entry["rung"] == "mini"}
+    failed = {entry["id"] for entry in result.quarantined if entry["place"] == "mini"}
     frame = result.to_frame().set_index("id")
     assert (frame.loc[sorted(failed), "mini_ood"] >= frame["mini_ood"].max()).all()
     assert not failed & {found.id for found in result.front}
@@ -351,7 +351,7 @@ def test_finalists_are_judged_by_who_trains_and_one_that_ends_its_process_is_qua
     executor = ProcessExecutor(1, command=POISONED, attempts=2)
     found = search(**arguments, executor=executor, out=tmp_path / "run")
     assert found.finished
-    assert [(entry["rung"], entry["reason"]) for entry in found.quarantined] == [
+    assert [(entry["place"], entry["reason"]) for entry in found.quarantined] == [
         ("selection", "ended its process 2 times (signal 9)")
     ]
     assert best not in {one.formula for one in found.front}

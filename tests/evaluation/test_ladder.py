@@ -1,4 +1,4 @@
-"""The rungs of a search: who learns which task in which network, and in which order."""
+"""The fidelities of a search: which network learns which task, and in which order."""
 
 from __future__ import annotations
 

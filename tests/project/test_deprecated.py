@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import warnings
 
 import pytest
+from small_runs import run
 
 import symact
+from symact.tasks import protocol
 
 #: What documentation used, by the earlier module.
 DOCUMENTED = {
@@ -72,3 +75,29 @@ def test_an_activation_is_public():
     assert symact.activation("x*tanh(x)").formula == "x*tanh(x)"
     assert "activation" in symact.__all__
     assert symact.activation("Snake", a=5.0).formula == "x + sin(5*x)**2/5"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "present"),
+    [
+        ("ANCHORS", "BASELINES"),
+        ("Form", "EvaluationProtocol"),
+        ("RUNG_ID_LIMIT", "SEARCH_ID_LIMIT"),
+    ],
+)
+def test_earlier_names_of_the_protocol_warn(earlier, present):
+    with pytest.warns(DeprecationWarning, match=f"^{earlier} is now {present}$"):
+        found = getattr(protocol, earlier)
+    assert found is getattr(protocol, present)
+
+
+def test_earlier_names_of_results_warn():
+    result = run(budget=8)
+    with pytest.warns(DeprecationWarning, match="rung_spearman is now fidelity_spearman"):
+        assert result.rung_spearman == result.fidelity_spearman
+    result.costs["surrogate"] = {"candidates": 1, "seconds": 2.0}
+    with pytest.warns(DeprecationWarning, match="'forecast' is now 'surrogate'"):
+        assert result.costs["forecast"] is result.costs["surrogate"]
+    with pytest.raises(KeyError, match="forecasts"):
+        result.costs["forecasts"]
+    assert json.loads(json.dumps(result.costs)) == result.costs

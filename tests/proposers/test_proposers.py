@@ -21,7 +21,7 @@ from symact.grammar import Grammar
 from symact.proposers import EvaluatedProposal, ProcessProposer, make_proposer
 from symact.reporting.curves import best_so_far, curves_report, to_text
 from symact.storage.repository import open_run
-from symact.tasks.protocol import RUNG_ID_LIMIT
+from symact.tasks.protocol import SEARCH_ID_LIMIT
 
 SMALL = {
     "mini_instances": 2,
@@ -317,7 +317,7 @@ def test_curves_stand_side_by_side(tmp_path):
     store = open_run(first.path)
     reference = store.references()["full"]
     store.close()
-    excess = (table.full_id / (RUNG_ID_LIMIT * 10 ** reference[1])).clip(lower=1)
+    excess = (table.full_id / (SEARCH_ID_LIMIT * 10 ** reference[1])).clip(lower=1)
     assert found[0].ratio[-1] == pytest.approx((table.full_ood * excess).min() / 10 ** reference[0])
     assert "replay" in to_text(found)
     lines = (tmp_path / "out" / "curves.csv").read_text().splitlines()

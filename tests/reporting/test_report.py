@@ -118,6 +118,7 @@ def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
         "grammar": NASTY,
         "counts": {"seen": 3},
         "rung_spearman": {"mini-full": None},
+        "fidelity_spearman": {"mini-full": None},
         "list": [1],
     }
     write_html(UGLY, [run], {"distance": picture}, page)

@@ -71,7 +71,7 @@ def _print_counts(result: Result) -> None:
     print("\n" + ", ".join([f"{seen} candidates seen, {seen - screened} screened out", *trained]))
     agreement = ", ".join(
         f"{pair} {'-' if value is None else f'{value:.2f}'}"
-        for pair, value in result.rung_spearman.items()
+        for pair, value in result.fidelity_spearman.items()
     )
     print(f"Spearman correlation between fidelities: {agreement}")
 
@@ -79,7 +79,7 @@ def _print_counts(result: Result) -> None:
 def _print_failures(result: Result) -> None:
     for failed in result.quarantined[:_LISTED_FAILURES]:
         reason = one_line(failed["reason"])
-        print(f"#{failed['id']} failed and counts as diverged ({failed['rung']}): {reason}")
+        print(f"#{failed['id']} failed and counts as diverged ({failed['place']}): {reason}")
     rest = len(result.quarantined) - _LISTED_FAILURES
     if rest > 0:
         print(f"and {rest} more; 'symact show --json' lists all")

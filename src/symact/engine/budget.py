@@ -16,7 +16,7 @@ class Budget:
 
     Attributes:
         seconds: Wall time of the search; judging the finalists comes on top.
-        candidates: Candidates that pass the screen and are judged by at least one rung.
+        candidates: Candidates that pass the screen and are trained at one fidelity at least.
     """
 
     seconds: float | None = None

@@ -113,7 +113,7 @@ class Search:
             trials = self._screening.screen(proposals, None if is_choosy else room)
         if is_choosy:
             most = count if room is None else min(count, room)
-            with state.costs.timed("forecast", asked):
+            with state.costs.timed("surrogate", asked):
                 trials, forgotten = choose(trials, state.surrogate, most, number)
             for outcome, times in forgotten.items():
                 state.passed_over[outcome] = state.passed_over.get(outcome, 0) + times
@@ -175,7 +175,7 @@ class Search:
         with state.costs.timed("propose"):
             self.proposer.tell(feedback(state, step))
         if state.uses_surrogate and state.surrogate.is_due:
-            with state.costs.timed("forecast"):
+            with state.costs.timed("surrogate"):
                 state.surrogate.fit()
                 self.proposer.revalue(state.estimate)
         state.generation += 1

@@ -48,10 +48,10 @@ def restored(
         for scored in repository.scores(fidelity.name):
             state.record(fidelity, [state.trials[scored.candidate]], [scored.errors])
     for failure in repository.quarantined():
-        if failure.rung in state.evaluated:
+        if failure.place in state.evaluated:
             state.trials[failure.candidate].state = TrialState.FAILED
-    if any(record.forecast):
-        state.surrogate.fit(record.forecast)
+    if any(record.fitted):
+        state.surrogate.fit(record.fitted)
     for name, queue in state.queues.items():
         under_way = record.promoted.get(name, ())
         done = state.refined if name == REFINE else {t.id for t in state.evaluated[name]}
@@ -107,7 +107,7 @@ def _record(
         exhausted=exhausted,
         due={name: queue.due for name, queue in state.queues.items()},
         refined=sorted(state.refined),
-        forecast=state.surrogate.fitted,
+        fitted=state.surrogate.fitted,
         passed_over=state.passed_over,
         opened=state.opened,
         pool=state.pool,

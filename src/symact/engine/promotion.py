@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from symact.engine.trial import Trial
 
-#: At least so many of the best are ranked anew with their forecasts.
+#: At least so many of the best are ranked anew with their predictions.
 SHORTLIST = 128
 
-#: Penalised scores of trials as the surrogate predicts them.
-Forecasts = Callable[[Sequence[Trial]], NDArray[np.float64]]
+#: Predicts the penalised scores of trials, ``[trial]``.
+Predictor = Callable[[Sequence[Trial]], NDArray[np.float64]]
 
 
 class PromotionQueue:
@@ -46,33 +46,34 @@ class PromotionQueue:
         self._turns += len(promoted)
         self._kinds.update(trial.behaviour for trial in promoted.values())
 
-    def take(self, earned: float, forecasts: Forecasts | None = None) -> list[Trial]:
+    def take(self, earned: float, predict: Predictor | None = None) -> list[Trial]:
         """Remove the best trials, as many as are due.
 
         Args:
             earned: The part of a promotion that is due beyond the present one.
-            forecasts: Predicts scores. The mean of measurement and forecast ranks the trials: a
-                measurement has luck in it, a forecast has none. None ranks by measurement alone.
+            predict: Predicts scores. The mean of measurement and prediction ranks the trials. A
+                measurement depends on the draw, a prediction does not. None ranks by measurement
+                alone.
 
         Returns:
             The trials in the order in which they were chosen.
         """
         self.due += earned
-        whole = min(int(self.due), len(self._waiting))
-        self.due -= whole
-        if not whole:
+        count = min(int(self.due), len(self._waiting))
+        self.due -= count
+        if not count:
             return []
-        short = self._shortlist(max(SHORTLIST, 2 * whole), forecasts)
-        chosen = [self._choose(short) for _ in range(whole)]
+        short = self._shortlist(max(SHORTLIST, 2 * count), predict)
+        chosen = [self._choose(short) for _ in range(count)]
         for item in short:
             heappush(self._waiting, item)
         return chosen
 
-    def _shortlist(self, most: int, forecasts: Forecasts | None) -> list[tuple[float, int, Trial]]:
+    def _shortlist(self, most: int, predict: Predictor | None) -> list[tuple[float, int, Trial]]:
         short = [heappop(self._waiting) for _ in range(min(len(self._waiting), most))]
-        if forecasts is None:
+        if predict is None:
             return short
-        predicted = forecasts([trial for _, _, trial in short])
+        predicted = predict([trial for _, _, trial in short])
         means = np.array([score for score, _, _ in short]) + predicted
         return [short[index] for index in np.argsort(means, kind="stable")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from symact._deprecated import RenamedKeys
 from symact.engine.baselines import penalised_score
 from symact.engine.budget import parse_budget
 from symact.errors import SymactError
@@ -20,6 +22,7 @@ from symact.expr import Expr, parse, uses_statistics
 from symact.expr.cost import flops
 from symact.storage.records import (
     Candidate,
+    Failure,
     ProblemRecord,
     Reference,
     RunConfig,
@@ -27,15 +30,13 @@ from symact.storage.records import (
     SearchRecord,
 )
 from symact.storage.repository import Repository, open_run
+from symact.storage.schema import SELECTION
 from symact.tasks import scores as stats
 from symact.tasks.protocol import ID_LIMIT
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-
-#: The fidelity of finalists.
-SELECTION = "selection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,17 @@ class Result:
         counts: Candidates ``seen``, ``screened`` (came through the screen), and trained on each
             fidelity, such as ``mini`` and ``full``.
         outcomes: How many candidates met each outcome of the screen.
-        rung_spearman: Rank correlation of the OOD errors of each fidelity with those of the next
-            one, over the candidates that were promoted (the worst are cut off, which lowers it).
+        fidelity_spearman: Rank correlation of the OOD errors of each fidelity with those of the
+            next one, over the promoted candidates. The worst are cut off, which lowers it.
         front: Functions that none dominates in (OOD, ID, FLOPs), best OOD error first: the
             finalists, or in an unfinished run the best so far on the highest fidelity reached.
         reference: The reference function on the same draws as the front.
         costs: For each part of the search (``propose``, ``screen``, ``mini``, ``refine``,
-            ``forecast``, ``full``) how many ``candidates`` it took and how many ``seconds``.
+            ``surrogate``, ``full``) how many ``candidates`` it took and how many ``seconds``.
         finished: Whether the budget was spent and the finalists were evaluated.
-        quarantined: Candidates that could not be trained: ``id``, ``rung`` and ``reason``. They
-            count as diverged.
+        quarantined: Candidates that could not be trained: ``id``, ``place`` and ``reason``.
+            The place is a fidelity or another step; ``rung`` is its earlier name. They count as
+            diverged.
         fidelity: The fidelity of the errors of the front: ``"selection"`` for finalists, else that
             of the best so far; empty where nothing was trained yet.
         seconds: Wall-clock time of the search, over all sessions.
@@ -109,7 +111,7 @@ class Result:
     config: dict[str, Any]
     counts: dict[str, int]
     outcomes: dict[str, int]
-    rung_spearman: dict[str, float | None]
+    fidelity_spearman: dict[str, float | None]
     front: list[Found]
     reference: Found | None
     finished: bool
@@ -119,6 +121,12 @@ class Result:
     fidelity: str = SELECTION
     seconds: float = 0.0
     objectives: tuple[str, ...] = ()
+
+    @property
+    def rung_spearman(self) -> dict[str, float | None]:
+        """The earlier name of :attr:`fidelity_spearman`."""
+        warnings.warn("rung_spearman is now fidelity_spearman", DeprecationWarning, stacklevel=2)
+        return self.fidelity_spearman
 
     @property
     def chosen(self) -> Found | None:
@@ -152,7 +160,7 @@ class Result:
         raise SymactError("this run has no trained candidate yet; give it a larger budget")
 
     def to_frame(self) -> pd.DataFrame:
-        """Return every candidate as a row: formula, origin, outcome, and its errors by rung."""
+        """Return every candidate as a row: formula, origin, outcome, and its errors by fidelity."""
         import pandas as pd
 
         return pd.DataFrame(self._rows)
@@ -163,7 +171,8 @@ class Result:
             "protocol": self.config["protocol"],
             "seed": self.config["seed"],
             "counts": self.counts,
-            "rung_spearman": self.rung_spearman,
+            "rung_spearman": self.fidelity_spearman,  # the earlier name
+            "fidelity_spearman": self.fidelity_spearman,
             "front": [
                 {
                     "id": found.id,
@@ -221,23 +230,30 @@ def _result_of(run: Repository) -> Result:
         config=config.dump(),
         counts=run.counts(),
         outcomes=run.outcomes(),
-        rung_spearman=_spearman(scores),
+        fidelity_spearman=_spearman(scores),
         front=front,
         reference=reference,
         finished=(spent or state.exhausted) and run.finished_generation() == state.generation,
-        costs={
-            part: {"candidates": count, "seconds": seconds}
-            for part, (count, seconds) in state.costs.items()
-        },
-        quarantined=[
-            {"id": failure.candidate, "rung": failure.rung, "reason": failure.reason}
-            for failure in run.quarantined()
-        ],
+        costs=_costs(state),
+        quarantined=[_failed(failure) for failure in run.quarantined()],
         _rows=[_row(candidate, scores) for candidate in candidates],
         fidelity=fidelity,
         seconds=state.seconds,
         objectives=problem.objectives,
     )
+
+
+def _costs(state: SearchRecord) -> dict[str, dict[str, float]]:
+    costs: dict[str, dict[str, float]] = {
+        part: {"candidates": count, "seconds": seconds}
+        for part, (count, seconds) in state.costs.items()
+    }
+    return RenamedKeys(costs, {"forecast": "surrogate"})
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    own = {"id": failure.candidate, "place": failure.place, "reason": failure.reason}
+    return own | {"rung": failure.place}  # the earlier name
 
 
 def _spearman(scores: Mapping[str, Mapping[int, Scored]]) -> dict[str, float | None]:

@@ -14,7 +14,7 @@ from symact.evaluation.problem import OBJECTIVES, Problem
 from symact.expr import Expr, show
 from symact.storage.records import ProblemRecord
 from symact.tasks import Task
-from symact.tasks.protocol import ANCHORS, CLIP, REFERENCE
+from symact.tasks.protocol import BASELINES, CLIP, REFERENCE
 
 
 class ActivationProblem(Problem):
@@ -37,7 +37,7 @@ class ActivationProblem(Problem):
 
     def __init__(self, task: Task) -> None:
         self.task, self.name = task, task.name
-        self.baselines: dict[str, Expr] = {name: zoo.find(name).expr for name in ANCHORS}
+        self.baselines: dict[str, Expr] = {name: zoo.find(name).expr for name in BASELINES}
 
     def fidelities(self, plan: Plan) -> tuple[Fidelity, ...]:
         return plan.fidelities()

@@ -67,7 +67,7 @@ def diagnose_task(task: Task, *, per_family: int = 8, seeds: int = 3) -> Diagnos
     from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 
     def trainer(data: Data, training: Training) -> NumbaMLPTrainer:
-        return NumbaMLPTrainer(data, training, range(seeds), ENTROPY["gate"])
+        return NumbaMLPTrainer(data, training, range(seeds), ENTROPY["diagnosis"])
 
     families = by_family(task.draw("search", seed=0, per_family=per_family))
     judge = MixedSizeTrainer(assign_network_sizes(families, MINI), trainer)

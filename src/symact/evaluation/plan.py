@@ -12,7 +12,13 @@ from symact._validation import one_line_errors
 from symact.evaluation.fidelity import FINAL_TIMEOUT, Fidelity
 from symact.evaluation.finals import FINALS
 from symact.evaluation.surrogate import LEAST
-from symact.tasks.protocol import FULL, FULL_AS_JUDGED, FULL_RATES, MINI
+from symact.storage.schema import FIDELITIES, SELECTION
+from symact.tasks.protocol import (
+    FULL,
+    FULL_AS_JUDGED,
+    FULL_RATES,
+    MINI,
+)
 
 #: Earlier names of modes, in stored configurations and on command lines.
 MODE_ALIASES = {"asked": "synchronous", "arrival": "asynchronous"}
@@ -113,9 +119,9 @@ class Plan:
         """Return the ladder: mini-training, which every candidate takes, and full training."""
         networks, rates = (FULL_AS_JUDGED, FULL_RATES) if self.as_judged else (FULL, ())
         return (
-            Fidelity("mini", self.mini_instances, MINI, draws=self.mini_draws, entropy=1),
+            Fidelity(FIDELITIES[0], self.mini_instances, MINI, draws=self.mini_draws, entropy=1),
             Fidelity(
-                "full",
+                FIDELITIES[1],
                 self.full_instances,
                 networks,
                 rates,
@@ -130,7 +136,7 @@ class Plan:
     def final_fidelity(self) -> Fidelity:
         """Return how finalists are evaluated: by a protocol, on the selection split."""
         return Fidelity(
-            "selection",
+            SELECTION,
             self.selection_instances,
             protocol=FINALS[self.final_form],
             uses_gpu=True,

@@ -103,7 +103,7 @@ def record(
     return Record(system, str(path), program, code, sha256=digest, **understood, **more)
 
 
-def whole(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
     """Return an integer; None for other values."""
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -199,11 +199,11 @@ def _row(row: Any, path: Path, number: int, entry: str | None) -> Record:
         "code": str(row.get("code", "")),
         "parents": _texts(row.get("parents")),
         "notes": _texts(row.get("notes")),
-        "iteration": whole(row.get("iteration")),
-        "generation": whole(row.get("generation")),
-        "island": whole(row.get("island")),
+        "iteration": integer(row.get("iteration")),
+        "generation": integer(row.get("generation")),
+        "island": integer(row.get("island")),
         "cost": finite(row.get("cost")),
-        "copies": whole(row.get("copies")) or 1,
+        "copies": integer(row.get("copies")) or 1,
         "valid": bool(row.get("valid", True)),
     }
     values: dict[str, Any] = {

@@ -21,7 +21,7 @@ from typing import Any
 
 from symact.errors import SymactError
 from symact.importers.database import rows_of
-from symact.importers.records import Record, finite, numbers, record, records_of, whole
+from symact.importers.records import Record, finite, integer, numbers, record, records_of
 
 #: Maximum size of a file in bytes.
 MAX_BYTES = 50_000_000
@@ -239,7 +239,7 @@ def _openevolve(
             else None
         )
         if isinstance(meta, dict):
-            last = max(last, whole(meta.get("last_iteration")) or 0)
+            last = max(last, integer(meta.get("last_iteration")) or 0)
         for file in sorted(folder.glob("*.json")):
             content = _loaded_of_many(file)
             one = _program(file, content, entry) if isinstance(content, dict) else None
@@ -281,9 +281,9 @@ def _program(path: Path, content: Mapping[str, Any], entry: str | None) -> Recor
         score=_fitness(values),
         metrics=values,
         parents=tuple(str(p) for p in [content.get("parent_id")] if p),
-        iteration=0 if is_copy else whole(iteration),
-        generation=whole(content.get("generation")),
-        island=whole(metadata.get("island")),
+        iteration=0 if is_copy else integer(iteration),
+        generation=integer(content.get("generation")),
+        island=integer(metadata.get("island")),
     )
 
 
@@ -314,9 +314,9 @@ def _trace(path: Path, rows: Iterable[Any], entry: str | None) -> list[Record]:
                 score=_fitness(values),
                 metrics=values,
                 parents=tuple(str(p) for p in [row.get("parent_id")] if p),
-                iteration=whole(row.get("iteration")),
-                generation=whole(row.get("generation")),
-                island=whole(row.get("island_id")),
+                iteration=integer(row.get("iteration")),
+                generation=integer(row.get("generation")),
+                island=integer(row.get("island_id")),
             )
         )
     if not found:
@@ -358,9 +358,9 @@ def _shinka(path: Path, entry: str | None) -> list[Record]:
                 metrics=metrics | ({} if score is None else {"combined_score": score}),
                 valid=bool(values.get("correct")),
                 parents=tuple(str(p) for p in [values.get("parent_id")] if p),
-                iteration=0 if is_copy else (whole(values.get("generation")) or 0) + 1,
-                generation=whole(values.get("generation")),
-                island=whole(values.get("island_idx")),
+                iteration=0 if is_copy else (integer(values.get("generation")) or 0) + 1,
+                generation=integer(values.get("generation")),
+                island=integer(values.get("island_idx")),
                 model=str(metadata.get("model_name") or ""),
                 cost=sum(c for c in costs if c is not None)
                 if any(c is not None for c in costs)

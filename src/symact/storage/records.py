@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from symact.storage.schema import FIDELITIES, STORED_FIELDS, STORED_PARTS
+
 Errors = NDArray[np.float64]
+#: Parts of the costs by their stored names.
+_PARTS = {stored: part for part, stored in STORED_PARTS.items()}
 #: OOD and ID error, in log10.
 Pair = tuple[float, float]
 
@@ -53,14 +57,14 @@ class Scored:
 
     Attributes:
         candidate: Its id.
-        rung: The name of the fidelity.
+        fidelity: The name of the fidelity.
         ood: OOD error, in log10.
         id_error: ID error, in log10.
         errors: Of shape ``[instance, seed, 4]``; of finalists ``[instance, size, seed, 4]``.
     """
 
     candidate: int
-    rung: str
+    fidelity: str
     ood: float
     id_error: float
     errors: Errors
@@ -83,7 +87,7 @@ class Failure(NamedTuple):
     """A candidate that failed: its id, the place (a fidelity or a step), and the reason."""
 
     candidate: int
-    rung: str
+    place: str
     reason: str
 
 
@@ -204,7 +208,7 @@ class SearchRecord:
         exhausted: Whether no new candidates are to come.
         due: For each queue the part of a promotion that earlier trials have earned.
         refined: Ids of the trials whose variants were trained.
-        forecast: How many results of the lowest and of the highest fidelity the surrogate fitted.
+        fitted: How many results of the lowest and of the highest fidelity the surrogate fitted.
         passed_over: How many proposals met each outcome and were not stored.
         opened: Generations that were opened; None in a run of an early release.
         pool: Proposals for each trial that is trained; None likewise.
@@ -224,7 +228,7 @@ class SearchRecord:
     exhausted: bool = False
     due: Mapping[str, float] = field(default_factory=dict)
     refined: Sequence[int] = ()
-    forecast: tuple[int, int] = (0, 0)
+    fitted: tuple[int, int] = (0, 0)
     passed_over: Mapping[str, int] = field(default_factory=dict)
     opened: int | None = None
     pool: float | None = None
@@ -243,7 +247,7 @@ class SearchRecord:
         """
         rows = stored.get("rows") or (None, None)
         opened, pool = stored.get("opened"), stored.get("pool")
-        lowest, highest = stored.get("forecast") or (0, 0)
+        lowest, highest = stored.get(STORED_FIELDS["fitted"]) or (0, 0)
         return cls(
             generation=int(stored["generation"]),
             candidates=None if rows[0] is None else int(rows[0]),
@@ -254,15 +258,15 @@ class SearchRecord:
             exhausted=bool(stored.get("exhausted", False)),
             due={str(name): float(part) for name, part in stored.get("due", {}).items()},
             refined=[int(number) for number in stored.get("refined", ())],
-            forecast=(int(lowest), int(highest)),
+            fitted=(int(lowest), int(highest)),
             passed_over={str(k): int(n) for k, n in stored.get("passed_over", {}).items()},
             opened=None if opened is None else int(opened),
             pool=None if pool is None else float(pool),
             under_way=_generations(stored),
-            promoted=_promoted(stored.get("climbing", ())),
+            promoted=_promoted(stored.get(STORED_FIELDS["promoted"], ())),
             tuning=[int(number) for number in stored.get("tuning", ())],
             costs={
-                str(part): (int(count), float(seconds))
+                _PARTS.get(part, str(part)): (int(count), float(seconds))
                 for part, (count, seconds) in stored.get("costs", {}).items()
             },
             proposer=stored.get("proposer"),
@@ -280,15 +284,15 @@ class SearchRecord:
             "exhausted": self.exhausted,
             "due": self.due,
             "refined": self.refined,
-            "forecast": self.forecast,
+            STORED_FIELDS["fitted"]: self.fitted,
             "passed_over": self.passed_over,
             "opened": self.opened,
             "pool": self.pool,
             "under_way": [trial for one in self.under_way for trial in one.trials],
             "numbers": [[one.number, len(one.trials), one.is_refined] for one in self.under_way],
-            "climbing": self.promoted,
+            STORED_FIELDS["promoted"]: self.promoted,
             "tuning": self.tuning,
-            "costs": self.costs,
+            "costs": {STORED_PARTS.get(part, part): own for part, own in self.costs.items()},
             "proposer": self.proposer,
         }
 
@@ -296,9 +300,9 @@ class SearchRecord:
 def _generations(stored: Mapping[str, Any]) -> list[PendingGeneration]:
     trials = [PendingTrial(*one) for one in stored.get("under_way", ())]
     # A run of an early release has one generation under way, that of the next step.
-    whole = [[stored["generation"], len(trials), False]] if trials else []
+    single = [[stored["generation"], len(trials), False]] if trials else []
     found = []
-    for number, count, is_refined in stored.get("numbers", whole):
+    for number, count, is_refined in stored.get("numbers", single):
         own, trials = trials[: int(count)], trials[int(count) :]
         found.append(PendingGeneration(int(number), own, bool(is_refined)))
     if trials:
@@ -308,8 +312,9 @@ def _generations(stored: Mapping[str, Any]) -> list[PendingGeneration]:
 
 def _promoted(stored: Mapping[str, Sequence[int]] | Sequence[int]) -> dict[str, list[int]]:
     """Return ids by fidelity; an earlier release knew one fidelity that trials are promoted to."""
-    by_name = stored if isinstance(stored, Mapping) else {"full": stored} if stored else {}
-    return {str(name): [int(number) for number in ids] for name, ids in by_name.items()}
+    if not isinstance(stored, Mapping):
+        stored = {FIDELITIES[-1]: stored} if stored else {}
+    return {str(name): [int(number) for number in ids] for name, ids in stored.items()}
 
 
 @dataclass(frozen=True, slots=True)

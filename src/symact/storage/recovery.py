@@ -12,8 +12,16 @@ from typing import Any
 
 from symact.errors import DamagedError, StoreError
 from symact.storage.pages import Rows, whole_rows
-from symact.storage.repository import CONFIG, MISSING, SELECTED, STATE, create_with, open_run
-from symact.storage.schema import CONFIG_FILE, RUN_FILE
+from symact.storage.repository import create_with, open_run
+from symact.storage.schema import (
+    CONFIG,
+    CONFIG_FILE,
+    MISSING,
+    RUN_FILE,
+    SELECTED,
+    SELECTION,
+    STATE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ def _lost(found: Rows, documents: dict[str, Any]) -> str:
     if STATE not in documents:
         return "the state of the search"
     # The state does not count the scores of finalists: one without a score is evaluated again.
-    scores = {(row[0], row[1]) for row in found["scores"].values() if row[1] != "selection"}
+    scores = {(row[0], row[1]) for row in found["scores"].values() if row[1] != SELECTION}
     known = {"candidates": len(found["candidates"]), "scores": len(scores)}
     whole = documents[STATE].get("rows") or [max(found["candidates"], default=0), 0]
     missing = {table: count - known[table] for table, count in zip(known, whole, strict=True)}
@@ -129,6 +137,6 @@ def _is_selection_whole(
     documents: dict[str, Any], found: Rows, scores: dict[int, Sequence[Any]]
 ) -> bool:
     """Whether every finalist has its score and its simplified formula."""
-    evaluated = {row[0] for row in scores.values() if row[1] == "selection"}
+    evaluated = {row[0] for row in scores.values() if row[1] == SELECTION}
     chosen = (documents.get(SELECTED) or {"ids": []})["ids"]
     return all(number in evaluated and number in found["simplified"] for number in chosen)

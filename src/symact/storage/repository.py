@@ -33,13 +33,25 @@ from symact.storage.records import (
     SearchRecord,
     Selected,
 )
-from symact.storage.schema import JUDGED_FILE, RUN_FILE
-
-#: The documents of a run, by the keys under which their JSON values are stored.
-CONFIG, STATE, BASELINES, REFERENCES = "config", "state", "anchors", "references"
-DIAGNOSIS, REPEATED, REFERENCE, SELECTED = "gate", "repeated", "yardstick", "selected"
-FINISHED, MISSING, COMPARISON = "finished_generation", "gaps", "comparison:"
-PROBLEM = "problem"
+from symact.storage.schema import (
+    BASELINES,
+    COMPARISON,
+    CONFIG,
+    DIAGNOSIS,
+    FIDELITIES,
+    FINISHED,
+    JUDGED_FILE,
+    MISSING,
+    PLACE,
+    PROBLEM,
+    REFERENCE,
+    REFERENCES,
+    REPEATED,
+    RUN_FILE,
+    SELECTED,
+    SELECTION,
+    STATE,
+)
 
 Errors = NDArray[np.float64]
 
@@ -133,7 +145,7 @@ class Repository:
 
     def fidelities(self) -> list[str]:
         """Return the names of the fidelities of the search draws, the lowest first."""
-        return list(self.references()) or ["mini", "full"]
+        return list(self.references()) or list(FIDELITIES)
 
     def put_references(self, references: Mapping[str, Pair]) -> None:
         self.database.put(REFERENCES, references)
@@ -230,13 +242,14 @@ class Repository:
 
     def add_scores(self, scores: Iterable[Scored], protocol: str) -> None:
         rows = (
-            (s.candidate, s.rung, s.ood, s.id_error, to_text(s.errors), protocol) for s in scores
+            (s.candidate, s.fidelity, s.ood, s.id_error, to_text(s.errors), protocol)
+            for s in scores
         )
         self.database.write("scores", rows)
 
-    def scores(self, rung: str) -> list[Scored]:
+    def scores(self, fidelity: str) -> list[Scored]:
         """Return the scores of one fidelity in the order in which they were measured."""
-        rows = self.database.read("scores", "WHERE rung = ? ORDER BY rowid", (rung,))
+        rows = self.database.read("scores", f"WHERE {PLACE} = ? ORDER BY rowid", (fidelity,))
         return [_scored(row) for row in rows]
 
     def progress(self) -> list[tuple[int, Scored]]:
@@ -247,7 +260,8 @@ class Repository:
         """
         highest = self.fidelities()[-1]
         found, judged = [], set()
-        for row in self.database.read("scores", "WHERE rung != 'selection' ORDER BY rowid"):
+        which = f"WHERE {PLACE} != ? ORDER BY rowid"
+        for row in self.database.read("scores", which, (SELECTION,)):
             judged.add(row[0])
             if row[1] == highest:
                 found.append((len(judged), _scored(row)))
@@ -267,7 +281,7 @@ class Repository:
 
     def quarantined(self) -> list[Failure]:
         """Return the candidates that failed, in their order."""
-        rows = self.database.read("quarantined", "ORDER BY candidate, rung")
+        rows = self.database.read("quarantined", f"ORDER BY candidate, {PLACE}")
         return [Failure(r[0], r[1], r[2]) for r in rows]
 
     def counts(self) -> dict[str, int]:
@@ -275,7 +289,7 @@ class Repository:
         return {
             "seen": self._count("candidates"),
             "screened": self._count("candidates WHERE outcome = 'passed'"),
-            **{name: self._count("scores WHERE rung = ?", name) for name in self.fidelities()},
+            **{name: self._count(f"scores WHERE {PLACE} = ?", name) for name in self.fidelities()},
         }
 
     def _count(self, what: str, *values: str) -> int:

@@ -13,6 +13,27 @@ RUN_FILE, JUDGED_FILE, LOCK_FILE = "run.db", "judged.db", "run.lock"
 #: A copy of the configuration for people to read.
 CONFIG_FILE = "config.toml"
 
+#: The documents of a run, by the keys under which their JSON values are stored. The keys are those
+#: of the first release.
+CONFIG, STATE, PROBLEM, BASELINES, REFERENCES = (
+    "config",
+    "state",
+    "problem",
+    "anchors",
+    "references",
+)
+DIAGNOSIS, REPEATED, REFERENCE, SELECTED = "gate", "repeated", "yardstick", "selected"
+FINISHED, MISSING, COMPARISON = "finished_generation", "gaps", "comparison:"
+#: Stored names of fields of the state of a search and of parts of its costs, where they differ.
+STORED_FIELDS = {"fitted": "forecast", "promoted": "climbing"}
+STORED_PARTS = {"surrogate": "forecast"}
+#: The names of the fidelities of an activation search, the lowest first, and of the fidelity of
+#: finalists. Runs of early releases do not list theirs.
+FIDELITIES = ("mini", "full")
+SELECTION = "selection"
+#: The column of the name of a fidelity, or of another place where a candidate failed.
+PLACE = "rung"
+
 #: The first bytes of every SQLite database. Other files are not opened.
 MAGIC = b"SQLite format 3\0"
 
@@ -38,7 +59,7 @@ TABLES = {
     },
     "scores": {
         "candidate": "INTEGER NOT NULL REFERENCES candidates (id)",
-        "rung": "TEXT NOT NULL",
+        PLACE: "TEXT NOT NULL",
         "ood": "REAL NOT NULL",
         "id_error": "REAL NOT NULL",
         "errors": "TEXT NOT NULL",
@@ -48,7 +69,7 @@ TABLES = {
     # Trials that failed: an exception, the time limit, or a lost process.
     "quarantined": {
         "candidate": "INTEGER NOT NULL REFERENCES candidates (id)",
-        "rung": "TEXT NOT NULL",
+        PLACE: "TEXT NOT NULL",
         "reason": "TEXT NOT NULL",
     },
     "judged": {
@@ -62,8 +83,8 @@ TABLES = {
 #: The column of the checksum.
 CHECKSUM = "sum INTEGER NOT NULL"
 _KEYS = {
-    "scores": "PRIMARY KEY (candidate, rung)",
-    "quarantined": "PRIMARY KEY (candidate, rung)",
+    "scores": f"PRIMARY KEY (candidate, {PLACE})",
+    "quarantined": f"PRIMARY KEY (candidate, {PLACE})",
     "judged": "PRIMARY KEY (formula, protocol, instance, seed)",
 }
 INDEX = "CREATE INDEX candidates_fingerprint ON candidates (fingerprint)"

@@ -56,11 +56,11 @@ class Training:
     residual: bool = False
 
 
-#: The networks of the two rungs of a search. The instances of a family use the networks in turn.
-#: Two depths detect functions such as ``x**2``: it solves polynomials with two layers and diverges
-#: with three. :data:`MINI` has many short trainings at a large learning rate. :data:`FULL` has a
-#: wider, deeper network, where some functions fail that succeed in small networks
-#: (docs/search.md).
+#: The networks of the two fidelities of a search. The instances of a family use the networks in
+#: turn. Two depths detect functions such as ``x**2``: it solves polynomials with two layers and
+#: diverges with three. :data:`MINI` has many short trainings at a large learning rate.
+#: :data:`FULL` has a wider, deeper network, where some functions fail that succeed in small
+#: networks (docs/search.md).
 MINI = tuple(
     Training(width=24, depth=depth, steps=400, points=64, learning_rate=5e-2) for depth in (2, 3)
 )
@@ -70,20 +70,20 @@ FULL = tuple(
 )
 #: An alternative to :data:`FULL` that is closer to the final evaluation (``as_judged``): all
 #: network sizes of the final protocol and two of its learning rates. The final evaluation chooses
-#: the rate with the lower in-distribution error. This rung averages over the rates, with weights by
-#: the probability of that choice. ``RATE_DOUBT`` is the scale of the weights: a difference of
-#: in-distribution errors, in log10.
+#: the rate with the lower in-distribution error. This fidelity averages over the rates, with
+#: weights by the probability of that choice. ``RATE_DOUBT`` is the scale of the weights: a
+#: difference of in-distribution errors, in log10.
 FULL_AS_JUDGED = tuple(
     Training(width=width, depth=depth, steps=1000, points=128, learning_rate=3e-2)
     for width, depth in ((32, 2), (64, 2), (32, 3), (64, 3))
 )
 FULL_RATES = (3e-2, 1e-1)
 RATE_DOUBT = 0.07
-#: The largest absolute log10 of the error of an instance relative to the reference, on both rungs.
-#: A few instances therefore cannot dominate a score.
+#: The largest absolute log10 of the error of an instance relative to the reference, at both
+#: fidelities. A few instances therefore cannot dominate a score.
 CLIP = 1.0
 #: Baselines that normalise scores across draws, because draws differ in difficulty.
-ANCHORS = ("GELU", "SiLU", "Mish", "tanh")
+BASELINES = ("GELU", "SiLU", "Mish", "tanh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,18 @@ TUNED_FORM = replace(SELECTION_FORM, name="tuned", tuning=FULL_FORM.tuning)
 FORMS = {form.name: form for form in (FULL_FORM, QUICK_FORM)}
 
 
+_EARLIER_NAMES = {
+    "ANCHORS": "BASELINES",
+    "Form": "EvaluationProtocol",
+    "RUNG_ID_LIMIT": "SEARCH_ID_LIMIT",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "Form":
-        warnings.warn("Form is now EvaluationProtocol", DeprecationWarning, stacklevel=2)
-        return EvaluationProtocol
+    if name in _EARLIER_NAMES:
+        present = _EARLIER_NAMES[name]
+        warnings.warn(f"{name} is now {present}", DeprecationWarning, stacklevel=2)
+        return globals()[present]
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
@@ -187,7 +195,7 @@ COMPARED = (
 
 #: The largest ID error of the best function, relative to the reference.
 ID_LIMIT = 1.0
-#: The limit on the rungs of a search. It is lower, because the relative ID error of twelve
+#: The limit at the fidelities of a search. It is lower, because the relative ID error of twelve
 #: functions rose by a factor of 1.22 from full training to the evaluation of finalists
 #: (docs/search.md).
-RUNG_ID_LIMIT = 0.8
+SEARCH_ID_LIMIT = 0.8

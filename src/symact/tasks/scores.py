@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from symact.tasks.protocol import BEST_ERROR, RUNG_ID_LIMIT, WORST_ERROR
+from symact.tasks.protocol import BEST_ERROR, SEARCH_ID_LIMIT, WORST_ERROR
 
 FloatArray = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def penalise(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
     Args:
         ood: log10 of the OOD error relative to the reference.
         id_error: log10 of the ID error relative to the reference. The limit is
-            ``log10(RUNG_ID_LIMIT)``.
+            ``log10(SEARCH_ID_LIMIT)``.
 
     Returns:
         The score relative to the reference, in log10. Lower is better.
@@ -85,7 +85,7 @@ def penalise(ood: ArrayLike, id_error: ArrayLike) -> FloatArray:
         >>> float(penalise(-0.5, -0.2))  # the ID error is below its limit
         -0.5
     """
-    excess = np.asarray(id_error, dtype=np.float64) - np.log10(RUNG_ID_LIMIT)
+    excess = np.asarray(id_error, dtype=np.float64) - np.log10(SEARCH_ID_LIMIT)
     return np.asarray(np.asarray(ood, dtype=np.float64) + np.maximum(0.0, excess))
 
 

@@ -21,7 +21,7 @@ from symact.tasks.protocol import Training
 Floats = NDArray[np.float32]
 
 #: Offset of the seeds of initial weights for each use. Fidelities of a search begin at 1,000.
-ENTROPY = {"selection": 4, "test": 5, "gate": 6, "tuning": 7}
+ENTROPY = {"selection": 4, "test": 5, "diagnosis": 6, "tuning": 7}
 
 #: Number of networks in a stack on a GPU. 24 networks of the full protocol take about 20 MB.
 GPU_NETWORKS = 1536
