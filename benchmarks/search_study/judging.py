@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from symact import zoo
-from symact._files import replacing
 from symact.errors import SymactError
 from symact.evaluation.judge import Judge
 from symact.expr import parse, show
+from symact.files import replacing
 from symact.reporting.competitors import of_zoo
 from symact.tasks import task
 from symact.tasks.protocol import FORMS, REFERENCE

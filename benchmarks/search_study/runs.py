@@ -15,7 +15,6 @@ import numpy as np
 from methods import Method
 
 from symact import engine, zoo
-from symact._files import replacing
 from symact.cli.benchmark import machine
 from symact.engine import Progress
 from symact.engine.baselines import penalised_score
@@ -24,6 +23,7 @@ from symact.errors import SymactError
 from symact.evaluation import Plan
 from symact.expr import parse
 from symact.expr.cost import flops
+from symact.files import replacing
 from symact.storage.repository import open_run
 from symact.tasks import scores as stats
 from symact.tasks.protocol import ID_LIMIT, LADDER, REFERENCE, VERSION
@@ -128,7 +128,7 @@ def _run(method: Method, seed: int, budget: str, plan: Plan, path: Path) -> dict
         "seconds_in_all": round(time.monotonic() - started, 1),
         "seconds_of_finals": round(time.monotonic() - ended, 1),
         "counts": result.counts,
-        "rung_spearman": result.rung_spearman,
+        "rung_spearman": result.fidelity_spearman,
         "costs": result.costs,
         "timeline": timeline,
         "incumbents": incumbents(path),

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: Modules that all packages of symact share and nobody else uses.
-SHARED = {"_deprecated", "_files", "_shared", "_validation"}
+SHARED = {"_deprecated", "_shared", "_validation"}
 #: Attributes that are private by name only.
 STANDARD = {"_exit", "_asdict", "_replace"}
 #: Private names of the package that other files use, and why.
@@ -85,7 +85,7 @@ def sources(*folders: str) -> list[Path]:
         ("from symact.expr import parser as p\np._token", {"symact.expr.parser._token"}),
         ("import symact\nsymact.expr._token()", {"symact.expr._token"}),
         ("from . import _parser", {"._parser"}),
-        ("from symact import _files", set()),
+        ("from symact import _shared", set()),
         ("from symact import __version__\nimport torch\ntorch._C", set()),
     ],
 )
@@ -94,8 +94,8 @@ def test_uses_of_private_names_are_found(source, expected):
 
 
 def test_uses_of_private_attributes_are_found():
-    source = "from symact import _files, search\nsearch()._state\nself._own = os._exit"
-    assert used_elsewhere(source) == {"symact._files", "search()._state"}
+    source = "from symact import _shared, search\nsearch()._state\nself._own = os._exit"
+    assert used_elsewhere(source) == {"symact._shared", "search()._state"}
 
 
 def test_no_module_of_the_package_uses_a_private_name_of_another():

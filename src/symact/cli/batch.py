@@ -7,27 +7,20 @@ from typing import Annotated
 
 import typer
 
-from symact.cli.options import Device, Executor, Ray, Workers, executor_name
+from symact.cli.options import Training, trains
 
 
+@trains
 def batch(
     jobs: Annotated[Path, typer.Argument(metavar="FILE", help="A TOML file of jobs.")],
-    device: Device = None,
-    workers: Workers = None,
-    executor: Executor = None,
-    ray: Ray = None,
+    *,
+    training: Training,
 ) -> None:
     """Run many searches without a terminal; the exit status is 1 if any failed."""
     from symact.cli.jobs import load_batch, run_batch
 
     loaded = load_batch(jobs)
-    failed = run_batch(
-        loaded,
-        lambda line: print(line, flush=True),
-        threads=workers,
-        device=device,
-        executor=executor_name(executor, ray),
-    )
+    failed = run_batch(loaded, lambda line: print(line, flush=True), **training.arguments)
     done = len(loaded.jobs) - failed
     print(f"{done} of {len(loaded.jobs)} jobs done, {failed} failed; see {loaded.out}", flush=True)
     if failed:

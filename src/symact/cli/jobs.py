@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from symact import engine
+from symact.cli.options import local_device
 from symact.engine import Progress
 from symact.engine.budget import parse_budget
 from symact.engine.settings import SearchConfig
@@ -210,7 +211,7 @@ def run_batch(
 
 def _run_job(job: Job, folder: Path, log: TextIO, workers: dict[str, Any]) -> str:
     def on_progress(progress: Progress) -> None:
-        counts = " ".join(f"{rung} {n}" for rung, n in progress.counts.items())
+        counts = " ".join(f"{name} {n}" for name, n in progress.counts.items())
         best = f" best {progress.ratio:.3f} {progress.best}" if progress.ratio else ""
         best = f" best {progress.baseline} itself" if progress.baseline else best
         _log(log, f"{progress.phase} {progress.fraction:.0%} {counts}{best} {progress.message}")
@@ -232,7 +233,7 @@ def _run_job(job: Job, folder: Path, log: TextIO, workers: dict[str, Any]) -> st
             **workers,
         )
     if job.compare:
-        own = None if workers["executor"].startswith("ray") else workers["device"]
+        own = local_device(workers["device"], workers["executor"])
         write_report(result, compare(result, form="quick", device=own), folder)
     return "done" if result.chosen is None else f"done, best {result.chosen.formula}"
 

@@ -11,15 +11,11 @@ import typer
 
 from symact.cli.console import print_table
 from symact.cli.options import (
-    Device,
-    Executor,
     Judge,
     Quiet,
-    Ray,
     RunFolder,
-    Workers,
-    executor_name,
-    local_device,
+    Training,
+    trains,
 )
 from symact.cli.progress import Reporter
 from symact.errors import SymactError
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
     from symact.engine.result import Result
 
 
+@trains
 def search(
     grammar: Annotated[
         str, typer.Option(help="A packaged grammar (symact grammar list) or a TOML file.")
@@ -58,10 +55,8 @@ def search(
         ),
     ] = None,
     quiet: Quiet = False,
-    device: Device = None,
-    workers: Workers = None,
-    executor: Executor = None,
-    ray: Ray = None,
+    *,
+    training: Training,
 ) -> None:
     """Search activation functions, then compare the best with known ones."""
     from symact import engine
@@ -71,7 +66,6 @@ def search(
         _print_settings()
         return
     config = SearchConfig.of(changes or ())
-    trainer = executor_name(executor, ray)
     folder = out or new_folder(grammar, task, seed)
     try:
         with Reporter(folder, quiet) as reporter:
@@ -83,19 +77,18 @@ def search(
                 out=folder,
                 proposer=proposer,
                 config=config,
-                device=device,
-                threads=workers,
-                executor=trainer,
                 on_progress=reporter,
+                **training.arguments,
             )
     except SymactError:
         if out is None:
             with contextlib.suppress(OSError):  # the directory is not empty any more
                 folder.rmdir()
         raise
-    _conclude(result, judge, local_device(device, trainer), quiet)
+    _conclude(result, judge, training.local_device, quiet)
 
 
+@trains
 def resume(
     run: RunFolder,
     budget: Annotated[
@@ -107,26 +100,21 @@ def resume(
     ] = None,
     judge: Judge = True,
     quiet: Quiet = False,
-    device: Device = None,
-    workers: Workers = None,
-    executor: Executor = None,
-    ray: Ray = None,
+    *,
+    training: Training,
 ) -> None:
     """Continue an interrupted run, or extend a finished one."""
     from symact import engine
 
-    trainer = executor_name(executor, ray)
     with Reporter(run, quiet) as reporter:
         result = engine.resume(
             run,
             budget=budget,
             proposer=proposer,
-            device=device,
-            threads=workers,
-            executor=trainer,
             on_progress=reporter,
+            **training.arguments,
         )
-    _conclude(result, judge, local_device(device, trainer), quiet)
+    _conclude(result, judge, training.local_device, quiet)
 
 
 def new_folder(grammar: str, task: str, seed: int) -> Path:

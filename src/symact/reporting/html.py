@@ -15,7 +15,7 @@ from typing import Any
 
 import jinja2
 
-from symact import _files
+from symact import files
 from symact.reporting.table import (
     Comparison,
     Row,
@@ -118,7 +118,7 @@ def write_html(
         pictures=[_picture(name, file) for name, file in figures.items()],
         facts=[_facts(run) for run in runs],
     )
-    _files.write(path, page)
+    files.write(path, page)
 
 
 def _template() -> jinja2.Template:

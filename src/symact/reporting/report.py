@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symact import _files
+from symact import files
 from symact.backends import evaluate_with_slopes
 from symact.engine.result import Found, Result
 from symact.errors import ParseError, SymactError
@@ -68,7 +68,7 @@ def write_report(
     _write_page(given, chosen, comparison, facts, pictures, paths["html"])
     # The JSON file is written last. It marks a complete report.
     for key, (_, text) in texts.items():
-        _files.write(paths[key], text)
+        files.write(paths[key], text)
     return paths
 
 
@@ -135,7 +135,8 @@ def _run_info(result: Result) -> dict[str, object]:
         "protocol": config["protocol"],
         "counts": result.counts,
         "outcomes": result.outcomes,
-        "rung_spearman": result.rung_spearman,
+        "rung_spearman": result.fidelity_spearman,  # the earlier name
+        "fidelity_spearman": result.fidelity_spearman,
         "chosen": {} if best is None else {"id": best.id, "formula": best.formula},
         "versions": config["versions"],
     }

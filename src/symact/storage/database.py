@@ -19,8 +19,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from symact._files import beside
 from symact.errors import DamagedError, StoreError
+from symact.files import beside
 from symact.storage.migrations import MIGRATIONS
 from symact.storage.schema import (
     INDEX,

@@ -9,12 +9,23 @@ from symact.evaluation.executors.base import Executor
 from symact.evaluation.executors.processes import ProcessExecutor
 from symact.evaluation.executors.threads import ThreadExecutor
 
+#: The kind of executor that trains on a cluster.
+RAY = "ray"
 #: Executors by name, with a description. All give the same results.
 EXECUTORS = {
     "threads": "threads of this process",
     "processes": "separate processes: a crash loses only one candidate",
-    "ray": "a Ray cluster: 'ray' for one on this machine, 'ray:ADDRESS' for another",
+    RAY: "a Ray cluster: 'ray' for one on this machine, 'ray:ADDRESS' for another",
 }
+
+
+def is_ray(executor: str) -> bool:
+    """Whether a name of an executor means a Ray cluster.
+
+    >>> is_ray("ray:auto"), is_ray("threads")
+    (True, False)
+    """
+    return executor.partition(":")[0] == RAY
 
 
 def check_executor(executor: str | Executor, workers: int | None = None) -> None:
@@ -33,9 +44,9 @@ def check_executor(executor: str | Executor, workers: int | None = None) -> None
             raise SymactError("threads: an executor object sets its own number of workers")
         return
     kind = executor.partition(":")[0]
-    if kind not in EXECUTORS or (":" in executor and kind != "ray"):
+    if kind not in EXECUTORS or (":" in executor and not is_ray(executor)):
         raise SymactError(f"unknown executor '{executor}'; {choices(kind, EXECUTORS)}")
-    if kind == "ray" and importlib.util.find_spec("ray") is None:
+    if is_ray(executor) and importlib.util.find_spec("ray") is None:
         raise SymactError("executor 'ray': Ray is not installed; pip install 'symact[cluster]'")
 
 
@@ -52,7 +63,7 @@ def make_executor(executor: str | Executor, workers: int | None = None) -> Execu
     if not isinstance(executor, str):
         return executor
     kind, _, address = executor.partition(":")
-    if kind == "ray":
+    if is_ray(executor):
         from symact.evaluation.executors.ray import RayExecutor
 
         return RayExecutor(workers, address=address)

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from symact._files import replacing
 from symact.errors import SymactError
+from symact.files import replacing
 from symact.reporting.table import Row, shortened
 from symact.tasks.protocol import REFERENCE
 
