@@ -87,6 +87,17 @@ BEHAVIOUR_FAR = Grid(np.concatenate([np.linspace(40, 50, 48), np.linspace(160, 2
 #: The points per octave, and the positive points, of the grid for recognition.
 OCTAVE = 32
 RECOGNITION_SIDE = Grid(np.geomspace(2.0**-8, 2.0**6, 14 * OCTAVE + 1))
+#: The grid for recognition: logarithmic on both sides of 0.
+RECOGNITION = Grid(np.concatenate([-RECOGNITION_SIDE.line[::-1], [0.0], RECOGNITION_SIDE.line]))
+#: Shift of the grids that look for kinks. Kinks are likely at round numbers, which these avoid.
+_OFF_ROUND = 1.7e-4
+#: The grid between whose points the kinks of a smoothed function are looked for.
+KINKS = Grid(np.linspace(-50.0, 50.0, 20001) + _OFF_ROUND)
+#: The grids of an entropy correction: the ends of the cells of integrals, points between them where
+#: slopes are compared, and points at which a correction must be finite.
+ENTROPY_CELLS = Grid(np.linspace(-10.0, 10.0, 81))
+ENTROPY_FINE = Grid(np.linspace(-10.0, 10.0, 8001) + _OFF_ROUND)
+ENTROPY_PROBE = Grid(np.linspace(-50.0, 50.0, 4001))
 
 #: Constants to round the mantissa of a double to 16 bits: half a unit, and the mask of kept bits.
 _HALF, _KEPT = 1 << (52 - 16 - 1), -1 << (52 - 16)
@@ -95,27 +106,44 @@ _OPPOSITE: NDArray[np.int64] = np.empty(len(SCREEN.line), dtype=np.int64)
 _OPPOSITE[np.argsort(SCREEN.line)] = np.argsort(SCREEN.line)[::-1]
 
 
-def mirror_key(values: FloatArray) -> str:
+def opposite(values: FloatArray) -> FloatArray:
+    """Return the values of f(-x) on the line of :data:`SCREEN`, which is symmetric.
+
+    Args:
+        values: Values of f(x) there, float64 ``[point]``.
+
+    Example:
+        >>> bool((opposite(np.tanh(SCREEN.line)) == np.tanh(-SCREEN.line)).all())
+        True
+    """
+    return values[_OPPOSITE]
+
+
+def mirror_key(values: FloatArray, mirrored: FloatArray) -> str:
     """Return a hash that is equal for f(x), -f(x), f(-x) and -f(-x).
 
-    The line of :data:`SCREEN` is symmetric, so the values of f(-x) are a permutation of those of
-    f(x). Mantissas are rounded to 16 bits, and absolute values below 1e-6 to zero. The tolerance is
+    Mantissas are rounded to 16 bits, and absolute values below 1e-6 to zero. The tolerance is
     larger than that of :func:`fingerprint`, because the formula of a mirror image may cancel large
     terms. An example is ``x - gelu(x)`` for -GELU(-x).
 
     Args:
-        values: Values of f on the line of :data:`SCREEN`, float64 ``[point]``, finite.
+        values: Values of f(x), float64 ``[point]``, finite.
+        mirrored: Values of f(-x) at the same points.
 
     Example:
-        >>> line = SCREEN.line
-        >>> mirror_key(np.tanh(line) - 1) == mirror_key(np.tanh(line) + 1)
+        >>> up, down = np.tanh(SCREEN.line) + 1, np.tanh(SCREEN.line) - 1
+        >>> mirror_key(up, opposite(up)) == mirror_key(down, opposite(down))
         True
     """
+    images = [_rounded(own) for own in (values, mirrored)]
+    images += [0.0 - image for image in images]
+    return _digest(min(image.tobytes() for image in images))
+
+
+def _rounded(values: FloatArray) -> FloatArray:
     rounded = ((values.view(np.int64) + _HALF) & _KEPT).view(np.float64)
     rounded[np.abs(rounded) < 1e-6] = 0.0
-    mirrored = rounded[_OPPOSITE]
-    images = (rounded, 0.0 - rounded, mirrored, 0.0 - mirrored)
-    return _digest(min(image.tobytes() for image in images))
+    return rounded
 
 
 def fingerprint(values: FloatArray) -> str:

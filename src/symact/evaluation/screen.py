@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symact.backends import evaluate_with_slopes
-from symact.backends.sampling import SCREEN, fingerprint, mirror_key
-from symact.expr import Expr
+from symact.backends import evaluate, evaluate_with_slopes
+from symact.backends.sampling import SCREEN, SKEWED, fingerprint, mirror_key, opposite
+from symact.expr import Expr, uses_statistics
 
 #: Where pre-activations usually are, and where a large slope makes training unstable.
 _CORE = np.abs(SCREEN.line) <= 4
@@ -89,8 +89,24 @@ def screen(
     if not (np.isfinite(value).all() and np.isfinite(slopes).all()):
         return Screened(Outcome.NON_FINITE)
     outcome = _outcome(value, slopes, max_slope)
-    is_wanted = mirrors and outcome is Outcome.PASSED and len(inputs) == 1
-    return Screened(outcome, fingerprint(value), mirror_key(value) if is_wanted else "")
+    skewed = [_on_skewed(expr, inputs)] if uses_statistics(expr) else []
+    own = Screened(outcome, fingerprint(np.concatenate([value, *skewed])))
+    if not mirrors or outcome is not Outcome.PASSED or len(inputs) > 1:
+        return own
+    images = [_on_skewed(expr, inputs, -1.0)] if skewed else []
+    key = mirror_key(np.concatenate([value, *skewed]), np.concatenate([opposite(value), *images]))
+    return replace(own, mirror_key=key)
+
+
+def _on_skewed(expr: Expr, inputs: tuple[str, ...], sign: float = 1.0) -> NDArray[np.float64]:
+    """Return values on the asymmetric sample, or on its mirror image, ``[point]``.
+
+    The statistics of many functions vanish on the symmetric grid of the screen. There
+    ``gelu(x) + mean(x)`` has the values of GELU.
+    """
+    with np.errstate(all="ignore"):
+        values = evaluate(expr, *(sign * SKEWED.points(len(inputs))), inputs=inputs)
+    return np.nan_to_num(values)
 
 
 def _outcome(value: NDArray[np.float64], slopes: NDArray[np.float64], max_slope: float) -> Outcome:
