@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from command_line import called
+from regression import RegressionProblem
 
 from symact.backends import evaluate
 from symact.cli.progress import status
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.errors import GrammarError, StoreError
-from symact.evaluation import (
-    Draws,
-    Fidelity,
-    InlineExecutor,
-    Plan,
-    Problem,
-)
-from symact.evaluation.jobs import TUNING
-from symact.evaluation.training.networks import pack
+from symact.evaluation import Plan, ProcessExecutor
 from symact.expr import parse
 from symact.grammar import Grammar
 from symact.proposers import adapt
 from symact.proposers.evolution import Evolution
 from symact.proposers.population import Individual
-from symact.tasks import Instance
 
 GRAMMAR = Grammar.parse(
     """
@@ -55,71 +50,6 @@ PLAN = Plan(generation=16, pool=2, full_share=0.25, refine_share=0.05, finalists
 EVOLUTION = Evolution(diversity="novelty")
 
 
-def instance(family, scale, seed):
-    """Points of y = x0*x1 + sin(x0): one instance whose shells are squares of several sizes."""
-    rng = np.random.default_rng(seed)
-
-    def points(size):
-        x = rng.uniform(-size, size, (64, 2)).astype(np.float32)
-        return x, (x[:, :1] * x[:, 1:] + np.sin(x[:, :1])).astype(np.float32)
-
-    (x, y), (held_out, held_out_y) = points(scale), points(scale)
-    shells = [points(scale * factor) for factor in (1.5, 2.0, 3.0)]
-    return Instance(
-        family, family, x, y, held_out, held_out_y,
-        np.stack([x for x, _ in shells]), np.stack([y for _, y in shells]),
-    )  # fmt: skip
-
-
-class RegressionProblem(Problem):
-    """Fits y = x0*x1 + sin(x0): the errors are those of the candidate, nothing is trained."""
-
-    name = "product-and-sine"
-    description = "this regression"
-    variables = ("x0", "x1")
-    reference = "sum"
-    clip = 8.0
-    objectives = ("error_outside", "error_inside", "flops")
-
-    def __init__(self):
-        self.baselines = {
-            name: self.parse(text) for name, text in {"sum": "x0 + x1", "sine": "sin(x0)"}.items()
-        }
-
-    def fidelities(self, plan):
-        return (Fidelity("few", 2, draws=2), Fidelity("all", 4, draws=2, share=plan.full_share))
-
-    def final_fidelity(self, plan):
-        return Fidelity("selection", 4)
-
-    def draws(self, seed, fidelities):
-        data = {
-            f"{own.name}/evaluation": pack(
-                [
-                    instance("small" if i % 2 else "large", 1.0 + i % 2, i)
-                    for i in range(own.instances)
-                ],
-                64,
-            )
-            for own in fidelities
-        }
-        return Draws(tuple(fidelities), data, seed)
-
-    def executor(self, executor, threads):
-        return InlineExecutor(self.errors)
-
-    def errors(self, draws, job):
-        """Mean squared errors over the variance of the targets, ``[instance, 1, 4]``."""
-        assert job.fidelity != TUNING
-        data = draws.data[f"{job.fidelity}/evaluation"]
-        x = data.x_judged.astype(np.float64)
-        inputs = (x[:, :, 0].ravel(), x[:, :, 1].ravel())
-        value = evaluate(job.expr, *inputs, inputs=self.variables).reshape(
-            data.y_judged[:, :, 0].shape
-        )
-        return (np.square(value - data.y_judged[:, :, 0]).mean(axis=-1) / data.variance)[:, None]
-
-
 def run(out=None, **changes):
     arguments = {"budget": 600, "seed": 2, "plan": PLAN, "evolution": EVOLUTION}
     return search(GRAMMAR, RegressionProblem(), out=out, **arguments | changes)
@@ -141,6 +71,24 @@ def test_a_regression_of_two_variables_is_searched_by_the_same_engine():
     assert result.reference.formula == "x0 + x1"
     assert result.objectives == RegressionProblem.objectives
     assert list(result.fidelity_spearman) == ["few-all", "all-selection"]
+
+
+def test_processes_evaluate_functions_of_two_variables():
+    worker = Path(__file__).parents[1] / "support" / "regression_worker.py"
+    executor = ProcessExecutor(2, command=(sys.executable, str(worker)))
+    found = run(budget=60, executor=executor)
+    assert found.quarantined == []
+    assert rows(found) == rows(run(budget=60))
+
+
+def test_the_surrogate_tells_errors_apart_within_the_limit_of_the_problem():
+    surrogate = RegressionProblem().surrogate(2)
+    exprs = [parse(text, ("x0", "x1")) for text in ("x0*x1", "sin(x0)")]
+    for number, decades in enumerate((-6.0, -2.0)):
+        surrogate.add(number, exprs[number], (decades, decades))
+    surrogate.fit()
+    (good, fair), _ = surrogate.predict(exprs)
+    assert good[0] < -5 < -3 < fair[0]
 
 
 def test_an_interrupted_regression_resumes_exactly(tmp_path):

@@ -11,7 +11,7 @@ from symact.engine.baselines import Baselines, penalised_score
 from symact.engine.costs import Costs
 from symact.engine.promotion import PromotionQueue
 from symact.engine.trial import Evaluation, Trial, TrialState
-from symact.evaluation import Failed, Fidelity, Plan, Problem, Surrogate, Trained, as_stored
+from symact.evaluation import Failed, Fidelity, Plan, Problem, Trained, as_stored
 from symact.expr import Expr
 from symact.storage.records import Failure, Scored, SearchRecord
 from symact.storage.repository import Repository
@@ -73,7 +73,7 @@ class SearchState:
         self.queues = {
             name: PromotionQueue(record.due.get(name, 0.0)) for name in (*self.promoted, REFINE)
         }
-        self.surrogate = Surrogate(problem.features, plan.surrogate_after)
+        self.surrogate = problem.surrogate(plan.surrogate_after)
         self.uses_surrogate = plan.pool > 1 and len(self.fidelities) > 1
 
     def draw(self, fidelity: Fidelity, trial: Trial) -> int:

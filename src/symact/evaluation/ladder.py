@@ -12,6 +12,7 @@ from typing import cast
 
 from symact.errors import SymactError, choices
 from symact.evaluation.executors import Executor
+from symact.evaluation.executors.named import is_ray
 from symact.evaluation.fidelity import Fidelity
 from symact.evaluation.jobs import TUNING, Job, Trained, Tuned
 from symact.evaluation.plan import Plan
@@ -118,7 +119,7 @@ def check_device(device: str | None, executor: str | Executor = "threads") -> No
         return
     if device != "cuda":
         raise SymactError(f"unknown device '{device}'; {choices(device, ('cpu', 'cuda'))}")
-    if not isinstance(executor, str) or executor.partition(":")[0] == "ray":
+    if not isinstance(executor, str) or is_ray(executor):
         return
     from symact.evaluation.training.torch_mlp import has_cuda
 

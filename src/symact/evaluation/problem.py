@@ -21,7 +21,7 @@ from symact.evaluation.executors import Executor, make_executor
 from symact.evaluation.fidelity import Fidelity
 from symact.evaluation.plan import Plan
 from symact.evaluation.screen import MAX_SLOPE, Screened, screen
-from symact.evaluation.surrogate import features
+from symact.evaluation.surrogate import Surrogate, features
 from symact.expr import Expr, parse, show
 from symact.grammar import Grammar
 from symact.storage.records import ProblemRecord
@@ -113,6 +113,14 @@ class Problem(ABC):
     def features(self, expr: Expr) -> NDArray[np.float64]:
         """Return what the surrogate learns from, float64 ``[feature]``."""
         return features(expr, self.variables)
+
+    def surrogate(self, least: int) -> Surrogate:
+        """Return a surrogate without data.
+
+        Args:
+            least: Minimum number of trained candidates for a fit.
+        """
+        return Surrogate(self.features, least, self.clip)
 
     def parse(self, formula: str) -> Expr:
         """Read a formula of the variables.

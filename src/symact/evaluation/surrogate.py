@@ -19,6 +19,7 @@ from symact.backends import evaluate_with_slopes
 from symact.backends.sampling import SURROGATE
 from symact.expr import Expr
 from symact.tasks import scores as stats
+from symact.tasks.protocol import CLIP
 
 Floats = NDArray[np.float64]
 #: Returns the features of a function, float64 ``[feature]``.
@@ -27,8 +28,6 @@ Features = Callable[[Expr], Floats]
 #: Weights of the grid points. Few pre-activations are large, so differences there have less weight.
 _WEIGHT: Floats = np.exp(-np.abs(SURROGATE.line) / 4)
 
-#: Errors are clipped at this many decades from the reference.
-_LIMIT = 1.0
 #: The default for the minimum number of trained candidates for a fit.
 LEAST = 96
 #: Maximum number for a fit, because the cost grows quadratically. Of more candidates, the best and
@@ -76,13 +75,16 @@ class Surrogate:
     Args:
         features: Returns the features of a function, float64 ``[feature]``.
         least: Minimum number of trained candidates for a fit.
+        clip: Errors count as at most so many decades above or below the reference's.
 
     Attributes:
         fitted: Numbers of results of mini-training and of full training in the last fit.
     """
 
-    def __init__(self, features: Features = features, least: int = LEAST) -> None:
-        self._features, self._least = features, least
+    def __init__(
+        self, features: Features = features, least: int = LEAST, clip: float = CLIP
+    ) -> None:
+        self._features, self._least, self._clip = features, least, clip
         self._seen: list[Floats] = []
         self._above: list[tuple[float, float]] = []
         self._corrected: list[int] = []  # rows that full training judged too
@@ -102,12 +104,12 @@ class Surrogate:
         """
         self._rows[candidate] = len(self._seen)
         self._seen.append(self._features(expr))
-        self._above.append(_limited(above))
+        self._above.append(self._clipped(above))
 
     def correct(self, candidate: int, above: tuple[float, float]) -> None:
         """Add a result of full training of a candidate that was mini-trained."""
         row = self._rows[candidate]
-        mini, full = self._above[row], _limited(above)
+        mini, full = self._above[row], self._clipped(above)
         self._corrected.append(row)
         self._corrections.append((full[0] - mini[0], full[1] - mini[1]))
 
@@ -158,6 +160,10 @@ class Surrogate:
         merits = stats.penalise(*np.array(self._above[: latest.start]).T)
         best = np.argsort(merits, kind="stable")[: _MOST // 2]
         return sorted({*map(int, best), *latest})
+
+    def _clipped(self, above: tuple[float, float]) -> tuple[float, float]:
+        ood, inside = (min(max(value, -self._clip), self._clip) for value in above)
+        return ood, inside
 
     def predict(self, exprs: Sequence[Expr]) -> tuple[Floats, Floats]:
         """Return the expected errors of full training and their uncertainty.
@@ -232,8 +238,3 @@ def drop_near_duplicates(
         if len(kept) >= most:
             break
     return kept
-
-
-def _limited(above: tuple[float, float]) -> tuple[float, float]:
-    ood, inside = (min(max(value, -_LIMIT), _LIMIT) for value in above)
-    return ood, inside

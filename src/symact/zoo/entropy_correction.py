@@ -48,6 +48,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.backends import collected, derivative, evaluate, evaluate_with_slopes, log_slope
+from symact.backends.sampling import ENTROPY_CELLS, ENTROPY_FINE, ENTROPY_PROBE
 from symact.backends.simplify import TimeUp, simplify, time_limit
 from symact.errors import SymactError
 from symact.expr import Expr, call, const, parse, show, uses_statistics, var
@@ -58,15 +59,11 @@ EPS = 0.01
 FORMS = ("inverse", "held")
 
 #: The limit of integrals. The mass of N(0, 1) outside is 2e-23.
-_RANGE = 10.0
+_RANGE = float(ENTROPY_CELLS.line[-1])
 #: A smaller limit. An integral with a different value up to this limit diverges.
 _NEARER = 8.0
 _WHOLE = ((-_RANGE, _RANGE),)
-_CELLS = np.linspace(-_RANGE, _RANGE, 81)
-#: A fine grid. It is shifted to avoid kinks, where the slope depends on the primitive.
-_FINE = np.linspace(-_RANGE, _RANGE, 8001) + 1.7e-4
-#: Points at which a correction must be finite.
-_PROBE = np.linspace(-50.0, 50.0, 4001)
+_CELLS, _FINE, _PROBE = ENTROPY_CELLS.line, ENTROPY_FINE.line, ENTROPY_PROBE.line
 
 #: The time limit of sympy in seconds, to cancel common factors of f' and f''.
 _SECONDS = 3.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from symact import zoo
 from symact.backends import evaluate
-from symact.backends.sampling import OCTAVE, RECOGNITION_SIDE
+from symact.backends.sampling import OCTAVE, RECOGNITION, RECOGNITION_SIDE
 from symact.expr import Expr, const, parse, show, substitute, uses_statistics, variables
 from symact.zoo import Known
 
@@ -28,7 +28,7 @@ LEAST, MOST = 1 / 16, 16.0
 #: Values are compared on a logarithmic grid with 32 points per octave, on both sides of 0.
 _OCTAVE = OCTAVE
 _SIDE = RECOGNITION_SIDE.line
-_GRID = np.concatenate([-_SIDE[::-1], [0.0], _SIDE])
+_GRID = RECOGNITION.line
 #: Coarse shifts of the logarithmic grid, in points.
 _SHIFTS = range(-4 * _OCTAVE, 4 * _OCTAVE + 1, 2)
 #: The number of points for the search of a scale. Beyond 8 the grid is too coarse for oscillations.

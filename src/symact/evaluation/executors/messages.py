@@ -9,18 +9,24 @@ from typing import Any
 
 from symact.evaluation.evaluator import Evaluator
 from symact.evaluation.jobs import Failed, Job, JobResult, failure
-from symact.expr import Expr, parse, show
+from symact.expr import Expr, parse, show, variables
 from symact.storage.codec import from_text, to_text
 
 
 def request_of(job: Job) -> dict[str, Any]:
-    """Return a job as a request to a worker."""
-    return {"fidelity": job.fidelity, "formula": show(job.expr), "draw": job.draw}
+    """Return a job as a request to a worker, with the names of the variables of its formula."""
+    return {
+        "fidelity": job.fidelity,
+        "formula": show(job.expr),
+        "variables": variables(job.expr),
+        "draw": job.draw,
+    }
 
 
 def job_of(request: dict[str, Any]) -> Job:
     """Return the job of a request."""
-    return Job(request["fidelity"], parse(request["formula"]), request["draw"])
+    expr = parse(request["formula"], tuple(request["variables"]))
+    return Job(request["fidelity"], expr, request["draw"])
 
 
 def answer_of(result: JobResult) -> dict[str, Any]:
@@ -32,13 +38,14 @@ def answer_of(result: JobResult) -> dict[str, Any]:
     return {"errors": to_text(result)}
 
 
-def result_of(answer: dict[str, Any]) -> JobResult:
-    """Return the result of an answer."""
+def result_of(answer: dict[str, Any], job: Job) -> JobResult:
+    """Return the result of a job from the answer of a worker."""
     if "failed" in answer:
         return Failed(answer["failed"])
     if "errors" in answer:
         return from_text(answer["errors"])
-    return None if answer["tuned"] is None else parse(answer["tuned"])
+    tuned = answer["tuned"]
+    return None if tuned is None else parse(tuned, variables(job.expr))
 
 
 def answer_request(evaluator: Evaluator, request: dict[str, Any]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class ProcessExecutor(Executor):
             else:
                 self._discard(worker)
             if answer is not None:
-                return result_of(answer)
+                return result_of(answer, job)
             if worker.is_late:
                 return Failed(f"took longer than {timeout:g} s")
             how = worker.how_it_ended()

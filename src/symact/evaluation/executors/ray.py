@@ -192,8 +192,9 @@ class RayExecutor(Executor):
             _fail(batch, error)
         else:
             self._seconds[batch.fidelity] = seconds / len(batch.jobs)
-            for future, answer in zip(batch.futures, json.loads(text), strict=True):
-                settle(future, functools.partial(result_of, answer))
+            answers = json.loads(text)
+            for future, answer, job in zip(batch.futures, answers, batch.jobs, strict=True):
+                settle(future, functools.partial(result_of, answer, job))
 
     def _retry(self, batch: _Batch, error: Exception) -> None:
         """Send each job of a batch alone, because one of them may have ended the worker."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from symact.backends import evaluate
+from symact.backends.sampling import KINKS
 from symact.errors import ZooError
 from symact.expr import Expr, call, const, distinct, parse, substitute, uses_statistics
 from symact.zoo.catalogue import Known
@@ -27,9 +28,6 @@ Floats = NDArray[np.float64]
 #: Primitives with a kink where their argument is 0, and those with one where two are equal.
 _AT_ZERO = frozenset({"abs", "relu", "sign", "softsign", "sqrt"})
 _AT_EQUAL = frozenset({"min", "max", "lt", "le", "gt", "ge"})
-#: Kinks are looked for within this range. The grid has no round number.
-_RANGE = 50.0
-_GRID = np.linspace(-_RANGE, _RANGE, 20001) + 1.7e-4
 _MAX_KINKS = 32
 #: N(0, 1) has 2e-19 of its mass outside.
 _TAIL = 9.0
@@ -57,9 +55,9 @@ def _sign_changes(expr: Expr) -> Floats:
             found: Floats = np.sign(evaluate(expr, x))
         return found
 
-    signs = sign(_GRID)
+    signs = sign(KINKS.line)
     places = np.flatnonzero((signs[1:] != signs[:-1]) & np.isfinite(signs[1:] + signs[:-1]))
-    low, high, left = _GRID[places], _GRID[places + 1], signs[places]
+    low, high, left = KINKS.line[places], KINKS.line[places + 1], signs[places]
     for _ in range(60):
         middle = 0.5 * (low + high)
         is_left = sign(middle) == left
