@@ -95,6 +95,25 @@ class StoreContract:
         assert reader.finished_generation() == 5
         assert (reader.comparison("digest"), reader.comparison("other")) == ({"rows": []}, None)
 
+    def test_the_state_is_stored_under_the_names_of_the_first_release(self, store, reader):
+        record = SearchRecord(
+            generation=2,
+            fitted=(30, 4),
+            promoted={"full": [3]},
+            costs={"surrogate": (5, 0.5), "mini": (7, 1.5)},
+        )
+        with store.transaction():
+            store.put_search(record)
+        found = reader.search()
+        assert (found.fitted, found.promoted, found.costs) == (
+            record.fitted,
+            record.promoted,
+            record.costs,
+        )
+        stored = reader.database.get("state")
+        assert (stored["forecast"], stored["climbing"]) == ([30, 4], {"full": [3]})
+        assert stored["costs"] == {"forecast": [5, 0.5], "mini": [7, 1.5]}
+
     def test_a_configuration_of_another_release_keeps_all_its_values(self, store, reader):
         later = CONFIG | {"grammar_text": "text", "surprise": [1, 2]}
         for stored in (CONFIG, later):

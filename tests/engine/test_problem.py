@@ -51,7 +51,7 @@ EVOLUTION = Evolution(diversity="novelty")
 
 
 def run(out=None, **changes):
-    arguments = {"budget": 600, "seed": 2, "plan": PLAN, "evolution": EVOLUTION}
+    arguments = {"budget": 600, "seed": 1, "plan": PLAN, "evolution": EVOLUTION}
     return search(GRAMMAR, RegressionProblem(), out=out, **arguments | changes)
 
 
