@@ -6,7 +6,6 @@ import contextlib
 import functools
 import gc
 import hashlib
-import functools
 import itertools
 import json
 import math
