@@ -25,6 +25,7 @@ BENCHMARKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_quick_benchmark_prints_one_json_object(name):

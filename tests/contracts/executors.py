@@ -58,7 +58,7 @@ class ExecutorContract:
 
     @pytest.mark.parametrize(("fidelity", "draw"), [("quick", 0), ("quick", 1), ("selection", 0)])
     def test_results_are_in_order_and_those_of_one_thread(self, fidelity, draw, executor):
-        jobs = [Job(fidelity, expr, draw) for expr in EXPRS]
+        jobs = [Job(fidelity, expr, draw) for expr in EXPRS[:2]]
         found = [future.result() for future in executor.submit_all(jobs)]
         for one, job in zip(found, jobs, strict=True):
             np.testing.assert_allclose(one, expected(job), rtol=1e-8)

@@ -155,7 +155,7 @@ def test_an_interrupted_run_goes_on_with_what_was_under_way(moment, workers, tmp
     assert state.under_way or state.promoted["full"]
     result = resume(tmp_path / "run", executor=workers)
     assert result.finished
-    assert result.counts["mini"] == 40
+    assert result.counts["mini"] == 30
     after = result.to_frame()
     columns = ["formula", "outcome", "mini_ood"]
     assert after[: len(before)][columns].equals(before[columns])
@@ -213,7 +213,7 @@ def test_a_worker_that_cannot_work_ends_the_search_and_the_run_goes_on_later(wor
     with pytest.raises(ConnectionError, match="has gone"):
         run(tmp_path / "run", plan=ARRIVAL, executor=workers)
     workers.work = work
-    assert resume(tmp_path / "run", executor=workers).counts["mini"] == 40
+    assert resume(tmp_path / "run", executor=workers).counts["mini"] == 30
 
 
 def test_the_mode_is_one_of_two():

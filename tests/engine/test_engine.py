@@ -73,8 +73,8 @@ def test_finalists_that_were_judged_are_not_judged_again(finished, tmp_path):
 def test_a_candidate_budget_is_met_exactly_and_counts_shrink_with_the_fidelity(finished):
     _, result = finished
     counts = result.counts
-    assert counts["mini"] == counts["screened"] == 40
-    assert counts["seen"] >= 40 > counts["full"] >= len(result.front) > 0
+    assert counts["mini"] == counts["screened"] == 30
+    assert counts["seen"] >= 30 > counts["full"] >= len(result.front) > 0
     assert sum(result.outcomes.values()) == counts["seen"]
     assert result.finished
 

@@ -45,9 +45,8 @@ def test_a_search_takes_an_executor_and_closes_it():
     executor = ThreadExecutor(3)
     found = search(**ARGUMENTS, executor=executor)
     again = search(**ARGUMENTS, executor=executor)  # it was closed
-    alone = search(**ARGUMENTS, executor=InlineExecutor())
-    expected = search(**ARGUMENTS)
-    for own in (found, again, alone):
+    expected = search(**ARGUMENTS, executor=InlineExecutor())
+    for own in (found, again):
         assert own.to_frame().equals(expected.to_frame())
         assert own.front == expected.front
 

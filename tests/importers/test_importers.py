@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import called
 from hypothesis import event, given, settings
 from profiles import examples
 from scipy import special
@@ -462,19 +463,14 @@ def test_imported_programs_are_judged_with_their_provenance(tmp_path):
     assert rows["mine"].ood == rows["ShinkaEvolve p1"].ood
 
 
-def symact(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "symact.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 def test_the_command_line_imports_and_refuses_in_one_line(tmp_path):
     folder = openevolve(tmp_path / "out")
-    done = symact("import", folder, "--out", tmp_path / "r.jsonl")
+    done = called("import", folder, "--out", tmp_path / "r.jsonl")
     assert done.returncode == 0, done.stderr
     assert "gelu(x) + 0.1*sin(x)" in done.stdout
     assert "17 iterations unobserved" in done.stderr
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 4
-    listed = json.loads(symact("import", folder, "--json").stdout)
+    listed = json.loads(called("import", folder, "--json").stdout)
     assert {"formula", "score", "refusal", "sha256"} <= set(listed[0])
     (tmp_path / "bad.py").write_text(BAD)
     for arguments, message in (
@@ -482,7 +478,7 @@ def test_the_command_line_imports_and_refuses_in_one_line(tmp_path):
         ((tmp_path / "none.py",), "no such file"),
         ((folder, "--out", tmp_path / "r.jsonl"), "exists already"),
     ):
-        bad = symact("import", *arguments)
+        bad = called("import", *arguments)
         assert bad.returncode == 2
         assert message in bad.stderr.strip().splitlines()[-1]
 
@@ -541,9 +537,9 @@ def test_a_database_whose_log_cannot_be_shared_is_read_from_a_copy(tmp_path):
 def test_the_command_line_names_known_functions_and_assumptions(tmp_path):
     program = tmp_path / "gate.py"
     program.write_text("import torch\ndef f(x):\n    return x*torch.sigmoid(1.7*x) + 0*x.std()\n")
-    assert "note: gate: " in symact("import", program).stderr
+    assert "note: gate: " in called("import", program).stderr
     program.write_text("import torch\ndef f(x):\n    return x*torch.sigmoid(1.7*x)\n")
-    assert "0.5882*SiLU(1.7*x)  x*sigmoid(1.7*x)" in symact("import", program).stdout
-    assert json.loads(symact("import", program, "--json").stdout)[0]["known"].endswith(
+    assert "0.5882*SiLU(1.7*x)  x*sigmoid(1.7*x)" in called("import", program).stdout
+    assert json.loads(called("import", program, "--json").stdout)[0]["known"].endswith(
         "SiLU(1.7*x)"
     )

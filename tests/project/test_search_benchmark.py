@@ -49,19 +49,19 @@ def step(folder: Path, *words: str, fails: bool = False) -> str:
 
 def test_runs_are_made_judged_and_reported_once(tmp_path):
     first = step(
-        tmp_path, "run", "--quick", "--methods", "plain-gp", "--seeds", "1", "--budget", "8"
+        tmp_path, "run", "--quick", "--methods", "plain-gp", "--seeds", "1", "--budget", "4"
     )
     assert "plain-gp, seed 1" in first
     record = tmp_path / "results" / "runs" / "plain-gp-1.json"
     kept = record.read_text()
     own = json.loads(kept)
-    assert own["counts"]["full"] == 8
+    assert own["counts"]["full"] == 4
     assert own["counts"]["mini"] == 0
     ratios = [step["ratio"] for step in own["incumbents"]]
     assert ratios == sorted(ratios, reverse=True)
     again = ("run", "--quick", "--methods", "plain-gp", "--seeds", "1", "--budget")
-    assert step(tmp_path, *again, "8") == ""
-    assert "its budget is 8, asked is 9" in step(tmp_path, *again, "9", fails=True)
+    assert step(tmp_path, *again, "4") == ""
+    assert "its budget is 4, asked is 5" in step(tmp_path, *again, "5", fails=True)
     assert record.read_text() == kept
 
     said = step(tmp_path, "judge", "--quick", "--part", "curves", "--methods", "plain-gp")
@@ -70,7 +70,7 @@ def test_runs_are_made_judged_and_reported_once(tmp_path):
     step(tmp_path, "report")
     report = (tmp_path / "results" / "report.md").read_text()
     assert own["best"]["formula"] in report
-    assert "| plain-gp 1 | 8 |" in report
+    assert "| plain-gp 1 | 4 |" in report
     for name in ("curves.svg", "curves.png"):
         assert (tmp_path / "results" / name).stat().st_size > 5000
 

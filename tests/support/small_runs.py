@@ -57,5 +57,5 @@ def judge_and_report(run):
 
 def run(out=None, **changes):
     """Search for a few seconds and return the result."""
-    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 40, "seed": 3}
+    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 30, "seed": 3}
     return search(**{**arguments, "out": out, "plan": TINY, "evolution": SMALL, **changes})
