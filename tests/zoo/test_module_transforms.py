@@ -47,12 +47,6 @@ every = pytest.mark.parametrize("name", NAMES)
 
 #: ONNX has no such operators.
 NOT_IN_ONNX = {"Matrix exponential"}
-#: The TorchScript exporter has no rule for aten::asinh and aten::logaddexp.
-NOT_IN_TORCHSCRIPT = {
-    *NOT_IN_ONNX,
-    *(k.name for k in zoo.known() if any(op in k.text for op in ("asinh(", "softplus("))),
-    *("APA", "AGLU"),  # their full formulas have softplus
-}
 
 
 def made(name: str) -> nn.Module:
@@ -82,7 +76,6 @@ def representatives(names: list[str]) -> list[str]:
 
 GRAPHED = NAMES if IS_EXPLORING else representatives(NAMES)
 IN_ONNX = [name for name in GRAPHED if name not in NOT_IN_ONNX]
-IN_TORCHSCRIPT = [name for name in GRAPHED if name not in NOT_IN_TORCHSCRIPT]
 each_graphed = pytest.mark.parametrize("name", GRAPHED)
 
 
@@ -277,7 +270,7 @@ def onnx_dynamo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def onnx_torchscript(tmp_path_factory):
-    return run_onnx(Together(IN_TORCHSCRIPT), False, tmp_path_factory.mktemp("onnx"))
+    return run_onnx(Together(IN_ONNX), False, tmp_path_factory.mktemp("onnx"))
 
 
 @pytest.mark.slow
@@ -287,7 +280,7 @@ def test_it_is_exported_to_onnx(name, onnx_dynamo, together):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", IN_TORCHSCRIPT)
+@pytest.mark.parametrize("name", IN_ONNX)
 def test_it_is_exported_to_onnx_by_torchscript(name, onnx_torchscript, together):
     close(onnx_torchscript[name], together[1][name], 1e-4)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,11 @@ _ASINH_FAR = 1.1e9
 _LARGEST_LITERAL = 3e38
 
 
+def is_jit_tracing() -> bool:
+    """Whether ``torch.jit.trace`` or the TorchScript exporter is recording operations."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
 def _sinc(a: Tensor) -> Tensor:
     """Compute sin(pi a)/(pi a), with a series near 0 and the limit 0 at infinity."""
     z = math.pi * a
@@ -41,7 +47,21 @@ def _sinc(a: Tensor) -> Tensor:
     return torch.where(near, series, quotient)
 
 
+class _ExportedAsinh(torch.autograd.Function):
+    """asinh for the TorchScript exporter of ONNX, which has no rule for ``aten::asinh``."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        return torch.asinh(a)
+
+    @staticmethod
+    def symbolic(graph: Any, a: Any) -> Any:
+        return graph.op("Asinh", a)
+
+
 def _asinh(a: Tensor) -> Tensor:
+    if is_jit_tracing() and torch.onnx.is_in_onnx_export():
+        return _ExportedAsinh.apply(a)  # type: ignore[no-any-return, no-untyped-call]
     # The derivative of torch.asinh overflows for large arguments, where asinh is a logarithm.
     beyond = torch.log(a.abs().clamp(min=_ASINH_FAR) / _ASINH_FAR)
     return torch.asinh(a.clamp(-_ASINH_FAR, _ASINH_FAR)) + torch.sign(a) * beyond
@@ -244,11 +264,6 @@ def _apply(expr: Expr, context: _Context) -> Tensor:
     is_proxy = isinstance(context.like, torch.fx.Proxy)
     table = _COMPLEX if not is_proxy and context.like.is_complex() else TORCH
     return fold(expr, visit, arguments)
-
-
-def is_jit_tracing() -> bool:
-    """Whether ``torch.jit.trace`` or the TorchScript exporter is recording operations."""
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _choose(condition: Tensor, yes: Expr, no: Expr, context: _Context) -> Tensor:
