@@ -2,11 +2,12 @@
 
 Each function is measured in three forms: as torch operations that a user would write by hand
 (eager), the same under ``torch.compile``, and the module of ``to_torch()``. A time is one forward
-and one backward call with PyTorch's allocations, without compilation. Under ``torch.compile`` each
-size and type has kernels of its own, which favours it.
+and one backward call with PyTorch's allocations, without compilation. It is the smallest of many
+rounds, in which all forms take turns. Under ``torch.compile`` each size, type and number of threads
+has kernels of its own, which favours it.
 
-The goal: the module is at least as fast as the faster of the other two, for every function, type
-and size. A ratio below is that of the size where it is worst.
+The goal: the module is at least as fast as the faster of the other two, for every function, type,
+size and number of threads. A ratio below is that of the size where it is worst.
 """
 
 from __future__ import annotations
@@ -56,16 +57,16 @@ FUNCTIONS: dict[str, tuple[Expr, Function]] = {
 SIZES, QUICK_SIZES = (18, 20, 22, 24, 26), (18,)
 #: The functions of a quick run: torch takes seconds to compile each.
 QUICK_FUNCTIONS = ("SymAct-40",)
-#: From this size on each form is measured once: eager torch takes seconds.
-LARGE = 26
+#: The number of elements that all rounds of one form process together.
+WORK = 2**27
 
 
 def measure(bench: Bench) -> None:
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     types = (torch.float32,) if bench.quick else (torch.float32, torch.bfloat16)
-    for device in devices:
+    for device, threads in _places(bench.quick):
+        torch.set_num_threads(threads)
         for dtype in types:
-            kind = f"{device}, {str(dtype).removeprefix('torch.')}"
+            kind = f"{device}, {threads} threads, {str(dtype).removeprefix('torch.')}"
             for name in QUICK_FUNCTIONS if bench.quick else FUNCTIONS:
                 expr, by_hand = FUNCTIONS[name]
                 found = {
@@ -74,6 +75,14 @@ def measure(bench: Bench) -> None:
                 }
                 worst = max(found, key=lambda size: found[size])
                 bench.ratio(f"{name}, {kind}, at 2^{worst}", found[worst], most=1.0)
+
+
+def _places(quick: bool) -> list[tuple[str, int]]:
+    """Return the devices to measure, with numbers of CPU threads."""
+    threads = torch.get_num_threads()
+    single = [] if quick or threads == 1 else [("cpu", 1)]
+    cuda = [("cuda", threads)] if torch.cuda.is_available() else []
+    return [*single, *cuda, ("cpu", threads)]
 
 
 _FORMS = ("eager", "torch.compile", "to_torch")
@@ -103,7 +112,8 @@ def _row(
             torch.cuda.synchronize()
 
     works = {own: partial(work, form) for own, form in forms.items()}
-    taken = bench.times(works, rounds=1 if size >= LARGE else 15, quick_rounds=7)
+    rounds = max(3, min(200, WORK >> size))
+    taken = bench.times(works, rounds=rounds, quick_rounds=30, smallest=True)
     best = min(taken[own] for own in ("eager", "torch.compile") if own in taken)
     bench.row(
         f"{name}, 2^{size}",

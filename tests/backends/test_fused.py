@@ -15,6 +15,7 @@ from strategies import exprs
 
 from symact.backends import evaluate_with_slopes, to_torch
 from symact.backends.numba.fused import SHARE, STEP
+from symact.backends.torch.module import WORTH_FUSING
 from symact.expr import parse
 
 FORMULAS = ["x", "1.5", "gelu(x) + 0.1*sin(x)", "x*tanh(softplus(x))", "max(x, 0.1*x)"]
@@ -164,3 +165,44 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.strip() == "7"
+
+
+@pytest.mark.parametrize("text", ["relu(x)", "sigmoid(x)", "tanh(x)"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_a_kernel_of_torch_gives_the_results_of_a_fused_pass(text, dtype):
+    special = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, 1e-30, -90.0, 90.0])
+    x = torch.cat([special, torch.linspace(-6, 6, WORTH_FUSING)]).to(dtype)
+    unit = torch.finfo(dtype).eps
+    for found, fused in zip(
+        both(to_torch(parse(text)), x), both(to_torch(parse(text), compile=True), x), strict=True
+    ):
+        assert found.dtype == dtype
+        torch.testing.assert_close(found, fused, rtol=4 * unit, atol=16 * unit)
+
+
+@pytest.mark.parametrize(("text", "passes"), [("relu(x)", 0), ("tanh(x)", 0), ("1.5*tanh(x)", 1)])
+def test_one_kernel_of_torch_is_preferred_to_a_fused_pass(text, passes):
+    value = to_torch(parse(text))(torch.randn(WORTH_FUSING, requires_grad=True))
+    assert ("Fused" in type(value.grad_fn).__name__) == bool(passes)
+
+
+@pytest.mark.parametrize("library", ["torch", "numpy"])
+def test_threads_of_openmp_and_of_python_do_all_the_work(library):
+    """torch loads OpenMP. Without it, Python threads are used."""
+    code = f"""
+import {library}
+import numpy as np
+from symact.backends.numba.fused import SHARE, apply_fused
+from symact.expr import parse
+x = np.linspace(-4, 4, 3 * SHARE + 77)
+out = np.full_like(x, np.nan)
+address = out.ctypes.data
+for _ in range(20):
+    apply_fused(parse("2*x + 1"), "float64", x.ctypes.data, None, address, x.size, threads=3)
+    print(np.array_equal(out, 2 * x + 1))
+    out[:] = np.nan
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split() == ["True"] * 20

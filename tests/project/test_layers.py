@@ -37,7 +37,11 @@ HOMES = {
         "evaluation/training/numba_layers.py",
         "evaluation/training/numba_residual.py",
     },
-    "llvmlite": {"backends/numba/fused.py", "backends/numba/intrinsics.py"},
+    "llvmlite": {
+        "backends/numba/fused.py",
+        "backends/numba/intrinsics.py",
+        "backends/numba/parallel.py",
+    },
     "sympy": {"backends/sympy.py", "backends/simplify.py"},
     "deap": {
         "proposers/nsga3.py",

@@ -168,7 +168,8 @@ def to_torch(
         expr: An expression of one or more variables.
         compile: Whether to use one fused kernel each for the forward and the backward pass. The CPU
             kernel is part of symact; a GPU uses ``torch.compile``. None fuses tensors of at least
-            2**14 elements.
+            2**14 elements, except for relu, sigmoid and tanh by themselves, which torch computes
+            with one kernel.
         inputs: The names of the variables, in the order of the tensors; None for alphabetical
             order. Functions of several inputs are not fused.
 

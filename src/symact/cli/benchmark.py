@@ -51,6 +51,7 @@ class Bench:
         rounds: int,
         quick_rounds: int = 3,
         processor: bool = False,
+        smallest: bool = False,
     ) -> dict[str, float]:
         """Return the time of each piece of work in seconds. All are measured in turn.
 
@@ -62,20 +63,22 @@ class Bench:
             quick_rounds: Their number in a quick run.
             processor: False for the median of the wall time. True for the smallest processor time
                 of the process, which other processes disturb less. It suits work of one thread.
+            smallest: True for the smallest wall time, without repetition of short work.
         """
-        clock, statistic = (
-            (time.process_time, min) if processor else (time.perf_counter, statistics.median)
-        )
+        clock = time.process_time if processor else time.perf_counter
+        statistic = min if processor or smallest else statistics.median
         repeats: dict[str, int] = {}
         for name, work in works.items():
             work()
             start = time.perf_counter()
             work()
-            repeats[name] = max(1, round(0.01 / (time.perf_counter() - start)))
+            taken_once = time.perf_counter() - start
+            repeats[name] = 1 if smallest else max(1, round(0.01 / taken_once))
         taken: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(quick_rounds if self.quick else rounds):
             for name, work in works.items():
-                time.sleep(SETTLE)
+                if not smallest:
+                    time.sleep(SETTLE)
                 start = clock()
                 for _ in range(repeats[name]):
                     work()

@@ -6,7 +6,8 @@ This module compiles an expression into one loop that keeps them in CPU register
 single functions, not for the candidates of a search. No C compiler is needed.
 
 The loop reads each input once and writes each result once. bfloat16 is converted to float32 for the
-computation.
+computation. Arrays are passed as addresses, because conversions of a tensor to a NumPy array take
+as long as a small loop.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import cfunc, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from symact.backends.numba.intrinsics import (
     Touch,
     bits_float,
     emit_loop,
     emit_tangent,
+    fetch_add,
     float_bits,
     select,
 )
 from symact.backends.numba.kernels import RULES
+from symact.backends.numba.parallel import run_in_threads
 from symact.backends.numba.single import compiled
-from symact.backends.numba.tape import pool
 from symact.expr import Expr, distinct
 from symact.expr.primitives import CONST, VAR
 
@@ -38,15 +39,23 @@ from symact.expr.primitives import CONST, VAR
 #: result at an element does not depend on its position.
 STEP = 256
 
-#: The smallest number of elements for an additional thread.
-SHARE = 2**16
+#: The number of steps that a thread takes at a time.
+CHUNK = 32
 
-#: The type of the computation for each type in memory. int16 holds the bits of bfloat16.
-_COMPUTED: dict[Any, Any] = {
-    types.float32: types.float32,
-    types.float64: types.float64,
-    types.int16: types.float32,
+#: The smallest number of elements for an additional thread.
+SHARE = 2**15
+
+#: The type in memory and the type of the computation for each name of a dtype. bfloat16 is read as
+#: the integer of its bits.
+_TYPES: dict[str, tuple[Any, Any]] = {
+    "float32": (types.float32, types.float32),
+    "float64": (types.float64, types.float64),
+    "bfloat16": (types.int16, types.float32),
 }
+
+# A job is an array of int64: three addresses, the number of steps, the number of parts, the number
+# of threads that have started, and for each part the number of chunks that threads have taken.
+_X, _FACTOR, _OUT, _STEPS, _PARTS, _STARTED, _TAKEN = range(7)
 
 
 @compiled
@@ -117,12 +126,10 @@ class _Emitter:
         return builder.extract_value(found, 0), emit_tangent(builder, partials, [*known.values()])
 
 
-def _loop_of(expr: Expr, by_derivative: bool) -> Any:
-    """Return the intrinsic ``loop(x, factor, out, steps)`` of an expression."""
+def _loop_of(expr: Expr, memory: Any, real: Any, by_derivative: bool) -> Any:
+    """Return the intrinsic ``loop(x, factor, out, steps)`` of an expression, with addresses."""
 
     def typed(typingctx: Any, x: Any, factor: Any, out: Any, steps: Any) -> Any:
-        memory = x.dtype
-        real = _COMPUTED[memory]
         for node in distinct(expr):
             if node.op in RULES:
                 kinds = (real,) * len(node.args)
@@ -133,10 +140,8 @@ def _loop_of(expr: Expr, by_derivative: bool) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             emit = _Emitter(context, builder, real)
-            data = [
-                context.make_array(kind)(context, builder, array).data
-                for kind, array in zip((x, factor, out), args[:3], strict=True)
-            ]
+            pointer = context.get_value_type(memory).as_pointer()
+            data = [builder.inttoptr(address, pointer) for address in args[:3]]
 
             def element(index: Any, touch: Touch) -> None:
                 def load(operand: int) -> Any:
@@ -162,66 +167,76 @@ def _loop_of(expr: Expr, by_derivative: bool) -> Any:
 
 
 @lru_cache(maxsize=512)
-def _kernel(expr: Expr, memory: np.dtype[Any], by_derivative: bool) -> Any:
-    """Compile an expression for one type of memory."""
-    loop = _loop_of(expr, by_derivative)
+def _kernel(expr: Expr, dtype: str, by_derivative: bool) -> Any:
+    """Compile an expression for one dtype to a C function of the address of a job.
 
-    def run(x, factor, out, steps):
-        loop(x, factor, out, steps)
+    Any number of threads may run the function with one job. A thread first takes the chunks of its
+    own part, so that later passes find them in the cache of the same core. It then takes those that
+    other threads have not yet taken.
+    """
+    memory, real = _TYPES[dtype]
+    width = memory.bitwidth // 8
+    loop = _loop_of(expr, memory, real, by_derivative)
 
-    array = types.Array(getattr(types, memory.name), 1, "C")
-    signature = types.void(array, array, array, types.intp)
-    return njit(signature, nogil=True, error_model="numpy")(run)
+    def run(job):
+        steps, parts = job[_STEPS], job[_PARTS]
+        chunks = (steps + CHUNK - 1) // CHUNK
+        own = fetch_add(job, _STARTED)
+        for turn in range(parts):
+            part = (own + turn) % parts
+            end = chunks * (part + 1) // parts
+            while True:
+                chunk = chunks * part // parts + fetch_add(job, _TAKEN + part)
+                if chunk >= end:
+                    break
+                start = chunk * CHUNK * STEP * width
+                count = min(CHUNK, steps - chunk * CHUNK)
+                loop(job[_X] + start, job[_FACTOR] + start, job[_OUT] + start, count)
+
+    return cfunc(types.void(types.CPointer(types.int64)), error_model="numpy")(run)
 
 
-def _apply_rest(kernel: Any, x: NDArray[Any], factor: NDArray[Any], out: NDArray[Any]) -> None:
-    """Apply a kernel to fewer elements than a step, with arrays padded to one step."""
-    rooms = np.zeros((3, STEP), dtype=x.dtype)
-    rooms[0, : x.size], rooms[1, : x.size] = x, factor
-    kernel(*rooms, 1)
-    out[:] = rooms[2, : x.size]
+def _run(kernel: Any, addresses: tuple[int, int, int], offset: int, steps: int, parts: int) -> None:
+    """Run a kernel on a number of steps, from an offset in bytes."""
+    job = np.zeros(_TAKEN + parts, dtype=np.int64)
+    job[:_STARTED] = *(address + offset for address in addresses), steps, parts
+    run_in_threads(kernel.address, job, parts)
 
 
 def apply_fused(
     expr: Expr,
-    x: NDArray[Any],
-    gradient: NDArray[Any] | None,
-    out: NDArray[Any],
+    dtype: str,
+    x: int,
+    gradient: int | None,
+    out: int,
+    size: int,
     threads: int,
 ) -> None:
     """Apply a function, or multiply a gradient by its derivative, in one pass through memory.
 
     Args:
         expr: A function of one variable of any name, without batch statistics.
-        x: A flat, contiguous array of float32, float64, or int16 for the bits of bfloat16.
-        gradient: An array like x, or None to compute values.
-        out: An array like x for the result.
-        threads: The number of threads. The result does not depend on it.
+        dtype: The type of all arrays: ``"float32"``, ``"float64"`` or ``"bfloat16"``.
+        x: The address of a contiguous array.
+        gradient: The address of an array like x, or None to compute values.
+        out: The address of an array like x for the result. It must not overlap the others.
+        size: The number of elements of each array, at least :data:`STEP`.
+        threads: The largest number of threads. The result does not depend on it.
 
     Example:
         >>> from symact import parse
-        >>> x = np.array([-1.0, 3.0])
-        >>> out = np.empty_like(x)
-        >>> apply_fused(parse("x**2"), x, None, out, threads=1)
-        >>> out
-        array([1., 9.])
+        >>> x, out = np.full(300, 3.0), np.zeros(300)
+        >>> addresses = x.ctypes.data, None, out.ctypes.data
+        >>> apply_fused(parse("x**2"), "float64", *addresses, size=300, threads=1)
+        >>> float(out.min()), float(out.max())
+        (9.0, 9.0)
     """
-    kernel = _kernel(expr, x.dtype, gradient is not None)
-    factor = x if gradient is None else gradient
-    steps = x.size // STEP
-    parts = max(1, min(threads, x.size // SHARE, steps))
-    bounds = [steps * part // parts for part in range(parts + 1)]
-
-    def work(part: int) -> None:
-        first, last = bounds[part : part + 2]
-        span = slice(first * STEP, last * STEP)
-        kernel(x[span], factor[span], out[span], last - first)
-
-    others = [pool(threads).submit(work, part) for part in range(1, parts)]
-    if steps:
-        work(0)
-    rest = slice(steps * STEP, x.size)
-    if steps * STEP < x.size:
-        _apply_rest(kernel, x[rest], factor[rest], out[rest])
-    for other in others:
-        other.result()
+    if size < STEP:
+        raise ValueError(f"expected at least {STEP} elements, got {size}")
+    kernel = _kernel(expr, dtype, gradient is not None)
+    addresses = x, x if gradient is None else gradient, out
+    _run(kernel, addresses, 0, size // STEP, max(1, min(threads, size // SHARE)))
+    if size % STEP:
+        # The last step overlaps the one before it, whose results it repeats.
+        width = _TYPES[dtype][0].bitwidth // 8
+        _run(kernel, addresses, (size - STEP) * width, 1, 1)

@@ -1,7 +1,7 @@
 """numba intrinsics for fast kernels.
 
-They are a select, bit casts, typed literals, and a loop over blocks. The loop tells LLVM that its
-arrays do not overlap.
+They are a select, bit casts, typed literals, an atomic counter, and a loop over blocks. The loop
+tells LLVM that its arrays do not overlap.
 """
 
 from __future__ import annotations
@@ -81,10 +81,21 @@ def _typed_call_address(typingctx: Any, address: Any, numbers: Any) -> Any:
     return types.void(types.intp, numbers), codegen
 
 
+def _typed_fetch_add(typingctx: Any, data: Any, index: Any) -> Any:
+    """Add 1 to an element of an array of int64 atomically, and return its earlier value."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        one = ir.Constant(ir.IntType(64), 1)
+        return builder.atomic_rmw("add", builder.gep(args[0], [args[1]]), one, "monotonic")
+
+    return types.int64(data, types.intp), codegen
+
+
 # numba infers the types of these functions, so they are untyped here.
 select: Any = intrinsic(_typed_select)
 like: Any = intrinsic(_typed_like)
 call_address: Any = intrinsic(_typed_call_address)
+fetch_add: Any = intrinsic(_typed_fetch_add)
 float_bits: Any = intrinsic(_typed_float_bits)
 bits_float: Any = intrinsic(_typed_bits_float)
 

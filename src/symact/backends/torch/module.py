@@ -12,13 +12,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symact.backends.torch.functional import is_jit_tracing, lower, lower_inputs, narrow, widen
+from symact.backends.torch.functional import (
+    is_jit_tracing,
+    lower,
+    lower_in_dtype,
+    lower_inputs,
+    narrow,
+    widen,
+)
 from symact.errors import SymactError
 from symact.expr import Expr, show, substitute, uses_statistics, var, variables
+from symact.expr.primitives import VAR
 
 #: The smallest number of elements for which a fused pass is faster than single operations. Smaller
 #: tensors take some ten microseconds either way, and plain operations need no compilation.
 WORTH_FUSING = 2**14
+
+#: The primitives that torch computes with one kernel each for the forward and the backward pass,
+#: with the results of a fused pass up to rounding, also at infinities and kinks. Both need one pass
+#: through memory. torch's kernels need no Python in the backward pass.
+_ONE_KERNEL = ("relu", "sigmoid", "tanh")
+#: Those of them with exact results in every dtype. The derivatives of the others are computed from
+#: results that were rounded to the dtype.
+_EXACT = ("relu",)
 
 
 @lru_cache
@@ -45,7 +61,9 @@ class Activation(nn.Module):
         expr: An expression of one variable of any name.
         compile: Whether to use one fused kernel each for the forward and the backward pass. The CPU
             kernel is part of symact; a GPU uses ``torch.compile``. None fuses tensors of at least
-            2**14 elements. Functions of batch statistics are not fused.
+            2**14 elements, except for a formula that is one kernel of torch: relu, and sigmoid and
+            tanh in float32 and float64. The choice depends on the formula, the dtype and the size
+            only, so it is the same in every run. Functions of batch statistics are not fused.
 
     Attributes:
         expr: The expression.
@@ -92,22 +110,30 @@ class Activation(nn.Module):
         """
         if not self.fused or _is_traced(x) or x.numel() < self._least:
             return lower(self._of_x, x)
+        if self._least and self._is_one_kernel(x):
+            return lower_in_dtype(self._of_x, x)
         if x.device.type in ("cuda", "xpu") and (self._least == 0 or _compiles_for_gpu()):
             if self._compiled is None:
                 self._compiled = torch.compile(partial(lower, self._of_x), dynamic=True)
             return self._compiled(x)
         return self._fuse(x)
 
+    def _is_one_kernel(self, x: Tensor) -> bool:
+        """Whether torch has one kernel for the formula and the dtype of a tensor."""
+        is_call = len(self._of_x.args) == 1 and self._of_x.args[0].op == VAR
+        known = _ONE_KERNEL if x.dtype in (torch.float32, torch.float64) else _EXACT
+        return is_call and self._of_x.op in known and x.is_floating_point()
+
     def _fuse(self, x: Tensor) -> Tensor:
         """Apply the fused CPU kernel if it supports the tensor."""
         # Imported here because it loads numba, which plain operations do not need.
-        from symact.backends.torch.fused import Fused, can_fuse
+        from symact.backends.torch.fused import apply, can_fuse
 
         if not can_fuse(x):
             return lower(self._of_x, x)
-        is_real = x.is_floating_point()
-        value: Tensor = Fused.apply(x if is_real else widen(x), self._of_x)  # type: ignore[no-untyped-call]
-        return value if is_real else narrow(value, x)
+        if x.is_floating_point():
+            return apply(self._of_x, x)
+        return narrow(apply(self._of_x, widen(x)), x)
 
     def __getstate__(self) -> dict[str, Any]:
         # The result of torch.compile cannot be pickled; it is created again when needed.
