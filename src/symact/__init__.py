@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from symact import _deprecated
 
 if TYPE_CHECKING:
+    from symact.atlas import leaderboard
     from symact.backends.source import to_source
     from symact.engine import resume, search
     from symact.engine.budget import Budget
@@ -52,6 +53,7 @@ _HOMES = {
     "Task": "symact.tasks",
     "activation": "symact.zoo.modules",
     "compare": "symact.reporting.comparison",
+    "leaderboard": "symact.atlas",
     "load": "symact.engine.result",
     "parse": "symact.expr",
     "resume": "symact.engine",
@@ -75,6 +77,7 @@ __all__ = [
     "Task",
     "activation",
     "compare",
+    "leaderboard",
     "load",
     "parse",
     "resume",

@@ -14,6 +14,7 @@ from symact.cli import (
     compare,
     grammar,
     imports,
+    leaderboard,
     process,
     search,
     show,
@@ -50,6 +51,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     },
     "Functions": {
         "zoo": zoo.zoo,
+        "leaderboard": leaderboard.leaderboard,
         "import": imports.import_programs,
         "enumerate": grammar.enumerate_grammar,
         "correct": zoo.correct,

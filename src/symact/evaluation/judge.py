@@ -134,18 +134,19 @@ def chosen_rates(
 
 
 def baselines(data: Data) -> dict[str, Errors]:
-    """Return the errors [instance, 4] of predictors without hidden units.
+    """Return the errors [instance, part] of predictors without hidden units.
 
     ``mean`` predicts the mean of the training targets. ``linear`` is the least-squares linear model
     of the training points.
     """
     inputs = data.x.shape[1]
-    found = {"mean": np.empty((len(data.x), 4)), "linear": np.empty((len(data.x), 4))}
+    shape = data.variance.shape
+    found = {"mean": np.empty(shape), "linear": np.empty(shape)}
     for index, (x, y) in enumerate(zip(data.x, data.y, strict=True)):
         for name, used in (("mean", 0), ("linear", inputs)):
             design = _with_ones(x[:used])
             weights = np.linalg.lstsq(design, y.T.astype(np.float64), rcond=None)[0]
-            for part in range(4):
+            for part in range(shape[1]):
                 judged = _with_ones(data.x_judged[index, part, :used])
                 residual = judged @ weights - data.y_judged[index, part].T
                 found[name][index, part] = np.square(residual).mean() / data.variance[index, part]

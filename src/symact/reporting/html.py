@@ -83,7 +83,14 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class Picture:
+    """A picture that a page embeds.
+
+    Attributes:
+        caption: The caption.
+        source: The picture as a data URL.
+    """
+
     caption: str
     source: str
 
@@ -105,7 +112,7 @@ def write_html(
         chosen: The function that each run chose.
     """
     families = family_names(comparison.rows)
-    page = _template().render(
+    page = template("report.html.j2").render(
         title=f"Activation functions for {comparison.task}",
         trained=what_was_trained(comparison),
         written=datetime.now(UTC).strftime("%Y-%m-%d at %H:%M UTC"),
@@ -115,13 +122,14 @@ def write_html(
         headings=["function", *(heading for heading, _ in _COLUMNS), *families, "formula"],
         cells=lambda row: _cells(row, families),
         reading=_READING.format(reference=comparison.reference),
-        pictures=[_picture(name, file) for name, file in figures.items()],
+        pictures=[picture(_CAPTIONS.get(name, name), file) for name, file in figures.items()],
         facts=[_facts(run) for run in runs],
     )
     files.write(path, page)
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a template of the folder ``templates``. It escapes all texts."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("symact.reporting"),
         autoescape=True,
@@ -130,7 +138,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["number"] = number_text
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _cells(row: Row, families: Sequence[str]) -> list[str]:
@@ -138,10 +146,11 @@ def _cells(row: Row, families: Sequence[str]) -> list[str]:
     return [*(cell(row) for _, cell in _COLUMNS), *map(number_text, errors)]
 
 
-def _picture(name: str, file: Path) -> _Picture:
+def picture(caption: str, file: Path) -> Picture:
+    """Return an SVG or PNG file as a picture to embed."""
     kind = "svg+xml" if file.suffix == ".svg" else "png"
     data = base64.b64encode(file.read_bytes()).decode("ascii")
-    return _Picture(_CAPTIONS.get(name, name), f"data:image/{kind};base64,{data}")
+    return Picture(caption, f"data:image/{kind};base64,{data}")
 
 
 def _facts(run: Mapping[str, Any]) -> dict[str, str]:

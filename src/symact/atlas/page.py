@@ -1,0 +1,78 @@
+"""Write the page of a leaderboard: the where-it-wins matrix and the table, as HTML and JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from symact import files
+from symact.atlas.board import Entry, Leaderboard, cells, explanation, headings
+from symact.reporting.figures.matrix import matrix
+from symact.reporting.html import picture, template
+
+_CAPTION = (
+    "Where each function wins: its OOD error relative to {reference} in each family, a geometric "
+    "mean over initialisations and architectures. Blue is better than {reference}, red is worse. "
+    "Similar functions and similar families are neighbours. Rows: the best {most} functions."
+)
+
+_READING = (
+    "Every function was trained in the same networks, on the same data, from the same initial "
+    "weights. The learning rate of each network was chosen by the error on validation points of "
+    "the training distribution. OOD is the error outside the training range relative to "
+    "{reference}, a geometric mean over families and cells. Its 95% interval is a hierarchical "
+    "bootstrap: it resamples families, and then the cells of each. p is two-sided, of the same "
+    "bootstrap, with Holm's correction over the {looked_at} functions looked at. Won is the share "
+    "of cells with a lower error than {reference}. The worst family was chosen for its ratio, so "
+    "its ratio is too large by chance. ID is the error inside the range relative to {reference}. "
+    "A linear model has {linear:.3g} of {reference}'s OOD error."
+)
+_MOST = 60
+
+
+class _Block(NamedTuple):
+    title: str
+    rows: list[Entry]
+
+
+def write_page(board: Leaderboard, folder: Path) -> Path:
+    """Write ``leaderboard.html``, ``leaderboard.json`` and ``matrix.svg``.
+
+    Args:
+        board: The leaderboard.
+        folder: The folder to write to. It is made if it does not exist.
+
+    Returns:
+        The path of the page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    document = json.dumps(board.to_dict(), indent=1) + "\n"
+    files.write(folder / "leaderboard.json", document)
+    drawing = folder / "matrix.svg"
+    kept = [i for i, own in enumerate(board.entries) if not own.statistics][:_MOST]
+    names = [board.entries[i].name for i in kept]
+    matrix(board.matrix[kept], names, board.families, drawing, reference=board.reference)
+    caption = _CAPTION.format(reference=board.reference, most=_MOST)
+    page = template("leaderboard.html.j2").render(
+        title=f"Leaderboard of activation functions, protocol {board.version}",
+        trained=explanation(board),
+        written=datetime.now(UTC).strftime("%Y-%m-%d at %H:%M UTC"),
+        matrix=picture(caption, drawing),
+        blocks=_blocks(board),
+        headings=["function", *headings(), "formula"],
+        cells=cells,
+        reading=_READING.format(
+            reference=board.reference, looked_at=board.looked_at, linear=board.linear
+        ),
+    )
+    files.write(folder / "leaderboard.html", page)
+    return folder / "leaderboard.html"
+
+
+def _blocks(board: Leaderboard) -> list[_Block]:
+    pointwise = [own for own in board.entries if not own.statistics]
+    others = [own for own in board.entries if own.statistics]
+    blocks = [_Block("", pointwise)]
+    return [*blocks, _Block("Functions of batch statistics", others)] if others else blocks
