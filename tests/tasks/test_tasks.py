@@ -103,9 +103,10 @@ def test_held_out_and_ood_points_are_scaled_as_the_training_points(source: Any) 
 
 
 def test_a_fresh_process_draws_the_same_and_loads_no_heavy_library() -> None:
-    here = Path(__file__).resolve().parent
+    root = Path(__file__).resolve().parents[2]
+    paths = [str(root / folder) for folder in ("tests/tasks", "tests/support", "src")]
     code = (
-        f"import sys; sys.path[:0] = [{str(here)!r}, {str(here.parents[1] / 'src')!r}]\n"
+        f"import sys; sys.path[:0] = {paths}\n"
         "from symact.tasks import task\n"
         "drawn = task('ood-suite').draw('search', seed=2**40, per_family=3)\n"
         "heavy = {'sklearn', 'scipy', 'sympy', 'torch', 'pandas', 'numba'} & set(sys.modules)\n"
