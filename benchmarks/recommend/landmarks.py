@@ -1,0 +1,154 @@
+"""Landmarks: the errors of a panel of functions under pseudo-shifts of training data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from shifts import FloatArray, IntArray, Shift, pseudo_shifts
+
+from symact.errors import TaskError
+from symact.evaluation.cells import chosen_by_validation, with_validation
+from symact.evaluation.function import Function
+from symact.evaluation.hierarchy import log_errors
+from symact.evaluation.judge import baselines
+from symact.evaluation.training.mlp import MLPTrainer
+from symact.evaluation.training.networks import Data, pack
+from symact.tasks.instance import Instance, Raw, Source, spread, standardise
+from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS
+from symact.tasks.protocol2 import VALIDATION_POINTS, PopulationForm, Setting
+
+#: The networks that are trained on a user's data.
+FORM = PopulationForm(
+    name="landmarks",
+    families=1,
+    cells=4,
+    instances=1,
+    width=24,
+    steps=400,
+    points=128,
+    judged_points=128,
+    rates=(1e-2, 3e-2),
+)
+#: Each initialisation and each architecture once.
+SETTINGS = (Setting(0, 0), Setting(1, 1), Setting(2, 2), Setting(3, 3))
+#: The division without a shift, which measures the ID error.
+WHOLE = "none"
+#: Shares of the inner rows that train, validate and measure the ID error.
+_TRAIN, _VALIDATION = 0.6, 0.2
+#: Targets with less spread in the outer part, in training standard deviations, say nothing.
+_LEAST_SPREAD = 0.02
+_ENTROPY = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The errors of functions on one table.
+
+    Attributes:
+        shifts: Names of the divisions. The first is :data:`WHOLE`.
+        errors: Log10 errors ``[function, setting, shift, 3]``: ID, near and far in the outer part.
+            With the division :data:`WHOLE` all three are the ID error.
+        linear: Log10 errors of the linear model, ``[shift, 3]``.
+    """
+
+    shifts: tuple[str, ...]
+    errors: FloatArray
+    linear: FloatArray
+
+
+def landmarks(
+    x: FloatArray,
+    y: FloatArray,
+    functions: Sequence[Function],
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Landmarks:
+    """Train networks with each function on the inner parts of a table, and measure on the outer.
+
+    Args:
+        x: Inputs ``[row, input]``, finite.
+        y: Targets ``[row, output]``, finite.
+        functions: The functions.
+        seed: Seed of the divisions and of the initial weights.
+        threads: Number of threads; None for the number of cores.
+
+    Raises:
+        TaskError: There are too few rows, the inputs are constant, or the targets are.
+    """
+    names, data = _divided(x, y, seed)
+    pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
+    try:
+        started = [
+            [trainer.start(pool, functions, learning_rate=rate) for rate in FORM.rates]
+            for trainer in (_trainer(data, i, own, seed) for i, own in enumerate(SETTINGS))
+        ]
+        errors = [
+            [chosen_by_validation([rate[i].result() for rate in rates])[0] for rates in started]
+            for i in range(len(functions))
+        ]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    linear = baselines(data)["linear"][:, 1:]
+    return Landmarks(names, log_errors(np.array(errors)), log_errors(linear))
+
+
+def _trainer(data: Data, place: int, setting: Setting, seed: int) -> MLPTrainer:
+    training = FORM.training(setting, FORM.rates[0])
+    return MLPTrainer(data, training, [0], _ENTROPY + place + 10 * seed)
+
+
+def _divided(x: FloatArray, y: FloatArray, seed: int) -> tuple[tuple[str, ...], Data]:
+    """Return the names of the divisions and their data, with the parts of a judgement."""
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(x))
+    every = [_instance(x, y, Shift(WHOLE, rows, np.empty(0, dtype=np.int64)))]
+    every += [_instance(x, y, shift) for shift in pseudo_shifts(x, y, seed=seed)]
+    usable = [own for own in every if own is not None]
+    if every[0] is None:
+        raise TaskError("y is (nearly) constant; nothing to learn")
+    if len(usable) < 2:
+        raise TaskError("y is (nearly) constant in all outer parts of X; give more varied rows")
+    data = with_validation(pack(usable, FORM.points), FORM.judged_points)
+    return tuple(own.name.partition("/")[2] for own in usable), data
+
+
+def _instance(x: FloatArray, y: FloatArray, shift: Shift) -> Instance | None:
+    """Return the data of a division; None if the targets of a part are nearly constant."""
+    first = round(len(shift.inner) * _TRAIN)
+    second = first + round(len(shift.inner) * _VALIDATION)
+    train, validation, inside = np.split(shift.inner, [first, second])
+    shells = np.array_split(shift.outer, 2) if len(shift.outer) else (inside, inside)
+    held_out = np.concatenate(
+        [
+            np.resize(validation, VALIDATION_POINTS),
+            np.resize(inside, HELD_OUT_POINTS - VALIDATION_POINTS),
+        ]
+    )
+    ood = np.stack([_spaced(rows, SHELL_POINTS) for rows in shells])
+    trained = np.resize(train, FORM.points) if len(train) < FORM.points else train
+    raw = Raw(shift.name, x[trained], y[trained], x[held_out], y[held_out], x[ood], y[ood])
+    made = standardise(Source("", _never), raw)
+    parts = (made.y_train, y_part(made, inside=False), y_part(made, inside=True), *made.y_ood)
+    is_usable = all(spread(part) >= _LEAST_SPREAD for part in parts)
+    return made if is_usable else None
+
+
+def y_part(made: Instance, *, inside: bool) -> NDArray[np.float32]:
+    """Return the validation targets or the ID targets of an instance, ``[point, output]``."""
+    first, second = made.y_held_out[:VALIDATION_POINTS], made.y_held_out[VALIDATION_POINTS:]
+    return second if inside else first
+
+
+def _spaced(rows: IntArray, count: int) -> IntArray:
+    """Return rows at equal distances, so that few rows are repeated and many are thinned."""
+    return rows[np.linspace(0, len(rows), count, endpoint=False).astype(np.int64)]
+
+
+def _never(split: str, seed: int, index: int, attempt: int) -> Raw:
+    raise AssertionError("the instances of a table are not drawn")

@@ -1,0 +1,54 @@
+"""The panel: the functions that a recommendation chooses between."""
+
+from __future__ import annotations
+
+from symact.reporting.competitors import Competitor, competitors
+from symact.tasks.protocol2 import PopulationForm
+
+#: The function to fall back to, with a trained shape parameter in each layer.
+FALLBACK = "Swish-beta"
+
+#: Names and formulas of fixed functions. Networks with them are trained on the user's data.
+FIXED = (
+    "ReLU",
+    "GELU",
+    "SiLU",
+    "Mish",
+    "Softplus",
+    "ELU",
+    "tanh",
+    "sin",
+    "x + sin(x)**2",
+    "Quadratic",
+    "SymAct-20",
+    "SymAct-22",
+    "SymAct-40",
+    "SymAct-44",
+    "GELUSine",
+    "GELU-Sinc-Perturbation",
+)
+
+
+def panel(*, trained: bool = True) -> list[Competitor]:
+    """Return the functions of the panel.
+
+    Args:
+        trained: Whether to include the fallback, which trains a parameter.
+    """
+    names = (*FIXED, FALLBACK) if trained else FIXED
+    return competitors(names, 1)[0]
+
+
+def truth_form(families: int) -> PopulationForm:
+    """Return the form that measures the true errors of the panel in generated families."""
+    return PopulationForm(
+        name="recommend",
+        families=families,
+        cells=4,
+        instances=1,
+        width=32,
+        steps=600,
+        points=128,
+        judged_points=128,
+        rates=(3e-3, 1e-2, 3e-2),
+    )
