@@ -22,9 +22,11 @@ def network(depth, steps):
     return Training(width=6, depth=depth, steps=steps, points=32, learning_rate=1e-2)
 
 
+#: Steps that take minutes; their learning rates are computed before the first.
+LONG = 10**6
 QUICK = Fidelity("quick", 3, (network(1, 12), network(2, 12)), draws=2, parts=2)
-LATE = Fidelity("late", 1, (network(2, 10**7),), timeout=0.3)
-ENDLESS = Fidelity("endless", 1, (network(2, 10**7),), timeout=3600.0)
+LATE = Fidelity("late", 1, (network(2, LONG),), timeout=0.3)
+ENDLESS = Fidelity("endless", 1, (network(2, LONG),), timeout=3600.0)
 FINAL = Plan(selection_instances=1, final_form="quick").final_fidelity()
 
 

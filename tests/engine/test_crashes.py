@@ -60,7 +60,7 @@ def killed(server, work, folder, after=None):
 def whole(server, tmp_path_factory):
     """A run that nobody disturbed, and the seconds that one takes."""
     folder = tmp_path_factory.mktemp("whole")
-    killed(server, go_on, folder / "first")  # the server has to begin
+    killed(server, is_run, folder)  # the server has to begin
     started = time.monotonic()
     killed(server, go_on, folder / "whole")
     return folder / "whole", time.monotonic() - started

@@ -47,7 +47,7 @@ from symact.tasks.protocol import SELECTION_FORM, Training
 pytestmark = pytest.mark.slow
 EXPRS = [parse(text) for text in ("gelu(x)", "x*tanh(2*x)", "sin(x)")]
 PLAN = Plan(mini_instances=2, mini_draws=2, full_instances=1, full_draws=2)
-ENDLESS_TRAINING = Training(width=16, depth=2, steps=10**7, points=64, learning_rate=1e-2)
+ENDLESS_TRAINING = Training(width=16, depth=2, steps=10**6, points=64, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
