@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError, wait
 
 import numpy as np
 import pytest
+from small_runs import ShortTraining
 
 from symact.errors import SymactError
 from symact.evaluation import Draws, Failed, Fidelity, InlineExecutor, Job, Plan
@@ -27,7 +28,7 @@ LONG = 10**6
 QUICK = Fidelity("quick", 3, (network(1, 12), network(2, 12)), draws=2, parts=2)
 LATE = Fidelity("late", 1, (network(2, LONG),), timeout=0.3)
 ENDLESS = Fidelity("endless", 1, (network(2, LONG),), timeout=3600.0)
-FINAL = Plan(selection_instances=1, final_form="quick").final_fidelity()
+FINAL = ShortTraining(task("ood-suite")).final_fidelity(Plan(selection_instances=1))
 
 
 @functools.cache

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_runs import SIX, SMALL, TINY, run
+from small_runs import SIX, SMALL, TINY, go_on, run
 
 from symact import zoo
-from symact.engine import resume, search
+from symact.engine import search
 from symact.engine.asynchronous import adapted_pool
 from symact.engine.result import load
 from symact.errors import SymactError
@@ -151,7 +151,7 @@ def test_an_interrupted_run_goes_on_with_what_was_under_way(trained, workers, tm
     with closing(open_run(tmp_path / "run")) as store:
         state = store.search()
     assert state.under_way or state.promoted["full"]
-    result = resume(tmp_path / "run", executor=workers)
+    result = go_on(tmp_path / "run", executor=workers)
     assert result.finished
     assert result.counts["mini"] == 30
     after = result.to_frame()
@@ -174,11 +174,9 @@ def test_a_smaller_budget_is_not_exceeded_by_what_was_under_way(workers, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run", plan=ARRIVAL, on_progress=interrupt, executor=workers)
     so_far = load(tmp_path / "run").counts["mini"]
+    assert go_on(tmp_path / "run", budget=so_far + 3, executor=workers).counts["mini"] == so_far + 3
     assert (
-        resume(tmp_path / "run", budget=so_far + 3, executor=workers).counts["mini"] == so_far + 3
-    )
-    assert (
-        resume(tmp_path / "run", budget=so_far + 20, executor=workers).counts["mini"] == so_far + 20
+        go_on(tmp_path / "run", budget=so_far + 20, executor=workers).counts["mini"] == so_far + 20
     )
 
 
@@ -208,7 +206,7 @@ def test_a_worker_that_cannot_work_ends_the_search_and_the_run_goes_on_later(wor
     with pytest.raises(ConnectionError, match="has gone"):
         run(tmp_path / "run", plan=ARRIVAL, executor=workers)
     workers.work = work
-    assert resume(tmp_path / "run", executor=workers).counts["mini"] == 30
+    assert go_on(tmp_path / "run", executor=workers).counts["mini"] == 30
 
 
 def test_the_mode_is_one_of_two():

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import os
-import pkgutil
 import random
+import resource
 import shutil
 import signal
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from profiles import examples
-from small_runs import ARGUMENTS, judge, judge_and_report
+from small_runs import ARGUMENTS, SHORT, ShortTraining, judge, judge_and_report
 
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.errors import SymactError
+from symact.evaluation import ThreadExecutor
+from symact.evaluation.surrogate import Surrogate
 from symact.reporting.table import to_json
 from symact.storage.repository import is_run, open_run
 
 pytestmark = pytest.mark.slow
 #: Kills of a search that goes on each time.
-KILLS = examples(10)
+KILLS = examples(5)
 #: How far it has come when it is killed: at least so many different numbers of candidates.
-PLACES = 4
+PLACES = 3
 
 
 def go_on(folder, **changes):
@@ -35,9 +38,10 @@ def go_on(folder, **changes):
         phase_of(folder).write_text(progress.phase)
 
     if is_run(folder):
-        resume(folder, threads=1, on_progress=note)
+        own = {key: value for key, value in changes.items() if key != "plan"}
+        resume(folder, **{"task": SHORT, "threads": 1, "on_progress": note, **own})
     else:
-        search(out=folder, on_progress=note, **{**ARGUMENTS, **changes})
+        search(out=folder, **{**ARGUMENTS, "on_progress": note, **changes})
 
 
 def phase_of(folder):
@@ -76,12 +80,12 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
     stream, kills, places, phases = random.Random(7), 0, set(), set()
     while kills < KILLS or len(places) < PLACES:
         assert kills < 10 * KILLS, (phases, places)
-        own, place, reach = tmp_path / f"killed-{kills}", None, length / 12
+        own, place, reach = tmp_path / f"killed-{kills}", None, length / 6
         while killed(server, go_on, own, stream.uniform(0.0, reach)):
             kills += 1
             before, place = place, tuple(load(own).counts.values()) if is_run(own) else None
             # Where a generation takes longer than it was given it has to be given more.
-            reach = 1.5 * reach if place == before else length / 12
+            reach = 1.5 * reach if place == before else length / 6
             places.add(place)
             phases.add(phase_of(own).read_text() if phase_of(own).exists() else "before")
         ended = load(own)
@@ -91,44 +95,80 @@ def test_a_search_that_is_killed_again_and_again_ends_where_it_would_have_ended(
     print(f"{kills} kills in the phases {', '.join(sorted(phases))}")
 
 
-#: Where in the code work of each kind begins, and which of its calls is the last.
+def end_process():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DeadlyExecutor(ThreadExecutor):
+    """A thread whose process is killed when so many jobs of a fidelity were submitted."""
+
+    def __init__(self, fidelity, count):
+        super().__init__(1)
+        self.fidelity, self.rest = fidelity, count
+
+    def submit_all(self, jobs):
+        self.rest -= sum(job.fidelity == self.fidelity for job in jobs)
+        return end_process() if self.rest <= 0 else super().submit_all(jobs)
+
+
+class DeadlySurrogate(Surrogate):
+    def fit(self, *given, **named):
+        end_process()
+
+
+class DeadlyProblem(ShortTraining):
+    """The problem of the search, whose process is killed when it does one of these."""
+
+    def __init__(self, deadly):
+        super().__init__(SHORT.task)
+        self.deadly = deadly
+
+    def simplify(self, expr, **named):
+        return end_process() if self.deadly == "simplify" else super().simplify(expr, **named)
+
+    def surrogate(self, least):
+        kind = DeadlySurrogate if self.deadly == "fit" else Surrogate
+        return kind(self.features, least, self.clip)
+
+
+def jobs(fidelity, count):
+    return {"executor": DeadlyExecutor(fidelity, count), "threads": None}
+
+
+def limit_files(kilobytes):
+    """Let the kernel end this process where it writes beyond so much of a file, the database."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * kilobytes,) * 2)
+    return {}
+
+
+#: Kinds of work in the order of a search, and how the process is killed that begins with it.
 MOMENTS = {
-    "baselines": ("symact.evaluation:Ladder.start", 1),
-    "mini-training": ("symact.evaluation:Ladder.start", 8),
-    "full training": ("symact.engine.schedule:Scheduler.start", 3),
-    "tuning": ("symact.evaluation:Ladder.start_tuning", 1),
-    "a fit of the surrogate": ("symact.evaluation:Surrogate.fit", 1),
-    "a transaction": ("symact.storage.repository:Repository.add_scores", 3),
-    "full training on the other draws": ("symact.engine.finalists:_repeated", 1),
-    "sympy": ("symact.backends.simplify:_by_sympy", 1),
-    "the finalists": ("symact.evaluation.finals:ProtocolTrainer.start", 1),
+    "baselines": partial(jobs, "mini", 1),
+    "full training of baselines": partial(jobs, "full", 1),
+    "mini-training": partial(jobs, "mini", 14),
+    "a fit of the surrogate": lambda: {"task": DeadlyProblem("fit")},
+    "tuning": partial(jobs, "tuning", 1),
+    "a transaction": partial(limit_files, 200),
+    "full training": partial(jobs, "full", 2),
+    "short forms": lambda: {"task": DeadlyProblem("simplify")},
+    "the finalists": partial(jobs, "selection", 1),
 }
 
 
-def go_on_until(folder, place, count):
-    """Go on and be killed in the beginning of a piece of work."""
-    owner, _, name = place.replace(":", ".").rpartition(".")
-    owner = pkgutil.resolve_name(owner)
-    genuine, calls = getattr(owner, name), iter(range(1, count))
-
-    def work(*given, **named):
-        if next(calls, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return genuine(*given, **named)
-
-    setattr(owner, name, work)
-    go_on(folder)
+def go_on_until(folder, moment):
+    go_on(folder, **MOMENTS[moment]())
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_search_that_is_killed_at_any_kind_of_work_ends_where_it_would_have_ended(
-    moment, server, whole, tmp_path
+    server, whole, tmp_path
 ):
     own = tmp_path / "run"
-    child = server.Process(target=go_on_until, args=(own, *MOMENTS[moment]))
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
+    for moment in MOMENTS:
+        child = server.Process(target=go_on_until, args=(own, moment))
+        child.start()
+        child.join()
+        assert child.exitcode in (-signal.SIGKILL, -signal.SIGXFSZ), moment
     killed(server, go_on, own)
     expected = load(whole[0])
     assert load(own).front == expected.front
@@ -144,12 +184,12 @@ def test_a_search_in_the_order_of_arrival_keeps_all_that_it_had_when_it_is_kille
 ):
     """What was judged stays as it was; the budget is met to the last candidate."""
     _, length = whole
-    own, stream, kills, reach = tmp_path / "run", random.Random(5), 0, length / 8
+    own, stream, kills, reach = tmp_path / "run", random.Random(5), 0, length / 4
     columns = ["formula", "outcome", "mini_ood", "mini_id"]
     kept = None
     while killed(server, as_it_comes, own, stream.uniform(0.0, reach)):
         kills += 1
-        assert kills < 4 * KILLS
+        assert kills < 10 * KILLS
         before = kept
         found = load(own).to_frame() if is_run(own) else ()
         kept = found if len(found) else None
@@ -158,7 +198,7 @@ def test_a_search_in_the_order_of_arrival_keeps_all_that_it_had_when_it_is_kille
             full = before["full_ood"].dropna()
             assert kept.loc[full.index, "full_ood"].equals(full)
         is_further = kept is not None and (before is None or len(kept) > len(before))
-        reach = length / 8 if is_further else 1.5 * reach
+        reach = length / 4 if is_further else 1.5 * reach
     ended = load(own)
     assert kills > 2
     assert ended.finished
@@ -172,9 +212,9 @@ def test_a_comparison_that_is_killed_loses_nothing_and_says_the_same_in_the_end(
     for name in ("killed", "expected"):
         shutil.copytree(whole[0], tmp_path / name)
     expected = to_json(judge(tmp_path / "expected"))
-    stream, kills, reach = random.Random(3), 0, 0.4
+    stream, kills, reach = random.Random(3), 0, 1.0
     while killed(server, judge, tmp_path / "killed", stream.uniform(0, reach)):
-        kills, reach = kills + 1, 1.2 * reach
+        kills, reach = kills + 1, 1.5 * reach
     assert kills > 0
     assert to_json(judge(tmp_path / "killed")) == expected
     assert load(tmp_path / "killed").to_frame().equals(load(whole[0]).to_frame())

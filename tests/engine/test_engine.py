@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_runs import BRIEF, SIX, SMALL, TINY, run
+from small_runs import BRIEF, SIX, SMALL, TINY, go_on, run
 
 import symact
 from symact.backends import evaluate
@@ -63,7 +63,7 @@ def test_finalists_that_were_judged_are_not_judged_again(finished, tmp_path):
     executor = Interrupted()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run", executor=executor)
-    resumed = resume(tmp_path / "run", executor=executor)
+    resumed = go_on(tmp_path / "run", executor=executor)
     # First all of them and the reference, of which two were judged, then the others.
     assert executor.finalists == [TINY.finalists + 1, TINY.finalists - 1]
     assert resumed.front == expected.front
@@ -114,7 +114,7 @@ def test_an_interrupted_run_resumes_to_where_the_uninterrupted_one_ended(
     seen, all_seen = part.counts["seen"], expected.counts["seen"]
     assert (seen == 0, seen == all_seen) == (phase == "diagnosis", phase == "select")
     assert part.fidelity == {"diagnosis": "", "search": "full", "select": "full"}[phase]
-    resumed = resume(tmp_path / "run")
+    resumed = go_on(tmp_path / "run")
     assert resumed.front == expected.front
     assert resumed.to_frame().equals(expected.to_frame())
     assert set(resumed.to_frame()["origin"]) & REFINED  # that happened in it too
@@ -170,7 +170,7 @@ def test_what_is_refined_or_promoted_stays_on_its_island(tmp_path):
 
 def test_a_larger_budget_extends_a_finished_run(tmp_path):
     first = run(tmp_path / "run", budget=20, plan=BRIEF)
-    extended = resume(tmp_path / "run", budget=32)
+    extended = go_on(tmp_path / "run", budget=32)
     assert extended.counts["mini"] == 32
     kept = extended.to_frame()[: len(first.to_frame())]
     columns = ["formula", "outcome", "mini_ood"]
@@ -369,7 +369,7 @@ def test_a_resumed_run_knows_what_was_under_way(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run", budget=5, on_progress=interrupt, **changes)
-    resumed = resume(tmp_path / "run")
+    resumed = go_on(tmp_path / "run")
     assert resumed.to_frame().equals(expected.to_frame())
     assert resumed.outcomes["duplicate"] > 0
 
@@ -447,10 +447,10 @@ def test_a_run_of_another_protocol_or_ladder_is_not_continued(finished, tmp_path
     with closing(open_run(tmp_path / "run")) as store, store.transaction():
         store.put_config(replace(store.config(), **{key: "0.0"}))
     with pytest.raises(StoreError, match=rf"{key} 0\.0"):
-        resume(tmp_path / "run")
+        go_on(tmp_path / "run")
 
 
 def test_resuming_where_no_run_is_makes_none(tmp_path):
     with pytest.raises(StoreError, match="no run here"):
-        resume(tmp_path / "run")
+        go_on(tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -76,9 +76,9 @@ def test_a_regression_of_two_variables_is_searched_by_the_same_engine():
 def test_processes_evaluate_functions_of_two_variables():
     worker = Path(__file__).parents[1] / "support" / "regression_worker.py"
     executor = ProcessExecutor(2, command=(sys.executable, str(worker)))
-    found = run(budget=60, executor=executor)
+    found = run(budget=20, executor=executor)
     assert found.quarantined == []
-    assert rows(found) == rows(run(budget=60))
+    assert rows(found) == rows(run(budget=20))
 
 
 def test_the_surrogate_tells_errors_apart_within_the_limit_of_the_problem():
@@ -93,13 +93,13 @@ def test_the_surrogate_tells_errors_apart_within_the_limit_of_the_problem():
 
 def test_an_interrupted_regression_resumes_exactly(tmp_path):
     def interrupt(progress):
-        if progress.counts["seen"] >= 150:
+        if progress.counts["seen"] >= 60:
             raise KeyboardInterrupt
 
-    whole = run(budget=300)
+    whole = run(budget=120)
     with pytest.raises(KeyboardInterrupt):
-        run(out=tmp_path / "run", budget=300, on_progress=interrupt)
-    assert 0 < load(tmp_path / "run").counts["few"] < 300
+        run(out=tmp_path / "run", budget=120, on_progress=interrupt)
+    assert 0 < load(tmp_path / "run").counts["few"] < 120
     resumed = resume(tmp_path / "run", task=RegressionProblem())
     assert rows(resumed) == rows(whole)
     assert resumed.front == whole.front

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, Future
 import numpy as np
 import pytest
 import torch
-from small_runs import BRIEF, SMALL
+from small_runs import BRIEF, SHORT, SMALL
 
 from contracts.executors import EXPRS, ExecutorContract, make_draws
 from symact.engine import search
@@ -37,7 +37,7 @@ class TestProcessExecutor(ExecutorContract):
         return ProcessExecutor(2)
 
 
-ARGUMENTS = {"grammar": "pointwise", "task": "polynomial", "budget": 16, "seed": 3}
+ARGUMENTS = {"grammar": "pointwise", "task": SHORT, "budget": 16, "seed": 3}
 ARGUMENTS |= {"plan": BRIEF, "evolution": SMALL}
 
 

@@ -12,10 +12,8 @@ import time
 
 import numpy as np
 
-from symact.backends.numba import tape
 from symact.evaluation.executors.messages import answer_request
 from symact.evaluation.executors.worker import run_worker
-from symact.expr import show
 
 DEADLY, ENDLESS, GREEDY = "sin(3*x)", "cos(3*x)", "tanh(3*x)"
 #: What ends it where finalists are judged, and nowhere else.
@@ -24,22 +22,22 @@ FINALIST = os.environ.get("DEADLY_FINALIST", "")
 ROOM = 8 * 2**30
 
 
+class Greedy:
+    """An evaluator that needs more memory than there is."""
+
+    def run(self, jobs):
+        return [np.ones(ROOM // 8) for _ in jobs]
+
+
 def answer(evaluator, request):
     is_final = request["fidelity"] == "selection"
     if request["formula"] == DEADLY or (is_final and request["formula"] == FINALIST):
         os.kill(os.getpid(), signal.SIGKILL)
     if request["formula"] == ENDLESS:
         time.sleep(3600)
-    return answer_request(evaluator, request)
-
-
-def compile_greedily(expr, inputs=("x",), to_tape=tape.to_tape):
-    if show(expr) == GREEDY:
-        np.ones(ROOM // 8)
-    return to_tape(expr, inputs)
+    return answer_request(Greedy() if request["formula"] == GREEDY else evaluator, request)
 
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
-    tape.to_tape = compile_greedily
     run_worker(answer)

@@ -4,14 +4,39 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from symact.engine import search
+from symact.engine import resume, search
 from symact.engine.result import load
-from symact.evaluation import Plan
+from symact.evaluation import ActivationProblem, Plan
 from symact.grammar import Grammar
 from symact.proposers import Evolution
 from symact.reporting.comparison import compare
 from symact.reporting.report import write_report
+from symact.tasks import task
+from symact.tasks.protocol import QUICK_FORM
 
+
+class ShortTraining(ActivationProblem):
+    """The usual search, whose networks have eight units and train for 40 steps.
+
+    The training takes a tenth of the time. What a test says about the search does not depend on it.
+    """
+
+    def fidelities(self, plan):
+        return tuple(
+            replace(own, networks=tuple(map(shortened, own.networks)))
+            for own in super().fidelities(plan)
+        )
+
+    def final_fidelity(self, plan):
+        own = super().final_fidelity(plan)
+        return replace(own, protocol=replace(own.protocol, sizes=((8, 2),), steps=40))
+
+
+def shortened(training):
+    return replace(training, width=8, steps=40, points=32)
+
+
+SHORT = ShortTraining(task("polynomial"))
 #: A plan of seconds.
 TINY = Plan(
     mini_instances=2,
@@ -34,7 +59,7 @@ SIX = Grammar.parse('name = "six"\n[productions]\ntanh = 1\nsin = 1\n[limits]\nn
 #: Every fidelity, the surrogate, tuning, pruning and simplification, several times each.
 ARGUMENTS = {
     "grammar": "pointwise",
-    "task": "polynomial",
+    "task": SHORT,
     "budget": 40,
     "seed": 5,
     "plan": replace(
@@ -47,7 +72,8 @@ ARGUMENTS = {
 
 def judge(run):
     """Judge what a run found beside two known functions, on few instances."""
-    return compare(run, "ReLU", "SiLU", form="quick", per_family=2, best=2)
+    form = replace(QUICK_FORM, sizes=((8, 2),), steps=200, per_family=2)
+    return compare(run, "ReLU", "SiLU", form=form, best=2)
 
 
 def judge_and_report(run):
@@ -56,6 +82,11 @@ def judge_and_report(run):
 
 
 def run(out=None, **changes):
-    """Search for a few seconds and return the result."""
-    arguments = {"grammar": "pointwise", "task": "polynomial", "budget": 30, "seed": 3}
+    """Search for a second and return the result."""
+    arguments = {"grammar": "pointwise", "task": SHORT, "budget": 30, "seed": 3}
     return search(**{**arguments, "out": out, "plan": TINY, "evolution": SMALL, **changes})
+
+
+def go_on(folder, **changes):
+    """Resume what `run` began."""
+    return resume(folder, **{"task": SHORT, **changes})

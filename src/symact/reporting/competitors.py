@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -233,7 +234,12 @@ def found_name(result: Result, found: Found, many: bool) -> str:
 
 def known_as(function: Function) -> str:
     """Return the name of the zoo's function equal up to scale and sign; ``""`` if there is none."""
+    return _recognised(function) if isinstance(function, Expr) else ""
+
+
+@lru_cache(maxsize=256)
+def _recognised(expr: Expr) -> str:
     from symact.zoo.recognise import recognise
 
-    found = recognise(function) if isinstance(function, Expr) else None
+    found = recognise(expr)
     return "" if found is None else str(found)

@@ -7,7 +7,6 @@ learnable functions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact import zoo
-from symact.backends import evaluate
+from symact.backends import evaluate, evaluate_with_slopes
 from symact.backends.sampling import OCTAVE, RECOGNITION, RECOGNITION_SIDE
 from symact.expr import Expr, const, parse, show, substitute, uses_statistics, variables
 from symact.zoo import Known
@@ -152,29 +151,35 @@ def _with_parameters(values: Floats, known: Known) -> tuple[tuple[str, float], .
 
     names = known.learnable
     at = np.flatnonzero(np.abs(_GRID) <= 8)[::13]
-    wanted = values[at]
+    x, wanted = _GRID[at], values[at]
     if not np.isfinite(wanted).all():
         return None
     size = 1e-3 + np.abs(wanted)
-
-    def values_at(parameters: Floats, x: Floats) -> Floats:
-        given = dict(zip(names, parameters.tolist(), strict=True))
-        return evaluate(_bound(known, given), x)
+    expr, inputs = _parametric(known.name), ("x", *names)
 
     def misfit(parameters: Floats) -> Floats:
-        gap = (values_at(parameters, _GRID[at]) - wanted) / size
-        return np.nan_to_num(gap, nan=1e3, posinf=1e3, neginf=-1e3).clip(-1e3, 1e3)
+        gap = (evaluate(expr, x, *parameters, inputs=inputs) - wanted) / size
+        return np.nan_to_num(gap, nan=_FAR, posinf=_FAR, neginf=-_FAR).clip(-_FAR, _FAR)
+
+    def slopes(parameters: Floats) -> Floats:
+        columns = [
+            evaluate_with_slopes(expr, x, *parameters, inputs=inputs, wrt=name)[1] for name in names
+        ]
+        found = np.stack(columns, axis=1) / size[:, None]
+        found[(np.abs(misfit(parameters)) == _FAR) | ~np.isfinite(found).all(axis=1)] = 0.0
+        return found
 
     default = np.array([known.parameters[name] for name in names])
     for start in (default, 0.5 * default + 0.2):
-        fit = least_squares(misfit, start, max_nfev=14)
+        fit = least_squares(misfit, start, slopes, max_nfev=14)
         if fit.cost > _LARGEST_COST * len(at):
             continue
-        fit = least_squares(misfit, fit.x, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60)
+        fit = least_squares(misfit, fit.x, slopes, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=60)
         for digits in (2, 3, 4, 6, 17):
             rounded = np.array([float(f"{value:.{digits}g}") for value in fit.x])
-            if _agree(values, values_at(rounded, _GRID)):
-                return tuple(zip(names, rounded.tolist(), strict=True))
+            given = tuple(zip(names, rounded.tolist(), strict=True))
+            if _agree(values, evaluate(known.with_constants(**dict(given)).expr, _GRID)):
+                return given
     return None
 
 
@@ -182,16 +187,17 @@ def _with_parameters(values: Floats, known: Known) -> tuple[tuple[str, float], .
 _LARGEST_COST = 1e-5
 
 
-def _bound(known: Known, given: Mapping[str, float]) -> Expr:
-    expr = _parametric(known.name)
-    values = {**known.parameters, **given}
-    return substitute(expr, {name: const(value) for name, value in values.items()})
+#: The largest absolute relative error that a fit sees.
+_FAR = 1e3
 
 
 @cache
 def _parametric(name: str) -> Expr:
+    """Return the formula in x and the trained parameters; the others have their values."""
     known = zoo.find(name)
-    return parse(known.parametric or "x", ("x", *known.parameters))
+    expr = parse(known.parametric or "x", ("x", *known.parameters))
+    fixed = {name: const(v) for name, v in known.parameters.items() if name not in known.learnable}
+    return substitute(expr, fixed)
 
 
 def _oddness(found: Recognised) -> tuple[bool, int]:
