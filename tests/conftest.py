@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from multiprocessing import forkserver
@@ -12,6 +13,13 @@ from hypothesis import settings
 from profiles import PROFILE
 
 settings.load_profile(PROFILE)
+gc.disable()  # what the collection of tests makes is kept anyway
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector work again, but not on the tests themselves."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

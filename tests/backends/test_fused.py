@@ -125,7 +125,7 @@ def test_a_result_does_not_depend_on_its_place(size, dtype):
     )
 
 
-@settings(max_examples=examples(12))
+@settings(max_examples=examples(6))
 @given(expr=exprs(max_depth=4))
 def test_random_expressions_have_the_values_and_slopes_of_the_tape(expr):
     x = np.linspace(-4.03, 4.1, 41)

@@ -189,7 +189,7 @@ def small_grammars(draw) -> Grammar:
         return Grammar.parse("[productions]\n" + "tanh = 1\nadd = 1\n")
 
 
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(10))
 @given(small_grammars())
 def test_any_small_grammar_is_counted_and_enumerated_as_by_brute_force(small):
     language = Language(small)
@@ -240,8 +240,8 @@ def test_every_sentence_is_the_first_with_its_values_and_a_sentence():
 
 
 def test_the_result_does_not_depend_on_chunks_or_on_what_stays_in_memory():
-    usual = enumerate_grammar("full", nodes=4)
-    small = Enumeration(grammar("full"), chunk=119, most_stored=10)
+    usual = enumerate_grammar("pointwise", nodes=4)
+    small = Enumeration(grammar("pointwise"), chunk=119, most_stored=10)
     small.extend(nodes=4)
     assert [sentence.expr for sentence in small] == [sentence.expr for sentence in usual]
 
@@ -300,9 +300,13 @@ def core_units() -> dict[int, set[Expr]]:
     return units
 
 
-def test_all_core_units_of_the_swish_search_are_found_and_swish_among_them():
-    units = core_units()
-    found = enumerate_grammar("swish", depth=2)
+@pytest.fixture(scope="module")
+def swish_units():
+    return enumerate_grammar("swish", depth=2)
+
+
+def test_all_core_units_of_the_swish_search_are_found_and_swish_among_them(swish_units):
+    units, found = core_units(), swish_units
     assert {c.size: c.sentences for c in found.counts() if c.sentences} == {
         size: len(own) for size, own in units.items()
     }
@@ -317,10 +321,9 @@ def test_all_core_units_of_the_swish_search_are_found_and_swish_among_them():
     assert not found.find(zoo.find("GELUSine").expr).is_sentence
 
 
-def test_the_other_functions_of_the_swish_paper_are_core_units_or_compositions():
-    found = enumerate_grammar("swish", depth=2)
+def test_the_other_functions_of_the_swish_paper_are_core_units_or_compositions(swish_units):
     for text in ("max(x, sigmoid(x))", "cos(x) - x", "min(x, sin(x))", "max(x, tanh(x))"):
-        assert found.find(parse(text)).place is not None, text
+        assert swish_units.find(parse(text)).place is not None, text
 
 
 @pytest.mark.parametrize(("name", "number"), [("pointwise", 4_461_719), ("full", 18_936_479)])

@@ -25,6 +25,11 @@ from symact import zoo
 from symact.errors import ZooError
 from symact.zoo.modules import Series, Smoothed, few_bit, keep_top, module, with_gradient
 
+#: A formula of all functions but batch statistics: one graph, instead of one for each function.
+MANY = """tanh(x) + sin(x)*cos(x) + sinc(x) + gelu(x) + exp(-abs(x)) + log1p(abs(x)) + sign(x)
+    + relu(x) + sigmoid(x) + silu(x) + max(x, 0.3) + min(x, 0.7) + atan(x) + asinh(x) + softplus(x)
+    + erf(x) + sqrt(1 + x**2) + where(x > 0.1, x, 0.5*x) + log(2 + x**2) + gaussian(x) + softsign(x)
+"""
 WRAPPED = {
     "series": lambda: Series("PReLU"),
     "smoothed": lambda: Smoothed("PReLU", 0.5),
@@ -34,6 +39,7 @@ WRAPPED = {
     "kept": lambda: keep_top("Snake", 3),
     "expansion": lambda: module("FKAN", K=4),
     "text": lambda: module("x*tanh(x)"),
+    "many": lambda: module(MANY.replace("\n", " ")),
 }
 KINDS = {
     known.name: known.kind
@@ -74,7 +80,7 @@ def representatives(names: list[str]) -> list[str]:
     return kept
 
 
-GRAPHED = NAMES if IS_EXPLORING else representatives(NAMES)
+GRAPHED = NAMES if IS_EXPLORING else representatives(["many", *NAMES])
 IN_ONNX = [name for name in GRAPHED if name not in NOT_IN_ONNX]
 each_graphed = pytest.mark.parametrize("name", GRAPHED)
 

@@ -127,9 +127,13 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
     x, y = first[known], second[known]
     if len(x) < _FEWEST or (x == x[0]).all() or (y == y[0]).all():
         return None
-    from scipy import stats
+    return float(np.corrcoef(_mean_ranks(x), _mean_ranks(y))[0, 1])
 
-    return float(stats.spearmanr(x, y).statistic)
+
+def _mean_ranks(values: FloatArray) -> FloatArray:
+    """Return the rank of each value from 1; equal values have the mean of their ranks."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
