@@ -63,7 +63,7 @@ def main() -> None:
     given.runs = given.runs or Path(f"runs/search-benchmark{'-quick' * given.quick}")
     given.results = given.results or (given.runs / "results" if given.quick else KEPT)
     groups = {"main": METHODS, "ablations": ABLATIONS}
-    few = 1 if given.quick else None
+    few, steps = (1, 100) if given.quick else (None, None)
     try:
         methods = groups.get(given.methods) or [_method(name) for name in given.methods.split(",")]
         kept = given.results / "runs"
@@ -79,17 +79,17 @@ def main() -> None:
         runs = [own for own in records(kept) if own["method"] in names]
         if given.step == "judge" and given.part in ("finals", "all"):
             known = Judgements(
-                given.results / "finals.json", "full", few or given.training_seeds, few
+                given.results / "finals.json", "full", few or given.training_seeds, few, steps=steps
             )
             judge_finals([*runs, *records(given.results / WIDE)], known, _say)
         if given.step == "judge" and given.part == "fresh":
-            known = Judgements(given.results / "fresh.json", "full", few, few, draw=1)
+            known = Judgements(given.results / "fresh.json", "full", few, few, draw=1, steps=steps)
             judge_fresh([*runs, *records(given.results / WIDE)], known, _say)
         if given.step == "judge" and given.part in ("curves", "all"):
-            known = Judgements(given.results / "curves.json", "quick", few, few)
+            known = Judgements(given.results / "curves.json", "quick", few, few, steps=steps)
             judge_curves(runs, known, _say)
         if given.step == "judge" and given.part == "chosen":
-            known = Judgements(given.results / "chosen.json", "quick", few, few)
+            known = Judgements(given.results / "chosen.json", "quick", few, few, steps=steps)
             judge_chosen(runs, known, _say)
         if given.step == "report":
             report(given.results)

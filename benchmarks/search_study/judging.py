@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Judgements:
         seeds: Training seeds of each instance; None for the form's.
         per_family: Test instances of a family; None for the form's.
         draw: Of the test instances.
+        steps: Steps of each training; None for the form's.
     """
 
     def __init__(
@@ -52,9 +54,10 @@ class Judgements:
         seeds: int | None = None,
         per_family: int | None = None,
         draw: int = 0,
+        steps: int | None = None,
     ) -> None:
-        self.file, self.form, self.per_family = file, FORMS[form], per_family
-        self.draw = draw
+        self.file, self.per_family, self.draw = file, per_family, draw
+        self.form = replace(FORMS[form], steps=steps or FORMS[form].steps)
         stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         self.seeds = stored.get("seeds", self.form.seeds if seeds is None else seeds)
         self._judge: Judge | None = None

@@ -464,9 +464,9 @@ counts = {"seen": 9, "screened": 9, "mini": 9, "full": 1}
 with Reporter("runs/a") as report:
     report(Progress("search", 0.5, 1.0, counts))
     report(Progress("search", 1.0, 2.0, counts))
-    time.sleep(1.6)
+    time.sleep(1.2)
     report(Progress("select", 1.0, 2.0, counts))
-    time.sleep(2.6)
+    time.sleep(1.2)
     report(Progress("done", 1.0, 2.0, counts))
 """
 
@@ -484,7 +484,7 @@ def test_the_clock_of_the_progress_bar_runs_in_every_phase():
     assert process.wait(60) == 0
     text = shown.decode()
     assert len(set(re.findall(r"search .*?(\d:\d\d:\d\d)", text))) >= 2
-    assert len(set(re.findall(r"judging finalists .*?(\d:\d\d:\d\d)", text))) >= 3
+    assert len(set(re.findall(r"judging finalists .*?(\d:\d\d:\d\d)", text))) >= 2
     assert "100%" in text
 
 

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from small_runs import SHORT, go_on
 
 import symact
-from symact.engine import resume
 from symact.evaluation import Outcome, Plan, screen
 from symact.expr import Expr, call, parse, show, substitute
 from symact.expr.canonical import canonical
@@ -71,7 +71,7 @@ def searched(tmp_path, lines: list[str], budget: int = 20, **changes):
     file.write_text("\n".join(map(json.dumps, lines)))
     return symact.search(
         "pointwise",
-        "polynomial",
+        SHORT,
         budget=budget,
         out=tmp_path / "run",
         proposer=f"replay:{file}",
@@ -107,7 +107,7 @@ def test_a_resumed_search_knows_the_mirror_images_of_what_was_trained(tmp_path):
     begun = searched(tmp_path, lines, budget=2)
     assert outcomes(begun) == ["passed", "passed"]
     expected = ["passed", "passed", "duplicate", "passed", "duplicate", "passed"]
-    assert outcomes(resume(begun.path, budget=20)) == expected
+    assert outcomes(go_on(begun.path, budget=20)) == expected
 
 
 def test_a_run_that_began_without_the_setting_goes_on_without_it(tmp_path):
@@ -118,13 +118,13 @@ def test_a_run_that_began_without_the_setting_goes_on_without_it(tmp_path):
     with store.transaction():
         store.put_config(replace(config, plan=plan))
     store.close()
-    assert outcomes(resume(begun.path, budget=20)) == ["passed"] * 4
+    assert outcomes(go_on(begun.path, budget=20)) == ["passed"] * 4
 
 
 def test_the_best_known_function_is_not_found_again_as_its_image():
     """A front once showed ``x - gelu(x)``, which is -GELU(-x)."""
     plan = Plan(**{**SMALL, "finalists": 3, "generation": 16})
-    found = symact.search("batch", "polynomial", budget=30, seed=1, plan=plan)
+    found = symact.search("batch", SHORT, budget=30, seed=1, plan=plan)
     table = found.to_frame()
     known = table[table.formula == "x - gelu(x)"].outcome
     assert len(known) > 0

@@ -244,10 +244,10 @@ def test_what_is_printed_as_numpy_comes_back_with_its_values(expr):
     assert same.all() or any(op in show(expr) for op in ("<", ">", "sign"))
 
 
-def test_a_thousand_hostile_programs_do_nothing():
+def test_hostile_programs_do_nothing():
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, root / "tools" / "fuzz_importer.py", "1000", "7"],
+        [sys.executable, root / "tools" / "fuzz_importer.py", str(examples(100)), "7"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from command_line import called
 from small_disk import in_small_filesystem
-from small_runs import ARGUMENTS
+from small_runs import ARGUMENTS, go_on
 
 from symact.cli.search import new_folder
-from symact.engine import resume, search
+from symact.engine import search
 from symact.engine.result import load
 from symact.errors import StoreError
 
@@ -108,12 +108,12 @@ def test_a_run_is_searched_by_one_process_at_a_time_and_read_by_any(tmp_path):
             return
         seen.append(load(folder).counts["seen"])
         with pytest.raises(StoreError, match="is being searched by another process"):
-            resume(folder, threads=1)
+            go_on(folder, threads=1)
 
     search(out=folder, on_progress=look, **ARGUMENTS | {"budget": 24})
     assert len(seen) > 2
     assert seen == sorted(seen)
-    assert resume(folder, threads=1).finished  # it was given back
+    assert go_on(folder, threads=1).finished  # it was given back
 
 
 #: Leaves changes in the log of a run, as a process that is killed does.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_runs import SHORT
 
 import symact
 from contracts.proposers import (
@@ -186,7 +187,7 @@ def found(seed: int) -> tuple[Any, ...]:
     """Return all that a search finds, its finalists in their short form."""
     evolution = Evolution(population=24, selection="nsga3")
     result = symact.search(
-        "pointwise", "polynomial", budget=24, seed=seed, plan=PLAN, evolution=evolution, threads=1
+        "pointwise", SHORT, budget=24, seed=seed, plan=PLAN, evolution=evolution, threads=1
     )
     assert result.counts["full"] > 0
     return result.to_frame().to_csv(), [(one.formula, one.ood) for one in result.front]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from command_line import called
+from small_runs import SHORT, go_on
 
 import symact
-from symact.engine import resume
 from symact.errors import StoreError, SymactError
 from symact.evaluation import Plan
 from symact.grammar import Grammar
@@ -62,7 +62,7 @@ for line in sys.stdin:
 def search(spec, tmp_path, budget=6, **changes):
     folder = tmp_path / "run"
     return symact.search(
-        "pointwise", "polynomial", budget=budget, out=folder, proposer=spec, plan=PLAN, **changes
+        "pointwise", SHORT, budget=budget, out=folder, proposer=spec, plan=PLAN, **changes
     )
 
 
@@ -104,11 +104,11 @@ def test_a_resumed_replay_goes_where_the_uninterrupted_one_went(tmp_path):
     whole = search(f"replay:{file}", tmp_path / "a", budget=12)
     half = search(f"replay:{file}", tmp_path / "b", budget=5)
     assert half.counts["mini"] == 5
-    rest = resume(half.path, budget=12)
+    rest = go_on(half.path, budget=12)
     assert [c.formula for c in candidates(rest)] == [c.formula for c in candidates(whole)]
     file.write_text(json.dumps("sin(x)"))
     with pytest.raises(StoreError, match="has changed since this run began"):
-        resume(half.path, budget=14)
+        go_on(half.path, budget=14)
 
 
 @pytest.mark.parametrize(
@@ -242,8 +242,8 @@ for line in sys.stdin:
         "    if 'ask' in m: print(json.dumps([f'sin({told}.5*x)', 'cos(x)']), flush=True)\n"
     )
     with pytest.raises(StoreError, match="starts only if you name it again: --proposer 'exec:"):
-        resume(found.path, budget=4)
-    more = resume(found.path, budget=4, proposer=spec)
+        go_on(found.path, budget=4)
+    more = go_on(found.path, budget=4, proposer=spec)
     formulas = [c.formula for c in candidates(more)]
     assert "cos(x)" in formulas
     assert "sin(2.5*x)" in formulas  # it was told the history
@@ -293,9 +293,9 @@ def test_any_object_that_asks_and_tells_is_a_proposer(tmp_path):
     assert found.config["proposer"] == "python:Mine"
     assert [told.outcome for told in mine.told[:3]] == ["passed", "passed", "refused"]
     with pytest.raises(StoreError, match="pass proposer="):
-        resume(found.path, budget=4)
+        go_on(found.path, budget=4)
     again = Mine()
-    more = resume(found.path, budget=4, proposer=again)
+    more = go_on(found.path, budget=4, proposer=again)
     assert more.counts["mini"] == 4
     assert "sin(3*x)" in [c.formula for c in candidates(more)]
 

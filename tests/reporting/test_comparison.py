@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_runs import SHORT
 
 import symact
 from symact import zoo
@@ -48,7 +49,7 @@ SMALL: dict[str, Any] = {
 def run(tmp_path_factory):
     plan = Plan(**SMALL, generation=20)
     folder = tmp_path_factory.mktemp("runs") / "a"
-    return symact.search("pointwise", "polynomial", budget=12, seed=3, out=folder, plan=plan)
+    return symact.search("pointwise", SHORT, budget=12, seed=3, out=folder, plan=plan)
 
 
 def test_each_function_is_trained_once_and_a_new_one_alone(tmp_path):
@@ -104,9 +105,7 @@ def test_a_run_alone_stands_beside_the_usual_functions_and_remembers_them(run):
 
 def test_two_runs_name_their_functions_apart(run, tmp_path):
     plan = Plan(**SMALL, generation=20)
-    other = symact.search(
-        "pointwise", "polynomial", budget=12, seed=4, out=tmp_path / "b", plan=plan
-    )
+    other = symact.search("pointwise", SHORT, budget=12, seed=4, out=tmp_path / "b", plan=plan)
     one = EvaluationProtocol("one", ((4, 1),), (1e-2,), tuning=0, per_family=1, seeds=1, steps=2)
     found = compare(run, other, "GELU", form=one, best=1)
     names = [row.title for row in found.rows if row.kind == "found"]

@@ -192,16 +192,8 @@ class NumbaMLPTrainer:
     """Trains one network for each instance and seed with compiled loops on the CPU.
 
     Networks are plain or residual. It supports pointwise functions only. :class:`TorchMLPTrainer`
-    does the same computation for all functions and devices.
-
-    Args:
-        data: The instances of one draw.
-        training: Size of the networks and length of the training.
-        seeds: Training seeds.
-        entropy: Seed of the initial weights, different for each fidelity and split.
-
-    Raises:
-        SymactError: The initialisation is unknown.
+    does the same computation for all functions and devices. :class:`.MLPTrainer` documents the
+    arguments.
     """
 
     def __init__(self, data: Data, training: Training, seeds: Sequence[int], entropy: int) -> None:

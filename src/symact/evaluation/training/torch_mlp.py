@@ -78,15 +78,8 @@ def single_torch_thread() -> Iterator[None]:
 class TorchMLPTrainer:
     """Trains one network for each instance and seed with torch, on the CPU or a GPU.
 
-    Args:
-        data: The instances of one draw.
-        training: Architecture of the networks, plain or residual, and length of the training.
-        seeds: Training seeds. Each instance is trained once with each seed.
-        entropy: Seed of the initial weights, different for each fidelity and split.
-        device: ``"cuda"`` or ``"cpu"``. None for CUDA if available, else the CPU.
-
-    Raises:
-        SymactError: The initialisation is unknown.
+    :class:`.MLPTrainer` documents the arguments. A device of None means CUDA if available, else the
+    CPU.
     """
 
     def __init__(
