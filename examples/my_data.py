@@ -21,11 +21,11 @@ def main() -> None:
     task = symact.Task.from_arrays(inside, measure(inside), outside, measure(outside))
     result = symact.search("pointwise", task, budget=400, seed=0)
     print(result.to_frame().nsmallest(5, "mini_ood")[["formula", "mini_ood", "mini_id"]])
-    comparison = symact.compare(result, ["ReLU", "GELU", "tanh"], task=task, seeds=1)
-    for row in comparison.rows:
-        print(
-            f"{row.name:12} {row.ratio:5.2f} of GELU [{row.low:.2f}, {row.high:.2f}]  {row.formula}"
-        )
+    board = symact.compare(result, ["ReLU", "GELU", "tanh"], task=task, families=24)
+    for row in board.entries:
+        own = row.standing.ood
+        interval = f"[{own.low:.2f}, {own.high:.2f}]"
+        print(f"{row.title:12} {own.ratio:5.2f} of GELU {interval}  {row.formula}")
 
 
 if __name__ == "__main__":

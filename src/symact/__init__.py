@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from symact import _deprecated
 
 if TYPE_CHECKING:
-    from symact.atlas import leaderboard
+    from symact.atlas import compare, leaderboard
     from symact.backends.source import to_source
     from symact.engine import resume, search
     from symact.engine.budget import Budget
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from symact.expr import Expr, parse, show
     from symact.grammar import Grammar
     from symact.proposers import Evolution
-    from symact.reporting.comparison import compare
     from symact.tasks import Task, task
     from symact.zoo.modules import activation
 
@@ -52,7 +51,7 @@ _HOMES = {
     "SymactError": "symact.errors",
     "Task": "symact.tasks",
     "activation": "symact.zoo.modules",
-    "compare": "symact.reporting.comparison",
+    "compare": "symact.atlas",
     "leaderboard": "symact.atlas",
     "load": "symact.engine.result",
     "parse": "symact.expr",

@@ -20,7 +20,7 @@ import pytest
 
 from symact.evaluation import Plan
 from symact.proposers import Evolution
-from symact.tasks.protocol import EvaluationProtocol
+from symact.tasks.protocol2 import PopulationForm
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -50,7 +50,7 @@ TINY = {
         final_form="quick",
     ),
     "TINY_EVOLUTION": Evolution(population=16, islands=2),
-    "TINY_FORM": EvaluationProtocol("tiny", ((4, 1),), (1e-2,), 0, 1, 1, 2),
+    "TINY_FORM": PopulationForm("tiny", 2, 1, 1, 4, 2, 32, 32, (1e-2,)),
 }
 
 

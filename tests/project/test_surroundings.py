@@ -136,7 +136,7 @@ def test_a_run_of_a_killed_search_on_a_read_only_medium_is_shown(finished, tmp_p
         "rm $DISK/run/run.db-shm; ls $DISK/run >$DISK/../before\n"
         "mount -o remount,ro $DISK\n"
         "symact show $DISK/run\n"
-        "symact compare $DISK/run ReLU --quick --per-family 1 --seeds 1 --out $DISK/../compared\n",
+        "symact compare $DISK/run ReLU --families 2 --out $DISK/../compared\n",
         tmp_path,
     )
     assert "run.db-wal" in (tmp_path / "before").read_text()

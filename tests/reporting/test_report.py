@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from symact.reporting import figures, table
-from symact.reporting.html import Chosen, write_html
+from symact.reporting.html import Chosen, result_text, write_html
 from symact.reporting.table import Comparison, Row
 
 NASTY = "<script>alert('x')</script> | `a` **b** & \"c\""
@@ -154,7 +154,8 @@ def test_functions_of_batch_statistics_stand_in_a_block_of_their_own(tmp_path):
 
 
 def test_the_page_begins_with_the_chosen_function_and_fits_a_phone_and_the_night(tmp_path):
-    chosen = Chosen("", "found #1", "x < 0 & y", "symact.load('a').best", BATCH.rows[1])
+    result = result_text(BATCH.rows[1], "GELU")
+    chosen = Chosen("", "found #1", "x < 0 & y", "symact.load('a').best", result)
     write_html(BATCH, [], {}, tmp_path / "report.html", [chosen])
     page = (tmp_path / "report.html").read_text()
     head = page.split("<table>")[0]

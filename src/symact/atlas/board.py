@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,21 @@ from symact.evaluation.cells import CellJudge
 from symact.evaluation.hierarchy import Standing, inside, ood, standings
 from symact.expr import Expr
 from symact.expr.cost import flops
-from symact.reporting.competitors import Competitor, Item, competitors, of_zoo
+from symact.reporting.competitors import Competitor, Item, competitors, flat, of_zoo
+from symact.reporting.text_table import Column, numbers
 from symact.tasks import Task
 from symact.tasks.families import population
 from symact.tasks.protocol2 import FORMS, REFERENCE, PopulationForm
+from symact.tasks.registry import whole_number
 from symact.tasks.scores import plain
 
 OnStep = Callable[[int, int, str], None]
 FloatArray = NDArray[np.float64]
+
+#: The file of judgements in a folder.
+JUDGEMENTS = "judgements.jsonl"
+#: Limits of the number of families. One family has no interval over families.
+LEAST_FAMILIES, MOST_FAMILIES = 2, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,7 @@ class Entry:
         inside: Ratio of ID errors in each family.
         diverged: Share of networks that diverged at every rate, in [0, 1].
         seconds: Time that the training took.
+        also: Name of the function in a run, if ``name`` is its name in the zoo.
     """
 
     name: str
@@ -66,6 +74,24 @@ class Entry:
     inside: tuple[float, ...]
     diverged: float
     seconds: float
+    also: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name in tables. It contains both names if a run found a known function."""
+        return f"{self.also} = {self.name}" if self.also else self.name
+
+
+class Block(NamedTuple):
+    """A part of the table.
+
+    Attributes:
+        title: The title; "" for pointwise functions.
+        rows: The rows.
+    """
+
+    title: str
+    rows: list[Entry]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +107,8 @@ class Leaderboard:
         entries: Pointwise functions by their generalist score, then functions of batch statistics.
         differences: Log10 of the ratios, ``[entry, family, cell]``.
         linear: Geometric mean of the linear model's OOD errors, relative to the reference.
+        task: Name of the task that has the families; "" for generated families.
+        are_draws: Whether the families are single instances of the task.
     """
 
     version: str
@@ -91,6 +119,18 @@ class Leaderboard:
     entries: tuple[Entry, ...]
     differences: FloatArray
     linear: float
+    task: str = ""
+    are_draws: bool = False
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The parts of the table that have rows: pointwise functions, then the others."""
+        parts = (("", False), ("Functions of batch statistics", True))
+        found = [
+            Block(title, [own for own in self.entries if own.statistics == statistics])
+            for title, statistics in parts
+        ]
+        return [block for block in found if block.rows]
 
     @cached_property
     def matrix(self) -> FloatArray:
@@ -112,6 +152,8 @@ class Leaderboard:
         """Return the leaderboard as values that JSON can hold, without the single cells."""
         return {
             "protocol": self.version,
+            "task": self.task,
+            "draws": self.are_draws,
             "split": self.split,
             "families": list(self.families),
             "reference": self.reference,
@@ -132,7 +174,7 @@ def leaderboard(
     threads: int | None = None,
     on_step: OnStep | None = None,
 ) -> Leaderboard:
-    """Judge functions by protocol 2.0 (``docs/protocol.md``).
+    """Judge functions by protocol 2.0 (``docs/protocol2.md``).
 
     Each judgement is stored when it is done. The same call later trains only new functions.
 
@@ -140,7 +182,8 @@ def leaderboard(
         items: Functions as in :func:`.compare`: names of the zoo, formulas, runs, programs. None
             for the whole zoo.
         form: ``"quick"`` or ``"full"``.
-        families: The number of generated families. None for the number in the form.
+        families: The number of generated families, from 2 to 1,000. None for the number in the
+            form.
         split: The split of the generated families: ``"test"``, or ``"search"`` and
             ``"selection"``, which tuning and choices use.
         task: Other families; None for the generated ones.
@@ -158,13 +201,13 @@ def leaderboard(
         Interval(ratio=0.93, low=0.86, high=1.01)
     """
     check_device(device)
-    asked = _form(form, families)
+    asked = form_of(form, families)
     functions = _functions(items)
+    store = Judgements(Path(out) / JUDGEMENTS)
     target = population(split, asked.families) if task is None else task
     judge = CellJudge(target, asked, device=device, threads=threads)
-    store = Judgements(Path(out) / "judgements.jsonl")
     judged = judge_all(judge, store, functions, on_step)
-    return _board(judge, split, functions, judged)
+    return board_of(judge, functions, judged, split=split)
 
 
 def judge_all(
@@ -172,13 +215,24 @@ def judge_all(
     store: Judgements,
     functions: Sequence[Competitor],
     on_step: OnStep | None = None,
+    *,
+    task: str = "",
 ) -> list[Judgement]:
-    """Return the judgement of each function; train those that the store does not have."""
-    version, digest = judge.form.version, population_digest(judge)
+    """Return the judgement of each function; train those that the store does not have.
+
+    Args:
+        judge: Trains functions.
+        store: Has earlier judgements.
+        functions: The functions to judge.
+        on_step: As in :func:`leaderboard`.
+        task: Name of the task that has the families; "" for generated families.
+    """
+    version, digest = judge.form.version, population_digest(judge, task)
     found = []
     for place, own in enumerate(functions):
         known = store.get(own.key, digest)
         if known is None:
+            store.prepare()
             if on_step is not None:
                 on_step(place, len(functions), own.name)
             start = time.perf_counter()
@@ -190,34 +244,65 @@ def judge_all(
     return found
 
 
-def population_digest(judge: CellJudge) -> str:
-    """Return a digest of all that determines the errors of a function."""
-    asked = [judge.form.version, asdict(judge.form), judge.families]
+def population_digest(judge: CellJudge, task: str = "") -> str:
+    """Return a digest of all that determines the errors of a function.
+
+    Args:
+        judge: Has the form and the families.
+        task: Name of the task that has the families; "" for generated families. Names of a task do
+            not determine its data, so its digest includes the points.
+    """
+    asked: list[Any] = [judge.form.version, asdict(judge.form), judge.families]
+    if task:
+        asked += [task, judge.data]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
-def _form(form: str | PopulationForm, families: int | None) -> PopulationForm:
+def form_of(form: str | PopulationForm, families: int | None) -> PopulationForm:
+    """Return a form by its name, with another number of families.
+
+    Raises:
+        SymactError: The name is unknown, or the number is out of range.
+    """
     if isinstance(form, str) and form not in FORMS:
         raise SymactError(f"unknown form '{form}'; {choices(form, FORMS)}")
     asked = FORMS[form] if isinstance(form, str) else form
-    return asked if families is None else replace(asked, families=families)
+    if families is None:
+        return asked
+    if whole_number("families", families, LEAST_FAMILIES) > MOST_FAMILIES:
+        raise SymactError(f"families must be at most {MOST_FAMILIES}, got {families}")
+    return replace(asked, families=families)
 
 
 def _functions(items: Sequence[Item | Sequence[Item]]) -> list[Competitor]:
     """Return the functions to judge, with the reference."""
-    flat: list[Any] = []
-    for item in items:
-        flat += item if isinstance(item, list | tuple) else [item]
+    given = flat(items)
     activations = [known for known in zoo.catalogue() if known.is_activation]
-    found = competitors(flat, 1)[0] if flat else [of_zoo(known) for known in activations]
+    found = competitors(given, 1)[0] if given else [of_zoo(known) for known in activations]
     if all(own.name != REFERENCE for own in found):
         found.append(of_zoo(zoo.find(REFERENCE)))
     return found
 
 
-def _board(
-    judge: CellJudge, split: str, functions: Sequence[Competitor], judged: Sequence[Judgement]
+def board_of(
+    judge: CellJudge,
+    functions: Sequence[Competitor],
+    judged: Sequence[Judgement],
+    *,
+    split: str = "test",
+    task: str = "",
+    are_draws: bool = False,
 ) -> Leaderboard:
+    """Return the leaderboard of judged functions. The reference is one of them.
+
+    Args:
+        judge: Has the families and the baselines.
+        functions: The functions.
+        judged: Their judgements.
+        split: The split of the families.
+        task: As in :class:`Leaderboard`.
+        are_draws: Likewise.
+    """
     outside = np.stack([ood(own.errors) for own in judged])
     within = np.stack([inside(own.errors) for own in judged])
     reference = next(i for i, own in enumerate(functions) if own.name == REFERENCE)
@@ -239,6 +324,8 @@ def _board(
         ),
         differences=outside_ratio[order],
         linear=plain(float(linear.mean())),
+        task=task,
+        are_draws=are_draws,
     )
 
 
@@ -261,16 +348,22 @@ def _entry(
         inside=tuple(plain(float(value)) for value in within.mean(axis=-1)),
         diverged=float(np.isnan(judged.errors).any(axis=-1).mean()),
         seconds=judged.seconds,
+        also=own.also,
     )
 
 
 def explanation(board: Leaderboard) -> str:
-    """Return what was trained, in two sentences."""
+    """Return what was trained and what the numbers mean, as sentences."""
     _, families, cells = board.differences.shape
+    what = "generated families of targets"
+    if board.task:
+        what = f"{'test draws' if board.are_draws else 'families'} of task '{board.task}'"
+    limit = "The intervals describe new draws of this task, not other tasks. "
     return (
-        f"Protocol {board.version}: {len(board.entries)} functions in {families} generated "
-        f"families of targets, {cells} cells each (initialisation and architecture). Ratios are "
-        f"to {board.reference} in the same cells; below 1 is better. A linear model has "
+        f"Protocol {board.version}: {len(board.entries)} functions in {families} {what}, "
+        f"{cells} cells each (initialisation and architecture). Ratios are to {board.reference} "
+        f"in the same cells; below 1 is better. {limit if board.are_draws else ''}"
+        f"p is corrected for {board.looked_at} functions (Holm). A linear model has "
         f"{board.linear:.3g}."
     )
 
@@ -278,6 +371,16 @@ def explanation(board: Leaderboard) -> str:
 def headings() -> list[str]:
     """Return the headings of :func:`cells`."""
     return ["OOD", "95% interval", "p", "won", "worst family", "ratio there", "ID", "FLOPs"]
+
+
+def columns() -> list[Column]:
+    """Return the columns of :func:`table_cells`."""
+    return [Column("function"), *numbers(*headings()), Column("formula", wraps=True)]
+
+
+def table_cells(entry: Entry) -> list[str]:
+    """Return a row of the table as text: its name, its cells and its formula."""
+    return [entry.title, *cells(entry), entry.formula]
 
 
 def cells(entry: Entry) -> list[str]:
@@ -299,6 +402,7 @@ def _entry_to_dict(entry: Entry) -> dict[str, Any]:
     standing = entry.standing
     return {
         "name": entry.name,
+        "also": entry.also,
         "formula": entry.formula,
         "kind": entry.kind,
         "note": entry.note,

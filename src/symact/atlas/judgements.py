@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from symact.errors import StoreError
 from symact.evaluation.cells import CellErrors
+from symact.tasks.protocol2 import VERSION
 
 #: Significant digits of stored errors. The result that is returned is the one that is stored.
 _DIGITS = 5
@@ -58,19 +59,30 @@ class Judgements:
     """The judgements in a file of JSON lines.
 
     Args:
-        path: The file. It need not exist.
+        path: The file, which need not exist. None keeps the judgements in memory.
+        others: Further files to read.
 
     Raises:
-        StoreError: The file cannot be read.
+        StoreError: A file cannot be read, or has judgements by another protocol.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None, others: Sequence[Path] = ()) -> None:
         self._path = path
-        self._known = {(own.key, own.population): own for own in _read(path)}
+        read = [*others, *([] if path is None else [path])]
+        self._known = {(own.key, own.population): own for file in read for own in _read(file)}
 
     def get(self, key: str, population: str) -> Judgement | None:
         """Return the judgement of a function, if there is one."""
         return self._known.get((key, population))
+
+    def prepare(self) -> None:
+        """Make the file, before a training whose result could not be stored.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        if self._path is not None:
+            _append(self._path, b"")
 
     def add(self, judgement: Judgement) -> None:
         """Append a judgement.
@@ -78,18 +90,22 @@ class Judgements:
         Raises:
             StoreError: The file cannot be written.
         """
-        line = json.dumps(_to_dict(judgement)) + "\n"
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                # A line that was cut off must not swallow this one.
-                is_cut = file.tell() > 0 and not _ends_a_line(self._path)
-                file.write((b"\n" if is_cut else b"") + line.encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StoreError(f"{self._path}: cannot be written ({error.strerror})") from None
+        if self._path is not None:
+            _append(self._path, json.dumps(_to_dict(judgement)).encode() + b"\n")
         self._known[judgement.key, judgement.population] = judgement
+
+
+def _append(path: Path, line: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            # A line that was cut off must not swallow this one.
+            is_cut = file.tell() > 0 and not _ends_a_line(path)
+            file.write((b"\n" if is_cut and line else b"") + line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _ends_a_line(path: Path) -> bool:
@@ -105,11 +121,17 @@ def _read(path: Path) -> Iterator[Judgement]:
         return
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
-            yield _from_dict(json.loads(line))
+            found = _from_dict(json.loads(line))
         except (ValueError, KeyError, TypeError):
             continue
+        if str(found.version).partition("-")[0] != VERSION:
+            raise StoreError(
+                f"{path}: line {number} is a judgement by protocol {found.version}, not {VERSION}; "
+                "choose another folder"
+            )
+        yield found
 
 
 def _to_dict(judgement: Judgement) -> dict[str, Any]:

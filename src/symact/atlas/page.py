@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from symact import files
-from symact.atlas.board import Entry, Leaderboard, cells, explanation, headings
-from symact.reporting.figures.matrix import matrix
-from symact.reporting.html import picture, template
+from symact.atlas.board import Leaderboard, cells, explanation, headings
+from symact.reporting.html import Chosen, Page, Picture, picture
 
 _CAPTION = (
     "Where each function wins: its OOD error relative to {reference} in each family, a geometric "
@@ -32,11 +31,6 @@ _READING = (
 _MOST = 60
 
 
-class _Block(NamedTuple):
-    title: str
-    rows: list[Entry]
-
-
 def write_page(board: Leaderboard, folder: Path) -> Path:
     """Write ``leaderboard.html``, ``leaderboard.json`` and ``matrix.svg``.
 
@@ -50,29 +44,52 @@ def write_page(board: Leaderboard, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     document = json.dumps(board.to_dict(), indent=1) + "\n"
     files.write(folder / "leaderboard.json", document)
-    drawing = folder / "matrix.svg"
+    drawing, path = folder / "matrix.svg", folder / "leaderboard.html"
+    draw_matrix(board, drawing)
+    title = f"Leaderboard of activation functions, protocol {board.version}"
+    page_of(board, title, drawing).write(path)
+    return path
+
+
+def draw_matrix(board: Leaderboard, path: Path) -> None:
+    """Draw the where-it-wins matrix of the best pointwise functions."""
+    from symact.reporting.figures.matrix import matrix
+
     kept = [i for i, own in enumerate(board.entries) if not own.statistics][:_MOST]
-    names = [board.entries[i].name for i in kept]
-    matrix(board.matrix[kept], names, board.families, drawing, reference=board.reference)
-    caption = _CAPTION.format(reference=board.reference, most=_MOST)
-    page = template("leaderboard.html.j2").render(
-        title=f"Leaderboard of activation functions, protocol {board.version}",
+    names = [board.entries[i].title for i in kept]
+    matrix(board.matrix[kept], names, board.families, path, reference=board.reference)
+
+
+def page_of(
+    board: Leaderboard,
+    title: str,
+    drawing: Path,
+    *,
+    pictures: Sequence[Picture] = (),
+    chosen: Sequence[Chosen] = (),
+    facts: Sequence[Mapping[str, Any]] = (),
+) -> Page:
+    """Return the page of a leaderboard.
+
+    Args:
+        board: The leaderboard.
+        title: The heading of the page.
+        drawing: The file of the matrix.
+        pictures: Pictures after the table.
+        chosen: The function that each run chose.
+        facts: Facts about each run.
+    """
+    return Page(
+        title=title,
         trained=explanation(board),
-        written=datetime.now(UTC).strftime("%Y-%m-%d at %H:%M UTC"),
-        matrix=picture(caption, drawing),
-        blocks=_blocks(board),
+        blocks=board.blocks,
         headings=["function", *headings(), "formula"],
         cells=cells,
         reading=_READING.format(
             reference=board.reference, looked_at=board.looked_at, linear=board.linear
         ),
+        lead=[picture(_CAPTION.format(reference=board.reference, most=_MOST), drawing)],
+        pictures=pictures,
+        chosen=chosen,
+        facts=facts,
     )
-    files.write(folder / "leaderboard.html", page)
-    return folder / "leaderboard.html"
-
-
-def _blocks(board: Leaderboard) -> list[_Block]:
-    pointwise = [own for own in board.entries if not own.statistics]
-    others = [own for own in board.entries if own.statistics]
-    blocks = [_Block("", pointwise)]
-    return [*blocks, _Block("Functions of batch statistics", others)] if others else blocks

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symact.cli.console import note, print_json, print_table
+from symact.cli.console import print_json, print_table
+from symact.cli.leaderboard import note_step, print_board
 from symact.cli.options import Device, Json, Quiet
 
 if TYPE_CHECKING:
+    from symact.atlas import Leaderboard
     from symact.engine.result import Result
     from symact.reporting.table import Comparison
 
@@ -26,20 +29,36 @@ def compare(
     ] = None,
     as_json: Json = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Use the short form of the protocol.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--quick/--full",
+            help="The form of the protocol. Default: quick; for protocol 1.0 full.",
+            show_default=False,
+        ),
+    ] = None,
     curves: Annotated[
         bool,
         typer.Option("--curves", help="Draw the best-so-far curves of runs instead."),
     ] = False,
     task: Annotated[
-        str | None, typer.Option(help="A task (symact tasks). Default: the task of the first run.")
+        str | None,
+        typer.Option(
+            help="Judge on test draws of this task (symact tasks). Default: generated families; "
+            "the task of the first run, if it is not ood-suite."
+        ),
     ] = None,
+    families: Annotated[
+        int | None,
+        typer.Option(
+            min=2, max=1000, help="Number of families, or of draws of a task. Default: protocol."
+        ),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="The version of the protocol: 2.0 or 1.0.")] = "2.0",
     per_family: Annotated[
-        int | None, typer.Option(min=1, help="Test instances per task family. Default: protocol.")
+        int | None, typer.Option(min=1, help="Protocol 1.0: test instances of each family.")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Training seeds per instance. Default: protocol.")
+        int | None, typer.Option(min=1, help="Protocol 1.0: training seeds of each instance.")
     ] = None,
     best: Annotated[
         int, typer.Option(min=1, help="Number of functions to compare from each run.")
@@ -51,11 +70,12 @@ def compare(
     quiet: Quiet = False,
     device: Device = None,
 ) -> None:
-    """Compare functions by one protocol on the test draws."""
+    """Compare functions on test families that no search has seen.
+
+    Each judgement is stored when it is done. If the command is stopped, the same command goes on.
+    """
+    from symact.atlas import compare as judge
     from symact.engine.result import load
-    from symact.reporting.comparison import compare as judge
-    from symact.reporting.report import write_report
-    from symact.reporting.table import to_json
     from symact.storage.repository import is_run
 
     if curves:
@@ -63,47 +83,64 @@ def compare(
         return
     runs = [load(item) for item in items or () if is_run(item)]
     folder = out or (runs[0].path if runs else None) or Path("runs/compare")
-    comparison = judge(
+    found = judge(
         *(items or ()),
         task=task,
-        form="quick" if quick else "full",
+        protocol=protocol,
+        form=None if quick is None else ("quick" if quick else "full"),
+        families=families,
         per_family=per_family,
         seeds=seeds,
         best=best,
         device=device,
         out=folder,
-        on_step=None if as_json or quiet else _note_step,
+        on_step=None if as_json or quiet else note_step,
     )
-    paths = write_report(runs, comparison, folder)
+    _show(found, runs, folder, as_json)
+
+
+def _show(
+    found: Leaderboard | Comparison, runs: Sequence[Result], folder: Path, as_json: bool
+) -> None:
+    """Write the report of a comparison and print the comparison."""
+    from symact.atlas import Leaderboard
+    from symact.atlas.report import write_report
+    from symact.reporting import report as protocol1
+    from symact.reporting.table import to_json
+
+    if isinstance(found, Leaderboard):
+        paths, document = write_report(runs, found, folder), found.to_dict()
+    else:
+        paths, document = protocol1.write_report(runs, found, folder), to_json(found)
     if as_json:
-        print_json(to_json(comparison))
+        print_json(document)
         return
-    _print_comparison(comparison)
+    print()
+    if isinstance(found, Leaderboard):
+        print_board(found)
+    else:
+        _print_comparison(found)
     print(f"\nreport: {paths['html']}")
 
 
 def compare_run(result: Result, device: str | None, quiet: bool) -> None:
-    """Compare the functions of a run with the usual ones by the quick form, and write a report."""
-    from symact.reporting.comparison import compare as judge
-    from symact.reporting.report import write_report
+    """Compare the functions of a run with the usual ones on few families, and write a report."""
+    from symact.atlas import compare as judge
+    from symact.atlas.comparison import BRIEF_FAMILIES
 
     assert result.path is not None
-    print("\nComparing on the test draws, unseen by the search (quick form).", flush=True)
-    step = None if quiet else _note_step
-    comparison = judge(result, form="quick", device=device, on_step=step)
-    paths = write_report(result, comparison, result.path)
-    _print_comparison(comparison)
-    print(f"\nreport: {paths['html']}; for the full protocol: symact compare {result.path}")
-
-
-def _note_step(done: int, total: int, name: str) -> None:
-    note(f"training {done + 1}/{total}: {name}")
+    kind = f"quick form, {BRIEF_FAMILIES} families"
+    print(f"\nComparing by protocol 2.0, on data unseen by the search ({kind}).", flush=True)
+    step = None if quiet else note_step
+    board = judge(result, families=BRIEF_FAMILIES, device=device, on_step=step)
+    _show(board, [result], result.path, as_json=False)
+    print(f"for more families: symact compare {result.path}")
 
 
 def _print_comparison(comparison: Comparison) -> None:
     from symact.reporting.table import blocks, explanation
 
-    print(f"\n{explanation(comparison)}")
+    print(explanation(comparison))
     for block in blocks(comparison):
         print(f"\n{block.title}" if block.title else "")
         print_table(block.columns, block.cells)

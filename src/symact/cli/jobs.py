@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from symact import engine
+from symact.atlas import compare
+from symact.atlas.comparison import BRIEF_FAMILIES
+from symact.atlas.report import write_report
 from symact.cli.options import local_device
 from symact.engine import Progress
 from symact.engine.budget import parse_budget
@@ -21,8 +24,6 @@ from symact.errors import BatchError, SymactError, choices
 from symact.evaluation import check_device, check_executor
 from symact.grammar import Grammar
 from symact.proposers import PROPOSERS, is_known
-from symact.reporting.comparison import compare
-from symact.reporting.report import write_report
 from symact.tasks import TASKS
 
 _KEYS = ("out", "grammars", "tasks", "seeds", "budget", "proposer", "compare", "settings")
@@ -234,7 +235,8 @@ def _run_job(job: Job, folder: Path, log: TextIO, workers: dict[str, Any]) -> st
         )
     if job.compare:
         own = local_device(workers["device"], workers["executor"])
-        write_report(result, compare(result, form="quick", device=own), folder)
+        board = compare(result, families=BRIEF_FAMILIES, device=own)
+        write_report(result, board, folder)
     return "done" if result.chosen is None else f"done, best {result.chosen.formula}"
 
 

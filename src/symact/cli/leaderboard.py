@@ -9,7 +9,6 @@ import typer
 
 from symact.cli.console import note, print_json, print_table
 from symact.cli.options import Device, Json, Quiet
-from symact.reporting.text_table import Column, numbers
 
 if TYPE_CHECKING:
     from symact.atlas.board import Leaderboard
@@ -28,7 +27,9 @@ def leaderboard(
     ] = False,
     families: Annotated[
         int | None,
-        typer.Option(min=2, help="Number of generated families of targets. Default: protocol."),
+        typer.Option(
+            min=2, max=1000, help="Number of generated families of targets. Default: protocol."
+        ),
     ] = None,
     top: Annotated[
         int | None, typer.Option(min=1, help="Print only so many functions. Default: all.")
@@ -53,28 +54,26 @@ def leaderboard(
         families=families,
         out=out,
         device=device,
-        on_step=None if as_json or quiet else _note_step,
+        on_step=None if as_json or quiet else note_step,
     )
     page = write_page(board, out)
     if as_json:
         print_json(board.to_dict())
         return
-    _print(board, top)
+    print_board(board, top)
     print(f"\npage: {page}")
 
 
-def _note_step(done: int, total: int, name: str) -> None:
+def note_step(done: int, total: int, name: str) -> None:
+    """Report on standard error which function is trained."""
     note(f"judging {done + 1}/{total}: {name}")
 
 
-def _print(board: Leaderboard, top: int | None) -> None:
-    from symact.atlas.board import cells, explanation, headings
+def print_board(board: Leaderboard, top: int | None = None) -> None:
+    """Print what was trained and the table, at most ``top`` rows of each block."""
+    from symact.atlas.board import columns, explanation, table_cells
 
-    columns = (Column("function"), *numbers(*headings()))
     print(f"{explanation(board)}\n")
-    for title, statistics in (("", False), ("Functions of batch statistics", True)):
-        entries = [own for own in board.entries if own.statistics == statistics]
-        if not entries:
-            continue
-        print(f"\n{title}\n" if title else "", end="")
-        print_table(columns, [[own.name, *cells(own)] for own in entries[:top]])
+    for block in board.blocks:
+        print(f"\n{block.title}\n" if block.title else "", end="")
+        print_table(columns(), [table_cells(own) for own in block.rows[:top]])

@@ -7,6 +7,7 @@ validation points, for each function. These points measure nothing else.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,6 +62,7 @@ class CellJudge:
     Attributes:
         families: The names of the families.
         settings: The settings of each family, one for each cell.
+        data: Digest of the points.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class CellJudge:
         self._threads = threads or os.cpu_count() or 1
         instances = task.draw(split, seed=0, per_family=form.instances)
         packed = with_validation(pack(instances, form.points), form.judged_points)
+        self.data = _digest(packed)
         self._groups = [
             _Group(self, setting, packed, device)
             for setting in SETTINGS
@@ -125,6 +128,13 @@ class CellJudge:
             found.errors[group.families, group.cells] = errors
             found.rates[group.families, group.cells] = rates[best]
         return found
+
+
+def _digest(data: Data) -> str:
+    found = hashlib.sha256()
+    for values in (data.x, data.y, data.x_judged, data.y_judged):
+        found.update(np.ascontiguousarray(values).data)
+    return found.hexdigest()[:16]
 
 
 class _Group:

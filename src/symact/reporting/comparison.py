@@ -1,14 +1,14 @@
-"""Compare functions by the frozen protocol on the test draws.
+"""Compare functions by protocol 1.0 on the test draws.
 
-No other module of the package reads the test split. Errors are stored by function, protocol
-version, instance and seed. A second comparison therefore trains only new functions.
+Errors are stored by function, protocol version, instance and seed. A second comparison therefore
+trains only new functions. :mod:`symact.atlas.comparison` compares by protocol 2.0.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from symact import __version__, zoo
+from symact import __version__
 from symact.backends import to_latex
 from symact.engine.result import Result
 from symact.errors import StoreError, SymactError, choices
@@ -27,10 +27,9 @@ from symact.expr.cost import flops
 from symact.reporting.competitors import (
     Competitor,
     Item,
-    competitors,
-    known_as,
-    merge_known,
-    of_zoo,
+    flat,
+    row_name,
+    with_usual,
 )
 from symact.reporting.table import Comparison, Row, from_json, to_json
 from symact.storage.records import Judged
@@ -38,7 +37,7 @@ from symact.storage.repository import Repository, in_memory, open_judged, open_r
 from symact.tasks import TASKS, Task
 from symact.tasks import scores as stats
 from symact.tasks import task as built_in_task
-from symact.tasks.protocol import COMPARED, FORMS, REFERENCE, EvaluationProtocol
+from symact.tasks.protocol import FORMS, REFERENCE, EvaluationProtocol
 
 #: Default number of functions that :func:`compare` takes from each run.
 BEST = 3
@@ -60,7 +59,7 @@ def compare(
     out: str | Path | None = None,
     on_step: OnStep | None = None,
 ) -> Comparison:
-    """Compare functions on the test draws by the protocol (``docs/protocol.md``).
+    """Compare functions on the test draws by protocol 1.0 (``docs/protocol.md``).
 
     Args:
         items: The functions. Each item is a result or a run directory (its best functions are
@@ -89,12 +88,8 @@ def compare(
     if isinstance(form, str) and form not in FORMS:
         raise SymactError(f"unknown form '{form}'; {choices(form, FORMS)}")
     asked = FORMS[form] if isinstance(form, str) else form
-    found, runs = competitors(_flat(items), best)
-    names = [competitor.name for competitor in found]
-    usual = COMPARED if all(competitor.kind == "found" for competitor in found) else (REFERENCE,)
-    found += [of_zoo(zoo.find(name)) for name in usual if name not in names]
-    found = merge_known(found)
-    target = _task(runs, task)
+    found, runs = with_usual(flat(items), best)
+    target = task_of(runs, task)
     judge = Judge(target, asked, per_family, seeds, device)
     with ExitStack() as stack:
         stores = [stack.enter_context(closing(store)) for store in _stores(runs, out)]
@@ -110,17 +105,13 @@ def compare(
         return from_json(to_json(answer))
 
 
-def _flat(items: Iterable[Item | Sequence[Item]]) -> list[Item]:
-    flat: list[Item] = []
-    for item in items:
-        if isinstance(item, list | tuple):
-            flat += item
-        elif item is not None:
-            flat.append(item)  # type: ignore[arg-type]  # no sequence is left
-    return flat
+def task_of(runs: Sequence[Result], task: str | Task | None) -> Task:
+    """Return a task by its name; for None, that of the first run, or the default without runs.
 
-
-def _task(runs: Sequence[Result], task: str | Task | None) -> Task:
+    Raises:
+        StoreError: The task of the run was made from arrays.
+        TaskError: The name is unknown.
+    """
     if isinstance(task, Task):
         return task
     if task is not None:
@@ -267,7 +258,7 @@ def _row(
     near, middle, far = (stats.plain(shell) for shell in score.shells)
     expr = competitor.function if isinstance(competitor.function, Expr) else None
     return Row(
-        name=_row_name(competitor),
+        name=row_name(competitor),
         kind=competitor.kind,
         formula=competitor.formula,
         latex=None if expr is None else to_latex(expr),
@@ -290,11 +281,3 @@ def _row(
         note=competitor.note,
         also=competitor.also,
     )
-
-
-def _row_name(competitor: Competitor) -> str:
-    """Return a function's name, with the zoo's name if it is a scaled function of the zoo."""
-    if competitor.kind != "found" or competitor.also:
-        return competitor.name
-    known = known_as(competitor.function)
-    return f"{competitor.name} = {known}" if known else competitor.name

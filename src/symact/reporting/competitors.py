@@ -17,7 +17,7 @@ from symact.errors import SymactError, ZooError
 from symact.evaluation import Function, Trainable
 from symact.expr import Expr, show, uses_statistics
 from symact.storage.repository import is_run
-from symact.tasks.protocol import ID_LIMIT
+from symact.tasks.protocol import COMPARED, ID_LIMIT, REFERENCE
 from symact.zoo import Known
 
 if TYPE_CHECKING:
@@ -77,6 +77,38 @@ def competitors(items: Sequence[Item], best: int) -> tuple[list[Competitor], lis
         else:
             found += item
     return _named_apart(found), runs
+
+
+def with_usual(items: Sequence[Item], best: int) -> tuple[list[Competitor], list[Result]]:
+    """Return the functions of items as in :func:`competitors`, with known ones beside them.
+
+    Runs alone stand beside :data:`symact.tasks.protocol.COMPARED`. Other items stand beside the
+    reference.
+    """
+    found, runs = competitors(items, best)
+    names = [competitor.name for competitor in found]
+    usual = COMPARED if all(competitor.kind == "found" for competitor in found) else (REFERENCE,)
+    found += [of_zoo(zoo.find(name)) for name in usual if name not in names]
+    return merge_known(found), runs
+
+
+def flat(items: Iterable[Item | Sequence[Item] | None]) -> list[Item]:
+    """Return items without their nesting. None is left out."""
+    found: list[Item] = []
+    for item in items:
+        if isinstance(item, list | tuple):
+            found += item
+        elif item is not None:
+            found.append(item)  # type: ignore[arg-type]  # no sequence is left
+    return found
+
+
+def row_name(competitor: Competitor) -> str:
+    """Return a function's name, with the zoo's name if it is a scaled function of the zoo."""
+    if competitor.kind != "found" or competitor.also:
+        return competitor.name
+    known = known_as(competitor.function)
+    return f"{competitor.name} = {known}" if known else competitor.name
 
 
 def _named_apart(found: Iterable[Competitor]) -> list[Competitor]:

@@ -1,7 +1,7 @@
 """Write the HTML page of a comparison: the chosen functions, the table and the figures.
 
-The page is one file without scripts. Its template is ``templates/report.html.j2``. jinja2 escapes
-all texts of a run.
+The page is one file without scripts. Its template is ``templates/report.html.j2``, for comparisons
+by protocol 1.0 and 2.0 and for leaderboards. jinja2 escapes all texts of a run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 
@@ -72,14 +72,14 @@ class Chosen:
         name: Name of the function in the table.
         formula: Formula of the function.
         usage: Python code that returns the function as a torch module.
-        row: Row of the comparison; None if the function was not compared.
+        result: What was measured, as sentences; "" if the function was not compared.
     """
 
     run: str
     name: str
     formula: str
     usage: str
-    row: Row | None = None
+    result: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,33 +112,83 @@ def write_html(
         chosen: The function that each run chose.
     """
     families = family_names(comparison.rows)
-    page = template("report.html.j2").render(
+    page = Page(
         title=f"Activation functions for {comparison.task}",
-        trained=what_was_trained(comparison),
-        written=datetime.now(UTC).strftime("%Y-%m-%d at %H:%M UTC"),
-        reference=comparison.reference,
-        chosen=chosen,
+        trained=f"{what_was_trained(comparison)}.",
         blocks=list(blocks(comparison)),
         headings=["function", *(heading for heading, _ in _COLUMNS), *families, "formula"],
         cells=lambda row: _cells(row, families),
         reading=_READING.format(reference=comparison.reference),
         pictures=[picture(_CAPTIONS.get(name, name), file) for name, file in figures.items()],
-        facts=[_facts(run) for run in runs],
+        chosen=chosen,
+        facts=runs,
     )
-    files.write(path, page)
+    page.write(path)
 
 
-def template(name: str) -> jinja2.Template:
-    """Return a template of the folder ``templates``. It escapes all texts."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("symact.reporting"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+def result_text(row: Row, reference: str) -> str:
+    """Return the errors and the cost of a row as sentences."""
+    reads = " It reads batch statistics." if row.statistics else ""
+    return (
+        f"OOD error {number_text(row.ratio)} of {reference}'s (95% interval "
+        f"{number_text(row.low)} to {number_text(row.high)}), ID error "
+        f"{number_text(row.id_ratio)} of {reference}'s, {number_text(row.flops)} FLOPs.{reads}"
     )
-    environment.filters["number"] = number_text
-    return environment.get_template(name)
+
+
+class TableBlock(Protocol):
+    """A part of the table of a page: a title, and rows with a name and a formula."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def rows(self) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The content of an HTML page about functions.
+
+    Attributes:
+        title: The heading.
+        trained: What was trained, as sentences.
+        blocks: The parts of the table. A row has ``title``, ``kind``, ``formula`` and ``note``.
+        headings: Headings of the table: the name, the cells, the formula.
+        cells: Returns the cells of a row between its name and its formula.
+        reading: How to read the table.
+        lead: Pictures before the table.
+        pictures: Pictures after the table.
+        chosen: The function that each run chose.
+        facts: Facts about each run by name. Values are texts, numbers and mappings of them.
+    """
+
+    title: str
+    trained: str
+    blocks: Sequence[TableBlock]
+    headings: Sequence[str]
+    cells: Callable[[Any], Sequence[str]]
+    reading: str
+    lead: Sequence[Picture] = ()
+    pictures: Sequence[Picture] = ()
+    chosen: Sequence[Chosen] = ()
+    facts: Sequence[Mapping[str, Any]] = ()
+
+    def write(self, path: Path) -> None:
+        """Write the page to a file. All texts are escaped."""
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("symact.reporting"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        written = datetime.now(UTC).strftime("%Y-%m-%d at %H:%M UTC")
+        facts = [_facts(run) for run in self.facts]
+        text = environment.get_template("report.html.j2").render(
+            page=self, written=written, facts=facts
+        )
+        files.write(path, text)
 
 
 def _cells(row: Row, families: Sequence[str]) -> list[str]:

@@ -228,13 +228,16 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def _markdown_block(block: Block) -> str:
-    headings = [heading for heading, _, _ in _COLUMNS]
-    rules = ["---:" if number else ":---" for _, number, _ in _COLUMNS]
-    lines = [headings, rules]
-    for row, cells in zip(block.rows, block.cells, strict=True):
-        lines.append([*map(_escaped, cells[:-1]), _code(row.formula)])
     title = f"{block.title}:\n\n" if block.title else ""
-    return title + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return title + markdown_table(block.columns, block.cells)
+
+
+def markdown_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """Return a GitHub Markdown table. The last cell of each row is a formula."""
+    rules = ["---:" if column.number else ":---" for column in columns]
+    lines = [[column.heading for column in columns], rules]
+    lines += [[*map(_escaped, cells[:-1]), _code(cells[-1])] for cells in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def to_text(comparison: Comparison) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import index as as_integer
 
 from numpy.typing import ArrayLike
@@ -11,7 +12,7 @@ from symact.errors import TaskError, choices
 from symact.tasks.arrays import arrays_source
 from symact.tasks.digits import DIGITS
 from symact.tasks.feynman import FEYNMAN
-from symact.tasks.instance import Instance, Source, instance
+from symact.tasks.instance import Instance, Raw, Source, instance
 from symact.tasks.protocol import SPLITS
 from symact.tasks.synthetic import HARMONIC, POLYNOMIAL
 
@@ -66,6 +67,32 @@ class Task:
             for index in range(per_family)
         )
 
+    def by_instance(self, split: str, count: int) -> Task:
+        """Return a task in which each of the first instances of a draw is a family.
+
+        A statistic over families then describes new draws of this task.
+
+        Args:
+            split: One of :attr:`splits`. The families are the instances of this split, seed 0.
+            count: The number of instances, rounded up to a multiple of the number of families.
+
+        Raises:
+            TaskError: The split is unknown, ``count`` is below 1, or an instance cannot be drawn.
+
+        Example:
+            >>> task("polynomial").by_instance("test", 2).families
+            ('polynomial/test-0', 'polynomial/test-1')
+        """
+        count = whole_number("count", count, 1)
+        per_family = -(-count // len(self._sources))
+        drawn = self.draw(split, per_family=per_family)
+        own = [(source, index) for source in self._sources for index in range(per_family)]
+        sources = tuple(
+            replace(source, family=found.name, draw=partial(_redrawn, source, split, index))
+            for (source, index), found in zip(own, drawn, strict=True)
+        )
+        return Task(self.name, sources, splits=(split,))
+
     @staticmethod
     def from_arrays(
         X_train: ArrayLike,
@@ -106,6 +133,13 @@ class Task:
             'sine/test-0'
         """
         return Task(name, (arrays_source(X_train, y_train, X_ood, y_ood, name),))
+
+
+def _redrawn(
+    source: Source, drawn: str, place: int, _: str, seed: int, __: int, attempt: int
+) -> Raw:
+    """Draw the instance of a split and a place, whatever split and index are asked for."""
+    return source.draw(drawn, seed, place, attempt)
 
 
 def whole_number(name: str, value: int, least: int) -> int:

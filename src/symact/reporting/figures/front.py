@@ -49,7 +49,7 @@ class Point:
     Attributes:
         label: Its name or formula; a found one may have ``""`` to go unlabelled.
         flops: Cost of one evaluation.
-        error: Geometric-mean normalised OOD error.
+        error: Geometric-mean OOD error, normalised or relative to a reference.
         is_chosen: Whether a run chose it; it is ringed and always labelled.
     """
 
@@ -59,7 +59,9 @@ class Point:
     is_chosen: bool = False
 
 
-def front(points: Sequence[Point], known: Sequence[Point], path: Path) -> None:
+def front(
+    points: Sequence[Point], known: Sequence[Point], path: Path, *, label: str = ERROR_LABEL
+) -> None:
     """Draw found candidates with their Pareto front, and known functions beside them.
 
     Args:
@@ -67,12 +69,14 @@ def front(points: Sequence[Point], known: Sequence[Point], path: Path) -> None:
             room.
         known: Known functions, all labelled.
         path: Where to write, ``.svg`` or ``.png``.
+        label: What the errors are.
     """
     found, others = _drawable(points), _drawable(known)
     best = _pareto(found)
     with styled((6.4, 4.2)) as figure:
         axes = figure.add_axes((0.095, 0.115, 0.885, 0.82))
         top = _front_axes(axes, found, best, others)
+        axes.set_ylabel(label)
         seen = {id(point) for point in best}
         rest = [point for point in found if id(point) not in seen]
         _dots(axes, rest, top, "#9ec9e2", 12.0, "o")
@@ -154,7 +158,6 @@ def _front_axes(
         axes.set_xlim(min(costs) - margin, max(costs) + 1.6 * margin)
         axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     axes.set_xlabel("cost of one evaluation (FLOPs)")
-    axes.set_ylabel(ERROR_LABEL)
     axes.grid(axis="y", color="#ececec", linewidth=0.6)
     axes.set_axisbelow(True)
     return float(axes.get_ylim()[1])
