@@ -71,6 +71,7 @@ reliability: .venv/.cluster
 	$(BIN)/python -m pytest -q -s reliability
 	$(EXPLORE) -m hypothesis tests
 	$(EXPLORE) -m slow tests/zoo tests/engine/test_crashes.py
+	$(BIN)/python tools/fuzz_importer.py 1000 7
 
 # Reads constraints.txt alone; needs a network on which the vulnerability service answers.
 audit: .venv/.dev

@@ -42,7 +42,7 @@ def finished(tmp_path_factory):
 
 def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_when_there_is_space(tmp_path):
     out, err = in_small_filesystem(
-        f"symact {searched(60, '$DISK/run')}\n"
+        f"symact {searched(36, '$DISK/run')}\n"
         "mount -o remount,size=50m $DISK\n"
         "symact resume $DISK/run --no-compare\n"
         "symact doctor $DISK/run\n"
@@ -55,7 +55,7 @@ def test_a_full_disk_is_said_in_one_line_and_the_run_goes_on_when_there_is_space
     assert "Traceback" not in err
     assert "sound" in out
     whole = tmp_path / "whole"
-    assert called(*searched(60, whole).split()).returncode == 0
+    assert called(*searched(36, whole).split()).returncode == 0
     assert load(tmp_path / "kept").to_frame().equals(load(whole).to_frame())
 
 

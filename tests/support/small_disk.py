@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-ROOM = "200k"
+ROOM = "150k"
 
 
 def in_small_filesystem(script: str, folder: Path) -> tuple[str, str]:

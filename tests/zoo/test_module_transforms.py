@@ -227,7 +227,8 @@ def together():
 def compiled(together):
     model, _ = together
     run = torch.compile(model, backend="aot_eager", fullgraph=True)
-    return model.by_name(run(*model.inputs()))
+    with torch.set_grad_enabled(IS_EXPLORING):  # a graph of derivatives takes half as long again
+        return model.by_name(run(*model.inputs()))
 
 
 @each_graphed
