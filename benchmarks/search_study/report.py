@@ -43,7 +43,13 @@ class Line:
 def report(results: Path) -> None:
     """Write ``report.md`` and the figures beside the results."""
     runs = records(results / "runs")
-    parts = ["# Benchmark of the search", "", *_runs_table(runs)]
+    parts = [
+        "# Benchmark of the search",
+        "",
+        "All scores are of protocol 1.0.",
+        "",
+        *_runs_table(runs),
+    ]
     chosen = _of(runs, ["symact"])
     wide = records(results / WIDE)
     for own, name in ((chosen, "chosen"), (wide, "chosen-wide")):
