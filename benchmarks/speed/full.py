@@ -14,26 +14,21 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
 
 from symact.cli.benchmark import Bench
 from symact.evaluation.training import torch_mlp
-from symact.evaluation.training.networks import GPU_NETWORKS, pack
+from symact.evaluation.training.networks import GPU_NETWORKS
 from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import parse
-from symact.tasks import task
-from symact.tasks.protocol import TRAIN_POINTS, Training
 
 sys.path.insert(0, str(Path(__file__).parent))
+import _candidates
 import _eager
-
-NETWORKS = 24
-SIZE = Training(width=64, depth=2, steps=1000, points=TRAIN_POINTS, learning_rate=3e-3)
+from _candidates import NETWORKS, POINTS, SIZE
 
 
 def _three(x: torch.Tensor) -> torch.Tensor:
@@ -49,7 +44,7 @@ CANDIDATES = {
 def measure(bench: Bench) -> None:
     steps, cores = (2 if bench.quick else 100), os.cpu_count() or 1
     training = replace(SIZE, steps=steps)
-    data = pack(task("ood-suite").draw("search", seed=0, per_family=NETWORKS // 3), SIZE.points)
+    data = _candidates.data()
     inputs = data.x.shape[1]
     scale = SIZE.steps / steps
     trainer = TorchMLPTrainer(data, training, [0], 2, "cpu")
@@ -100,27 +95,13 @@ def _on_cuda(bench: Bench) -> None:
     if not torch_mlp.has_cuda():
         bench.ratio("cuda_candidates_a_second", None, least=100.0)
         return
-    training = replace(SIZE, points=512, steps=200 if bench.quick else SIZE.steps)
-    instances = task("ood-suite").draw("search", seed=0, per_family=NETWORKS // 3)
-    data = pack([*instances], SIZE.points)
-    data = replace(
-        data,
-        x=data.x.repeat(2, axis=2),
-        y=data.y.repeat(2, axis=2),
-    )
-    trainer = TorchMLPTrainer(data, training, [0], 2, "cuda")
-    count = GPU_NETWORKS // NETWORKS
+    trainer = _candidates.trainer("cuda", 200 if bench.quick else SIZE.steps)
     for name, (text, _) in CANDIDATES.items():
-        work = partial(trainer.judge, [parse(text)] * count)
-        work()
-        start = time.perf_counter()
-        work()
-        torch.cuda.synchronize()
-        seconds = (time.perf_counter() - start) / count * SIZE.steps / training.steps
-        sizes = (NETWORKS, data.x.shape[1], SIZE.width, 512)
+        seconds = _candidates.seconds(trainer, parse(text), GPU_NETWORKS // NETWORKS)
+        sizes = (NETWORKS, trainer.data.x.shape[1], SIZE.width, POINTS)
         operations = _eager.flops(*sizes) * SIZE.steps
         # Each hidden layer writes and reads sums, values, slopes and gradients once or twice.
-        traffic = NETWORKS * 2 * SIZE.width * 512 * 4 * 12 * SIZE.steps
+        traffic = NETWORKS * 2 * SIZE.width * POINTS * 4 * 12 * SIZE.steps
         # Peaks of an H200: float32 products without tensor cores, and its memory.
         least = max(operations / 67e12, traffic / 4.8e12)
         bench.row(f"CUDA, 512 points, {name}, roofline of an H200", **{"least s/candidate": least})

@@ -14,13 +14,16 @@ from symact.cli.benchmark import Bench, machine, run, scripts
 from symact.errors import SymactError
 
 #: Ratios that need what no machine of the test suite has.
-ELSEWHERE = {"cuda_candidates_a_second"}
+ELSEWHERE = {
+    *("cuda_candidates_a_second", "full_judgements_an_hour", "full_trainings_a_second"),
+    *("ranks_of_device_and_cpu", "ranks_with_tf32_and_cpu", "ranks_with_and_without_tf32"),
+}
 OPTIONAL = {"over_pyoperon_256", "over_pyoperon_1024"}
 
 
 #: Compilers of torch stay in the process that used them.
 BENCHMARKS = {
-    **dict.fromkeys(("evaluator", "mini", "full", "ladder", "proposer"), called),
+    **dict.fromkeys(("evaluator", "mini", "full", "ladder", "proposer", "protocol2"), called),
     "activation": symact,
 }
 
