@@ -86,6 +86,17 @@ def test_after_a_kill_only_the_lost_function_is_trained_again(board, folder, tmp
     assert len(lines(tmp_path)) == len(whole) + 1
 
 
+def test_families_of_another_split_have_judgements_of_their_own(tmp_path):
+    steps = []
+    for split in ("test", "search"):
+        found = symact.leaderboard(
+            *("SiLU", "GELU"), form=TINY, families=2, split=split, out=tmp_path, device="cpu",
+            on_step=lambda *step: steps.append(step),
+        )  # fmt: skip
+    assert len(steps) == 4
+    assert found.task == "families-search"
+
+
 def test_the_page_has_every_function_and_the_matrix(board, tmp_path):
     page = write_page(board, tmp_path).read_text()
     for own in board.entries:
@@ -114,6 +125,7 @@ def test_similar_rows_become_neighbours():
         (("SiLUU",), {}, "SiLU"),
         (("SiLU",), {"form": "quik"}, "did you mean 'quick'"),
         (("SiLU",), {"split": "tests"}, "did you mean 'test'"),
+        (("SiLU",), {"families": 1}, "families must be at least 2, got 1"),
         (("SiLU",), {"device": "tpu"}, "unknown device 'tpu'"),
     ],
 )

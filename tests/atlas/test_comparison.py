@@ -19,6 +19,7 @@ from symact.proposers import Evolution
 from symact.reporting.table import Comparison
 from symact.tasks import Task, task
 from symact.tasks.families import population
+from symact.tasks.instance import Raw, Source
 from symact.tasks.protocol import COMPARED, EvaluationProtocol
 from symact.tasks.protocol2 import QUICK
 
@@ -204,6 +205,41 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_trained(changes, me
     assert steps == []
 
 
+def source(targets) -> Source:
+    """A generator of points on [-1, 1] and outside, with these targets."""
+
+    def draw(split, seed, index, attempt):
+        train, held_out = np.linspace(-1, 1, 256)[:, None], np.linspace(-0.9, 0.9, 256)[:, None]
+        shells = np.stack([train + 2.0 * place for place in (1, 2, 3)])
+        return Raw("a", train, targets(train), held_out, targets(held_out), shells, targets(shells))
+
+    return Source("mine", draw)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        lambda x: np.ones_like(x),
+        lambda x: np.where(np.abs(x) > 1, np.inf, x),
+        lambda x: np.where(np.abs(x) > 1, 1e60 * x, x),
+        lambda x: np.full_like(x, np.nan),
+    ],
+    ids=["constant", "infinite", "diverging", "missing"],
+)
+@pytest.mark.parametrize("count", [1, 12])
+def test_a_task_that_cannot_be_drawn_is_named_in_one_line(targets, count):
+    steps, drawn = [], Task("mine", (source(targets),) * count)
+    with pytest.raises(SymactError, match="task 'mine', split 'test', instance 0") as caught:
+        compare("SiLU", task=drawn, on_step=steps.append)
+    assert "\n" not in str(caught.value)
+    assert steps == []
+
+
+def test_a_task_with_a_usual_target_is_judged():
+    task = Task("mine", (source(lambda x: np.sin(x)),))
+    assert compare("SiLU", task=task, families=2).task == "mine"
+
+
 def test_judgements_by_another_protocol_are_refused(tmp_path):
     compare("SiLU", families=2, out=tmp_path)
     file = tmp_path / "judgements.jsonl"
@@ -215,7 +251,10 @@ def test_judgements_by_another_protocol_are_refused(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_trained(tmp_path):
     steps = []
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"judgements\.jsonl: cannot be read") as caught:
-        compare("SiLU", out=tmp_path / "file", on_step=steps.append)
-    assert "\n" not in str(caught.value)
+    for place, message in ((tmp_path / "file", "cannot be read"), ("/dev/null/a", "cannot be")):
+        with pytest.raises(StoreError, match=rf"judgements\.jsonl: {message}") as caught:
+            compare("SiLU", families=2, out=place, on_step=steps.append)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(StoreError, match="cannot be written"):
+        compare("SiLU", families=2, out="/proc/none", on_step=steps.append)
     assert steps == []

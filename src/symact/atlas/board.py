@@ -206,8 +206,10 @@ def leaderboard(
     store = Judgements(Path(out) / JUDGEMENTS)
     target = population(split, asked.families) if task is None else task
     judge = CellJudge(target, asked, device=device, threads=threads)
-    judged = judge_all(judge, store, functions, on_step)
-    return board_of(judge, functions, judged, split=split)
+    # Families of different splits have the same names, so the name of their task tells them apart.
+    name = "" if task is None and split == "test" else target.name
+    judged = judge_all(judge, store, functions, on_step, task=name)
+    return board_of(judge, functions, judged, split=split, task=name)
 
 
 def judge_all(

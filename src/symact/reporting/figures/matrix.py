@@ -15,6 +15,8 @@ from symact.reporting.figures.style import LABEL_SIZE, FloatArray, save, short, 
 _WIDEST = 10.0
 #: Inches of a cell, and of the labels.
 _CELL, _LEFT, _TOP, _BOTTOM = 0.135, 1.75, 0.35, 1.35
+#: Inches that the title needs.
+_NARROWEST = 4.6
 
 
 def order(values: FloatArray) -> list[int]:
@@ -51,7 +53,7 @@ def matrix(
     values = ratios.clip(-limit, limit)
     rows, columns = order(values), order(values.T)
     shown = values[np.ix_(rows, columns)]
-    width = _LEFT + _CELL * shown.shape[1] + 0.75
+    width = max(_LEFT + _CELL * shown.shape[1] + 0.75, _NARROWEST)
     height = _TOP + _CELL * shown.shape[0] + _BOTTOM
     with styled((width, height)) as drawn:
         axes = drawn.add_axes(
@@ -77,9 +79,8 @@ def matrix(
         )
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        bar = drawn.add_axes(
-            (1 - 0.5 / width, _BOTTOM / height, 0.1 / width, min(1.0, 2 / height * 1.2))
-        )
+        tall = min(2.4, height - _BOTTOM - 0.1)
+        bar = drawn.add_axes((1 - 0.5 / width, _BOTTOM / height, 0.1 / width, tall / height))
         colours = drawn.colorbar(image, cax=bar)
         ticks = (0.1, 0.3, 1.0, 3.0, 10.0)
         colours.set_ticks([math.log10(tick) for tick in ticks], labels=[f"{t:g}" for t in ticks])
