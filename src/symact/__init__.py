@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from symact import _deprecated
 
 if TYPE_CHECKING:
-    from symact.atlas import compare, leaderboard
+    from symact.atlas import compare, leaderboard, recommend
     from symact.backends.source import to_source
     from symact.engine import resume, search
     from symact.engine.budget import Budget
@@ -53,6 +53,7 @@ _HOMES = {
     "activation": "symact.zoo.modules",
     "compare": "symact.atlas",
     "leaderboard": "symact.atlas",
+    "recommend": "symact.atlas",
     "load": "symact.engine.result",
     "parse": "symact.expr",
     "resume": "symact.engine",
@@ -79,6 +80,7 @@ __all__ = [
     "leaderboard",
     "load",
     "parse",
+    "recommend",
     "resume",
     "search",
     "show",

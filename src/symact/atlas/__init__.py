@@ -2,5 +2,14 @@
 
 from symact.atlas.board import Entry, Leaderboard, leaderboard
 from symact.atlas.comparison import compare
+from symact.atlas.recommendation import Answer, Recommendation, recommend
 
-__all__ = ["Entry", "Leaderboard", "compare", "leaderboard"]
+__all__ = [
+    "Answer",
+    "Entry",
+    "Leaderboard",
+    "Recommendation",
+    "compare",
+    "leaderboard",
+    "recommend",
+]

@@ -16,6 +16,7 @@ from symact.cli import (
     imports,
     leaderboard,
     process,
+    recommend,
     search,
     show,
     tasks,
@@ -50,6 +51,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "batch": batch.batch,
     },
     "Functions": {
+        "recommend": recommend.recommend,
         "zoo": zoo.zoo,
         "leaderboard": leaderboard.leaderboard,
         "import": imports.import_programs,

@@ -19,6 +19,7 @@ from symact.tasks.instance import (
     stream,
 )
 from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS, SHELLS, SPLITS, TRAIN_POINTS
+from symact.tasks.shifts import Shift, pseudo_shifts
 from symact.tasks.tables import Table, read_table
 
 #: The number of the random streams of this family. Every family has its own number.
@@ -28,6 +29,8 @@ _ARRAYS_STREAM = 4
 #: three shells of each split.
 MIN_TRAIN_ROWS = 64
 MIN_OOD_ROWS = 72
+#: The fewest distinct rows that are divided by pseudo-shifts: some ten in each shell of each split.
+MIN_SHIFTED_ROWS = 240
 
 #: The share of ``X_train`` used for training. Each split holds out a third of the other rows.
 _TRAINED_ON = 5 / 8
@@ -87,6 +90,47 @@ def arrays_source(
     rows = _assign(known, beyond, inputs)
     _refuse_flat(rows)
     return Source(name, rows.draw)
+
+
+def shifted_sources(x_train: ArrayLike, y_train: ArrayLike, name: str) -> tuple[Source, ...]:
+    """Check user arrays and return a source for each pseudo-shift; see ``Task.from_arrays``.
+
+    Every row has one split in all sources, so no two splits share a row on which errors are
+    measured. Pseudo-shifts with (nearly) constant targets in some part are left out.
+
+    Raises:
+        TaskError: An array is unusable, or no pseudo-shift is usable.
+    """
+    x, y = read_table(x_train, "X_train"), read_table(y_train, "y_train")
+    rows = _enough(_joined(x, y), "X_train, without X_ood,", MIN_SHIFTED_ROWS)
+    inputs = x.values.shape[1]
+    _refuse_constant(rows[:, inputs:])
+    split = np.random.Generator(np.random.PCG64(0)).permutation(len(rows)) % len(SPLITS)
+    found = []
+    for shift in pseudo_shifts(rows[:, :inputs], rows[:, inputs:]):
+        assigned = _divide(rows, shift, split, inputs)
+        try:
+            _refuse_flat(assigned)
+        except TaskError:
+            continue
+        found.append(Source(f"{name}: {shift.name}", assigned.draw))
+    if not found:
+        raise TaskError("y_train is (nearly) constant in the outer parts; give X_ood and y_ood")
+    return tuple(found)
+
+
+def _divide(rows: FloatArray, shift: Shift, split: np.ndarray, inputs: int) -> _Rows:
+    """Assign the rows of a pseudo-shift to their splits."""
+    trained_on = int(len(shift.inner) * _TRAINED_ON)
+    train, rest = shift.inner[:trained_on], shift.inner[trained_on:]
+    graded = np.array_split(shift.outer, len(SHELLS))
+
+    def of(places: np.ndarray, k: int) -> FloatArray:
+        return np.asarray(rows[places[split[places] == k]])
+
+    held_out = tuple(of(rest, k) for k in range(len(SPLITS)))
+    ood = tuple(tuple(of(part, k) for part in graded) for k in range(len(SPLITS)))
+    return _Rows(rows[train], held_out, ood, inputs)
 
 
 def _assign(known: FloatArray, beyond: FloatArray, inputs: int) -> _Rows:

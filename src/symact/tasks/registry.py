@@ -9,7 +9,7 @@ from operator import index as as_integer
 from numpy.typing import ArrayLike
 
 from symact.errors import TaskError, choices
-from symact.tasks.arrays import arrays_source
+from symact.tasks.arrays import arrays_source, shifted_sources
 from symact.tasks.digits import DIGITS
 from symact.tasks.feynman import FEYNMAN
 from symact.tasks.instance import Instance, Raw, Source, instance
@@ -97,12 +97,16 @@ class Task:
     def from_arrays(
         X_train: ArrayLike,
         y_train: ArrayLike,
-        X_ood: ArrayLike,
-        y_ood: ArrayLike,
+        X_ood: ArrayLike | None = None,
+        y_ood: ArrayLike | None = None,
         *,
         name: str = "arrays",
     ) -> Task:
         """Make a task from measured data. The task has one family, called ``name``.
+
+        Without ``X_ood`` and ``y_ood`` the task has one family for each pseudo-shift: networks are
+        trained on an inner part of the training rows and measured on the outer part. At least 240
+        distinct rows are needed. See :func:`symact.tasks.shifts.pseudo_shifts`.
 
         The assignment of rows to splits depends only on the rows, not on a seed:
 
@@ -132,6 +136,11 @@ class Task:
             >>> mine.draw("test", per_family=1)[0].name
             'sine/test-0'
         """
+        if X_ood is None and y_ood is None:
+            return Task(name, shifted_sources(X_train, y_train, name))
+        if X_ood is None or y_ood is None:
+            missing = "X_ood" if X_ood is None else "y_ood"
+            raise TaskError(f"{missing} is missing; give both X_ood and y_ood, or neither")
         return Task(name, (arrays_source(X_train, y_train, X_ood, y_ood, name),))
 
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from shifts import FloatArray, IntArray, Shift, pseudo_shifts
 
 from symact.errors import TaskError
 from symact.evaluation.cells import chosen_by_validation, with_validation
@@ -21,6 +21,7 @@ from symact.evaluation.training.networks import Data, pack
 from symact.tasks.instance import Instance, Raw, Source, spread, standardise
 from symact.tasks.protocol import HELD_OUT_POINTS, SHELL_POINTS
 from symact.tasks.protocol2 import VALIDATION_POINTS, PopulationForm, Setting
+from symact.tasks.shifts import FloatArray, IntArray, Shift, pseudo_shifts
 
 #: The networks that are trained on a user's data.
 FORM = PopulationForm(
@@ -36,8 +37,8 @@ FORM = PopulationForm(
 )
 #: Each initialisation and each architecture once.
 SETTINGS = (Setting(0, 0), Setting(1, 1), Setting(2, 2), Setting(3, 3))
-#: The division without a shift, which measures the ID error.
-WHOLE = "none"
+#: The division without a shift, which measures the ID error, and the one by rows of the user.
+WHOLE, GIVEN = "none", "given"
 #: Shares of the inner rows that train, validate and measure the ID error.
 _TRAIN, _VALIDATION = 0.6, 0.2
 #: Targets with less spread in the outer part, in training standard deviations, say nothing.
@@ -60,12 +61,46 @@ class Landmarks:
     errors: FloatArray
     linear: FloatArray
 
+    @property
+    def pseudo_shifts(self) -> tuple[str, ...]:
+        """The names of the pseudo-shifts, as in :attr:`by_shift`."""
+        return tuple(own for own in self.shifts if own not in (WHOLE, GIVEN))
+
+    @cached_property
+    def by_shift(self) -> FloatArray:
+        """Log10 errors in the outer part of each pseudo-shift, ``[shift, landmark]``.
+
+        The landmarks are the functions and the linear model.
+        """
+        return self._outer(self.pseudo_shifts)
+
+    @property
+    def given(self) -> FloatArray | None:
+        """Log10 errors on the rows of the user, ``[landmark]``; None if there are none."""
+        return self._outer((GIVEN,))[0] if GIVEN in self.shifts else None
+
+    def _outer(self, names: Sequence[str]) -> FloatArray:
+        places = [self.shifts.index(own) for own in names]
+        functions = self.errors[:, :, places, 1:].mean(axis=(1, 3)).T
+        return np.hstack([functions, self.linear[places, 1:].mean(axis=1)[:, None]])
+
+    @cached_property
+    def features(self) -> FloatArray:
+        """What a recommendation reads, ``[feature, landmark]``, log10.
+
+        The features are the mean over all pseudo-shifts and the ID error.
+        """
+        inside = np.append(self.errors[:, :, 0, 0].mean(axis=1), self.linear[0, 0])
+        return np.stack([self.by_shift.mean(axis=0), inside])
+
 
 def landmarks(
     x: FloatArray,
     y: FloatArray,
     functions: Sequence[Function],
     *,
+    given: tuple[FloatArray, FloatArray] | None = None,
+    form: PopulationForm = FORM,
     seed: int = 0,
     threads: int | None = None,
 ) -> Landmarks:
@@ -75,18 +110,21 @@ def landmarks(
         x: Inputs ``[row, input]``, finite.
         y: Targets ``[row, output]``, finite.
         functions: The functions.
+        given: Inputs and targets of the outer part of one more division, whose inner part is the
+            whole table.
+        form: The networks.
         seed: Seed of the divisions and of the initial weights.
         threads: Number of threads; None for the number of cores.
 
     Raises:
         TaskError: There are too few rows, the inputs are constant, or the targets are.
     """
-    names, data = _divided(x, y, seed)
+    names, data = _divided(x, y, given, form, seed)
     pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
     try:
         started = [
-            [trainer.start(pool, functions, learning_rate=rate) for rate in FORM.rates]
-            for trainer in (_trainer(data, i, own, seed) for i, own in enumerate(SETTINGS))
+            [trainer.start(pool, functions, learning_rate=rate) for rate in form.rates]
+            for trainer in (_trainer(data, form, i, seed) for i in range(len(SETTINGS)))
         ]
         errors = [
             [chosen_by_validation([rate[i].result() for rate in rates])[0] for rates in started]
@@ -98,27 +136,35 @@ def landmarks(
     return Landmarks(names, log_errors(np.array(errors)), log_errors(linear))
 
 
-def _trainer(data: Data, place: int, setting: Setting, seed: int) -> MLPTrainer:
-    training = FORM.training(setting, FORM.rates[0])
+def _trainer(data: Data, form: PopulationForm, place: int, seed: int) -> MLPTrainer:
+    training = form.training(SETTINGS[place], form.rates[0])
     return MLPTrainer(data, training, [0], _ENTROPY + place + 10 * seed)
 
 
-def _divided(x: FloatArray, y: FloatArray, seed: int) -> tuple[tuple[str, ...], Data]:
+def _divided(
+    x: FloatArray,
+    y: FloatArray,
+    given: tuple[FloatArray, FloatArray] | None,
+    form: PopulationForm,
+    seed: int,
+) -> tuple[tuple[str, ...], Data]:
     """Return the names of the divisions and their data, with the parts of a judgement."""
-    rng = np.random.default_rng(seed)
-    rows = rng.permutation(len(x))
-    every = [_instance(x, y, Shift(WHOLE, rows, np.empty(0, dtype=np.int64)))]
-    every += [_instance(x, y, shift) for shift in pseudo_shifts(x, y, seed=seed)]
+    rows = np.random.default_rng(seed).permutation(len(x))
+    shifts = [Shift(WHOLE, rows, np.empty(0, dtype=np.int64)), *pseudo_shifts(x, y, seed=seed)]
+    if given is not None:
+        shifts.append(Shift(GIVEN, rows, np.arange(len(x), len(x) + len(given[0]))))
+        x, y = np.vstack([x, given[0]]), np.vstack([y, given[1]])
+    every = [_instance(x, y, shift, form) for shift in shifts]
     usable = [own for own in every if own is not None]
     if every[0] is None:
         raise TaskError("y is (nearly) constant; nothing to learn")
     if len(usable) < 2:
         raise TaskError("y is (nearly) constant in all outer parts of X; give more varied rows")
-    data = with_validation(pack(usable, FORM.points), FORM.judged_points)
+    data = with_validation(pack(usable, form.points), form.judged_points)
     return tuple(own.name.partition("/")[2] for own in usable), data
 
 
-def _instance(x: FloatArray, y: FloatArray, shift: Shift) -> Instance | None:
+def _instance(x: FloatArray, y: FloatArray, shift: Shift, form: PopulationForm) -> Instance | None:
     """Return the data of a division; None if the targets of a part are nearly constant."""
     first = round(len(shift.inner) * _TRAIN)
     second = first + round(len(shift.inner) * _VALIDATION)
@@ -131,7 +177,7 @@ def _instance(x: FloatArray, y: FloatArray, shift: Shift) -> Instance | None:
         ]
     )
     ood = np.stack([_spaced(rows, SHELL_POINTS) for rows in shells])
-    trained = np.resize(train, FORM.points) if len(train) < FORM.points else train
+    trained = np.resize(train, form.points) if len(train) < form.points else train
     raw = Raw(shift.name, x[trained], y[trained], x[held_out], y[held_out], x[ood], y[ood])
     made = standardise(Source("", _never), raw)
     parts = (made.y_train, y_part(made, inside=False), y_part(made, inside=True), *made.y_ood)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 from symact.reporting.competitors import Competitor, competitors
 from symact.tasks.protocol2 import PopulationForm
 
 #: The function to fall back to, with a trained shape parameter in each layer.
 FALLBACK = "Swish-beta"
+
+#: The answer that is no activation function.
+LINEAR = "linear model"
 
 #: Names and formulas of fixed functions. Networks with them are trained on the user's data.
 FIXED = (
@@ -29,14 +34,15 @@ FIXED = (
 )
 
 
-def panel(*, trained: bool = True) -> list[Competitor]:
-    """Return the functions of the panel.
+@functools.cache
+def fixed() -> tuple[Competitor, ...]:
+    """Return the fixed functions of the panel."""
+    return tuple(competitors(FIXED, 1)[0])
 
-    Args:
-        trained: Whether to include the fallback, which trains a parameter.
-    """
-    names = (*FIXED, FALLBACK) if trained else FIXED
-    return competitors(names, 1)[0]
+
+def panel() -> tuple[Competitor, ...]:
+    """Return the functions of the panel, with the fallback."""
+    return (*fixed(), *competitors([FALLBACK], 1)[0])
 
 
 def truth_form(families: int) -> PopulationForm:

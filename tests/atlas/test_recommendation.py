@@ -1,0 +1,140 @@
+"""A recommendation: from arrays, files and tasks, with reasons, in one line where it is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import symact
+from symact.atlas.landmarks import FORM, GIVEN, WHOLE, landmarks
+from symact.atlas.panel import FALLBACK, LINEAR
+from symact.atlas.recommendation import cells, headings, recommend, summary, write
+from symact.errors import TaskError
+from symact.evaluation.hierarchy import BEST_ERROR
+
+#: Networks that cost little; what they say is not the point of these tests.
+SMALL = replace(FORM, steps=20, width=8)
+
+
+def table(rows=200, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, (rows, 2))
+    return x, np.sin(3 * x[:, 0]) + x[:, 1]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return recommend(*table(), form=SMALL)
+
+
+def test_answers_are_sorted_and_their_chances_sum_to_one(found):
+    predicted = [own.ood.ratio for own in found.answers]
+    assert predicted == sorted(predicted)
+    assert sum(own.best for own in found.answers) == pytest.approx(1)
+    assert all(own.ood.low <= own.ood.high for own in found.answers)
+    names = [own.name for own in found.answers]
+    assert {FALLBACK, LINEAR, found.choice, found.activation} <= set(names)
+    assert found.activation != LINEAR
+
+
+def test_the_module_is_the_recommended_activation(found):
+    x = torch.linspace(-2, 2, 9)
+    expected = symact.activation(found.activation)(x)
+    torch.testing.assert_close(found.to_torch()(x), expected)
+
+
+def test_where_it_abstains_it_says_why_and_falls_back(found):
+    if found.abstained:
+        assert found.choice == FALLBACK
+        assert found.abstained in found.reasons
+    else:
+        assert found.better >= 0.6
+
+
+def test_it_is_written_as_json_and_as_a_figure(found, tmp_path):
+    write(found, tmp_path / "made")
+    stored = json.loads((tmp_path / "made" / "recommendation.json").read_text())
+    assert stored["choice"] == found.choice
+    assert len(stored["answers"]) == len(found.answers)
+    assert (tmp_path / "made" / "recommendation.svg").read_text().startswith("<?xml")
+
+
+def test_a_row_has_a_cell_for_each_heading_and_the_summary_the_choice(found):
+    assert all(len(cells(own)) == len(headings()) for own in found.answers)
+    lines = summary(found)
+    assert lines[0] == f"recommended: {found.choice}"
+    assert all(own.name in "\n".join(lines) for own in found.shifts)
+
+
+def test_the_order_of_the_rows_and_duplicates_do_not_matter(found):
+    x, y = table()
+    order = np.random.default_rng(1).permutation(len(x))
+    again = recommend(np.vstack([x[order], x]), np.append(y[order], y), form=SMALL)
+    assert [own.name for own in again.answers] == [own.name for own in found.answers]
+    assert again.rows == found.rows == len(x)
+
+
+def test_a_file_gives_what_its_arrays_give(found, tmp_path):
+    x, y = table()
+    lines = [f"{a!r},{b!r},{c!r}" for (a, b), c in zip(x.tolist(), y.tolist(), strict=True)]
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(["a,b,target", *lines]))
+    again = recommend(path, "target", form=SMALL)
+    assert again.to_dict()["answers"] == found.to_dict()["answers"]
+
+
+def test_a_task_is_answered_for_all_its_families():
+    task = symact.task("polynomial")
+    again = recommend(task, form=replace(SMALL, steps=5))
+    assert len(again.answers) > 2
+    assert again.rows == len(task.families) * 256
+
+
+def test_rows_outside_decide_where_they_are_given():
+    x, y = table()
+    far = np.random.default_rng(2).uniform(1, 2, (100, 2))
+    own = landmarks(x, y[:, None], [symact.parse("tanh(x)")], form=SMALL)
+    assert own.given is None
+    own = landmarks(
+        x, y[:, None], [symact.parse("tanh(x)")], given=(far, far[:, :1] ** 3), form=SMALL
+    )
+    assert own.shifts[0] == WHOLE
+    assert own.shifts[-1] == GIVEN
+    assert own.given is not None
+    assert len(own.by_shift) == len(own.shifts) - 2
+    again = recommend(x, y, ood=(far, np.sin(3 * far[:, 0]) + far[:, 1]), form=SMALL)
+    assert len(again.shifts) == len(own.by_shift)
+
+
+def test_a_linear_target_is_exact_for_the_linear_model():
+    x, _ = table()
+    own = landmarks(x, x @ [[1.0], [2.0]], [symact.parse("relu(x)")], form=SMALL)
+    assert own.by_shift[:, 1].max() < np.log10(BEST_ERROR) + 1
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        (np.ones((100, 2)), np.arange(100.0), "constant in all columns"),
+        (np.arange(100.0), np.ones(100), "constant"),
+        (np.arange(10.0), np.arange(10.0), "at least 48"),
+        (np.arange(100.0), np.arange(99.0), "100 rows, y has 99"),
+        (np.arange(100.0), None, "y is missing"),
+        ([["a"]] * 100, np.arange(100.0), "text"),
+        ([np.nan] * 100, np.arange(100.0), "NaN"),
+    ],
+)
+def test_unusable_data_are_refused_in_one_line(x, y, said):
+    with pytest.raises(TaskError) as error:
+        recommend(x, y, form=SMALL)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_task_has_targets_of_its_own():
+    with pytest.raises(TaskError, match="its own targets"):
+        recommend(symact.task("polynomial"), np.ones(3))
