@@ -2,96 +2,178 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symact.evaluation.hierarchy import ood
+from symact.atlas.landmarks import Landmarks
+from symact.atlas.panel import FALLBACK, LINEAR, UNTRAINED_FALLBACK
+from symact.atlas.prior import Prior
+from symact.atlas.recommendation import Recommendation, of_landmarks
 
 Floats = NDArray[np.float64]
-_FOLDS = 10
+_FOLDS = 12
+_RESAMPLES = 4_000
 
 
-def report(folder: Path, families: Sequence[str], fallback: str) -> str:
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured in the families of a split.
+
+    Attributes:
+        families: Names of the families.
+        answers: Names of the answers. The last is the fallback.
+        cells: Log10 of the true OOD errors, ``[family, answer, cell]``.
+        landmarks: Landmarks of each family.
+    """
+
+    families: tuple[str, ...]
+    answers: tuple[str, ...]
+    cells: Floats
+    landmarks: tuple[Landmarks, ...]
+
+    @property
+    def truth(self) -> Floats:
+        """Log10 of the OOD errors relative to the fallback, ``[family, answer]``."""
+        means = self.cells.mean(axis=-1)
+        return np.asarray(means - means[:, -1:])
+
+    @property
+    def features(self) -> Floats:
+        """``[family, feature, landmark]``."""
+        return np.stack([own.features for own in self.landmarks])
+
+    def prior(self, source: str) -> Prior:
+        """Return the prior that was measured here."""
+        return Prior(
+            landmarks=self.answers[:-1],
+            answers=self.answers,
+            families=self.families,
+            features=self.features,
+            truth=self.truth,
+            proxy=UNTRAINED_FALLBACK,
+            source=source,
+        )
+
+
+def report(measured: Measured, prior: Prior | None) -> str:
     """Return a table of ways to choose.
 
     Args:
-        folder: The folder with ``judgements.jsonl`` and ``landmarks.jsonl``.
-        families: The families in the order of the judgements.
-        fallback: The function that errors are relative to.
+        measured: The families to choose for.
+        prior: The prior of other families; None for cross-validation among these families.
     """
-    judged = [json.loads(line) for line in (folder / "judgements.jsonl").open()]
-    truth = {
-        own["name"]: ood(np.array(own["errors"], float).reshape(own["shape"])).mean(-1)
-        for own in judged
-    }
-    measured = [json.loads(line) for line in (folder / "landmarks.jsonl").open()]
-    names = measured[0]["functions"]
-    places = [families.index(own["family"]) for own in measured]
-    errors = np.array([truth[name][places] for name in names]).T
-    base = truth[fallback][places]
+    found = list(_recommendations(measured, prior))
     lines = [
-        f"{len(measured)} families; OOD errors relative to {fallback}, geometric means",
-        f"{'way to choose':32s} {'OOD':>6s} {'better':>7s} {'regret 50%':>11s} {'90%':>6s}",
+        f"{len(measured.families)} families; OOD errors relative to {FALLBACK}, geometric means",
+        "",
+        f"{'way to choose':34s} {'OOD':>6s} {'95% interval':>14s} {'better':>7s} "
+        f"{'regret 50%':>11s} {'90%':>6s}",
     ]
-    for name, scores in _ways(measured, errors, names).items():
-        lines.append(f"{name:32s} {_figures(scores, errors, base)}")
-    return "\n".join(lines)
+    chosen = {
+        "recommend": _places(measured, [own.choice for own in found]),
+        "recommend, activations only": _places(measured, [own.activation for own in found]),
+        **_ways(measured),
+    }
+    for name, places in chosen.items():
+        lines.append(f"{name:34s} {_figures(measured.truth, places)}")
+    lines.append(f"{'chosen by half of the cells':34s} {_halves(measured):6.3f}")
+    networks = [i for i, own in enumerate(measured.answers) if own != LINEAR]
+    lines.append(f"{'the same, activations only':34s} {_halves(measured, networks):6.3f}")
+    return "\n".join([*lines, "", *_sureness(measured, found)])
 
 
-def _ways(measured: Sequence[dict], errors: Floats, names: Sequence[str]) -> dict[str, Floats]:
-    """Return the scores ``[family, function]`` of each way; the lowest is chosen."""
-    logs = [np.array(own["errors"]) for own in measured]
-    pseudo = np.array([own[:, :, 1:, 1:].mean(axis=(1, 2, 3)) for own in logs])
-    inside = np.array([own[:, :, 0, 0].mean(axis=1) for own in logs])
-    shell = np.array(
-        [
-            own[:, :, found["shifts"].index("shell"), 1:].mean(axis=(1, 2))
-            for own, found in zip(logs, measured, strict=True)
-        ]
-    )
-    both = _centred(pseudo + 0.3 * inside)
-    ridge = _ridge(np.hstack([_centred(pseudo), _centred(inside)]), _centred(errors))
+def _recommendations(measured: Measured, prior: Prior | None) -> Iterator[Recommendation]:
+    whole = measured.prior("")
+    for i, own in enumerate(measured.landmarks):
+        yield of_landmarks(prior or _others(whole, i % _FOLDS), [own])
+
+
+def _others(whole: Prior, fold: int) -> Prior:
+    """Return the prior without the families of a fold."""
+    kept = [i for i in range(len(whole.families)) if i % _FOLDS != fold]
+    names = tuple(whole.families[i] for i in kept)
+    return replace(whole, families=names, features=whole.features[kept], truth=whole.truth[kept])
+
+
+def _ways(measured: Measured) -> dict[str, NDArray[np.intp]]:
+    """Return the answer ``[family]`` that each simple way chooses."""
+    pseudo, inside = measured.features[:, 0], measured.features[:, 1]
+    shell = np.array([_of_shift(own, "shell") for own in measured.landmarks])
+    always = {
+        f"always {name}": np.full(len(measured.families), measured.answers.index(name))
+        for name in ("SiLU", "GELU", "ReLU", "Softplus", LINEAR)
+    }
     return {
-        "oracle": errors,
-        **{
-            f"always {name}": np.ones_like(errors) - np.eye(len(names))[names.index(name)]
-            for name in ("SiLU", "GELU", "Softplus")
-        },
-        "lowest ID error": inside,
-        "pseudo-OOD, all shifts": pseudo,
-        "pseudo-OOD, shell": shell,
-        "pseudo-OOD + 0.3 ID": both,
-        "ridge on all landmarks": ridge,
-        "ridge + half of the former": ridge + 0.5 * both,
+        "best answer (oracle)": measured.truth.argmin(axis=1),
+        "lowest ID error": inside.argmin(axis=1),
+        "pseudo-OOD, all shifts": pseudo.argmin(axis=1),
+        "pseudo-OOD, shell": shell.argmin(axis=1),
+        "pseudo-OOD + 0.3 ID": (pseudo + 0.3 * inside).argmin(axis=1),
+        **always,
     }
 
 
-def _ridge(features: Floats, errors: Floats, strength: float = 1.0) -> Floats:
-    """Return errors predicted for families that a ridge regression was not fitted to."""
-    fold = np.random.default_rng(0).permutation(len(features)) % _FOLDS
-    predicted = np.zeros_like(errors)
-    for own in range(_FOLDS):
-        known, asked = fold != own, fold == own
-        mean, level = features[known].mean(axis=0), errors[known].mean(axis=0)
-        x = features[known] - mean
-        weights = np.linalg.solve(
-            x.T @ x + strength * np.eye(x.shape[1]), x.T @ (errors[known] - level)
-        )
-        predicted[asked] = (features[asked] - mean) @ weights + level
-    return predicted
+def _of_shift(own: Landmarks, name: str) -> Floats:
+    shifts = own.pseudo_shifts
+    return own.by_shift[shifts.index(name)] if name in shifts else own.features[0]
 
 
-def _figures(scores: Floats, errors: Floats, base: Floats) -> str:
-    chosen = errors[np.arange(len(errors)), scores.argmin(axis=1)]
-    regret = 10 ** (chosen - np.minimum(errors.min(axis=1), base))
-    ratio, better = 10 ** (chosen - base).mean(), (chosen < base).mean()
-    low, high = np.quantile(regret, [0.5, 0.9])
-    return f"{ratio:6.3f} {better:7.0%} {low:11.2f} {high:6.2f}"
+def _places(measured: Measured, names: Sequence[str]) -> NDArray[np.intp]:
+    return np.array([measured.answers.index(name) for name in names])
 
 
-def _centred(values: Floats) -> Floats:
-    return values - values.mean(axis=1, keepdims=True)
+def _figures(truth: Floats, places: NDArray[np.intp]) -> str:
+    chosen = truth[np.arange(len(truth)), places]
+    regret = 10 ** (chosen - truth.min(axis=1))
+    rng = np.random.default_rng(0)
+    drawn = chosen[rng.integers(0, len(chosen), (_RESAMPLES, len(chosen)))].mean(axis=1)
+    low, high = 10 ** np.quantile(drawn, [0.025, 0.975])
+    median, most = np.quantile(regret, [0.5, 0.9])
+    interval = f"{low:.2f} to {high:.2f}"
+    return (
+        f"{10 ** chosen.mean():6.3f} {interval:>14s} {(chosen < 0).mean():7.0%} "
+        f"{median:11.2f} {most:6.2f}"
+    )
+
+
+def _halves(measured: Measured, answers: Sequence[int] | None = None) -> float:
+    """Return the error of answers chosen by half of the cells, measured in the other half.
+
+    It bounds what knowledge of the family can give: the oracle also profits from chance.
+    """
+    cells = measured.cells if answers is None else measured.cells[:, answers]
+    count, rows = cells.shape[-1], np.arange(len(cells))
+    found = []
+    for half in itertools.combinations(range(count), count // 2):
+        other = [i for i in range(count) if i not in half]
+        best = cells[..., list(half)].mean(axis=-1).argmin(axis=1)
+        judged = cells[..., other].mean(axis=-1)
+        found.append((judged[rows, best] - judged[:, -1]).mean())
+    return float(10 ** np.mean(found))
+
+
+def _sureness(measured: Measured, found: Sequence[Recommendation]) -> list[str]:
+    places = _places(measured, [own.choice for own in found])
+    logs = measured.truth[np.arange(len(found)), places]
+    regret = 10 ** (logs - measured.truth.min(axis=1))
+    abstained = np.array([bool(own.abstained) for own in found])
+    sure = np.array([own.sure for own in found])
+    better = np.array([own.better for own in found])
+    lines = [f"abstained in {abstained.mean():.0%}; sure in {sure.mean():.0%}"]
+    if sure.any():
+        lines.append(f"90% regret where sure: {np.quantile(regret[sure], 0.9):.2f}")
+    lines.append(
+        f"probability of being better: said {better[~abstained].mean():.0%}, "
+        f"true {(logs[~abstained] < 0).mean():.0%}"
+    )
+    inside = [
+        own.ood.low <= 10 ** measured.truth[i, measured.answers.index(own.name)] <= own.ood.high
+        for i, one in enumerate(found)
+        for own in one.answers
+        if own.name != FALLBACK
+    ]
+    return [*lines, f"80% intervals hold in {np.mean(inside):.0%}"]

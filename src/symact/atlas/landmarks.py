@@ -86,12 +86,22 @@ class Landmarks:
 
     @cached_property
     def features(self) -> FloatArray:
-        """What a recommendation reads, ``[feature, landmark]``, log10.
+        """What a recommendation reads, log10, ``[feature, landmark]``.
 
-        The features are the mean over all pseudo-shifts and the ID error.
+        The features are: the mean over all pseudo-shifts, the ID error, the error in the far half
+        of the outer parts, and the largest distance from the median answer in a pseudo-shift.
         """
-        inside = np.append(self.errors[:, :, 0, 0].mean(axis=1), self.linear[0, 0])
-        return np.stack([self.by_shift.mean(axis=0), inside])
+        by_shift, places = self.by_shift, [self.shifts.index(own) for own in self.pseudo_shifts]
+        far = self.errors[:, :, places, 2].mean(axis=(1, 2))
+        medians = np.median(by_shift, axis=1, keepdims=True)
+        return np.stack(
+            [
+                by_shift.mean(axis=0),
+                np.append(self.errors[:, :, 0, 0].mean(axis=1), self.linear[0, 0]),
+                np.append(far, self.linear[places, 2].mean()),
+                (by_shift - medians).max(axis=0),
+            ]
+        )
 
 
 def landmarks(

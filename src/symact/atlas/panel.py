@@ -9,6 +9,8 @@ from symact.tasks.protocol2 import PopulationForm
 
 #: The function to fall back to, with a trained shape parameter in each layer.
 FALLBACK = "Swish-beta"
+#: The fallback with its initial parameter.
+UNTRAINED_FALLBACK = "SiLU"
 
 #: The answer that is no activation function.
 LINEAR = "linear model"

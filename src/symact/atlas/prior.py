@@ -1,9 +1,9 @@
 """The prior of a recommendation: what landmarks said of generated families, and what was true.
 
 The file ``prior.json`` has the landmarks of generated families and the true OOD errors of the
-answers there. ``python benchmarks/recommend prior`` writes it. A ridge regression from landmarks to
-true errors predicts the errors on a new table. Its errors of cross-validation on the most similar
-families say how sure the prediction is.
+answers there. ``python benchmarks/recommend prior`` writes it. A linear model from landmarks to
+true errors predicts the errors on a new table. All answers share its weights. Its errors of
+cross-validation on the most similar families say how sure the prediction is.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ FloatArray = NDArray[np.float64]
 
 PATH = Path(__file__).with_name("prior.json")
 
-#: Weight of the penalty of the ridge regression, in families.
-RIDGE = 3.0
+#: Families that the level of an answer is shrunk by, as if it were 0 in so many.
+SHRINKAGE = 10.0
+#: Largest distance of landmarks and errors from the median answer, in decades.
+LIMIT = 3.0
+_ROUNDS = 50
 #: Number of similar families that say how sure a prediction is.
 NEIGHBOURS = 48
 _FOLDS = 12
@@ -53,6 +56,7 @@ class Prior:
         families: Names of the families.
         features: ``[family, feature, landmark]``; see :meth:`.Landmarks.features`.
         truth: Log10 of the true OOD error relative to the fallback, ``[family, answer]``.
+        proxy: The landmark of the fallback: the function that it is before it is trained.
         source: What was measured, in a sentence.
     """
 
@@ -61,6 +65,7 @@ class Prior:
     families: tuple[str, ...]
     features: FloatArray
     truth: FloatArray
+    proxy: str
     source: str = ""
 
     def predict(self, features: FloatArray, *, neighbours: int = NEIGHBOURS) -> Prediction:
@@ -70,28 +75,38 @@ class Prior:
             features: ``[feature, landmark]``.
             neighbours: Number of similar families that say how sure the prediction is.
         """
-        errors = self._model.predict(features[None])[0]
-        near = self._nearest(features)[:neighbours]
+        own = self._of_answers(features[None])
+        errors = self._model.predict(own)[0]
+        distances = np.square(self._known - own).mean(axis=(1, 2))
+        near = np.argsort(distances, kind="stable")[:neighbours]
         return Prediction(errors, errors + self._residuals[near], tuple(int(i) for i in near))
 
-    def _nearest(self, features: FloatArray) -> NDArray[np.intp]:
-        """Return the indices of the families by the distance of their landmarks."""
-        known, own = _centred(self.features), _centred(features[None])
-        return np.argsort(np.square(known - own).mean(axis=(1, 2)), kind="stable")
+    def _of_answers(self, features: FloatArray) -> FloatArray:
+        """Return the features of all answers, ``[family, feature, answer]``.
+
+        The fallback has those of the function that it is with its initial parameters.
+        """
+        proxy = self.landmarks.index(self.proxy)
+        return relative(np.concatenate([features, features[..., proxy : proxy + 1]], axis=-1))
+
+    @functools.cached_property
+    def _known(self) -> FloatArray:
+        return self._of_answers(self.features)
 
     @functools.cached_property
     def _model(self) -> Model:
-        return Model.fit(self.features, self.truth)
+        return Model.fit(self._known, self.truth)
 
     @functools.cached_property
     def _residuals(self) -> FloatArray:
         """True minus predicted errors of each family by a model that was not fitted to it."""
-        return self.truth - cross_validated(self.features, self.truth)
+        return self.truth - cross_validated(self._known, self.truth)
 
     def to_dict(self) -> dict[str, Any]:
         """Return values that JSON can hold."""
         return {
             "source": self.source,
+            "proxy": self.proxy,
             "landmarks": self.landmarks,
             "answers": self.answers,
             "families": self.families,
@@ -109,59 +124,61 @@ class Prior:
             tuple(stored["families"]),
             np.array(stored["features"]),
             np.array(stored["truth"]),
+            stored["proxy"],
             stored["source"],
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A ridge regression from landmarks to the errors of all answers.
+    """A linear model from landmarks to errors, whose weights all answers share.
 
     Attributes:
-        centre: Mean of the features, ``[feature * landmark]``.
-        level: Mean of the errors, ``[answer]``.
-        weights: ``[feature * landmark, answer]``.
+        weights: ``[feature]``.
+        levels: What is added for each answer, ``[answer]``.
     """
 
-    centre: FloatArray
-    level: FloatArray
     weights: FloatArray
+    levels: FloatArray
 
     @classmethod
-    def fit(cls, features: FloatArray, truth: FloatArray, *, ridge: float = RIDGE) -> Model:
-        """Fit the errors of families.
+    def fit(cls, features: FloatArray, truth: FloatArray) -> Model:
+        """Fit the errors of families by alternating least squares.
 
         Args:
-            features: ``[family, feature, landmark]``.
-            truth: ``[family, answer]``.
-            ridge: Weight of the penalty, in families.
+            features: ``[family, feature, answer]``, relative to the median answer.
+            truth: Log10 errors, ``[family, answer]``.
         """
-        flat = _centred(features).reshape(len(features), -1)
-        centre, level = flat.mean(axis=0), truth.mean(axis=0)
-        x = flat - centre
-        gram = x @ x.T + ridge * np.eye(len(x))
-        return cls(centre, level, x.T @ np.linalg.solve(gram, truth - level))
+        target = relative(truth)
+        by_answer = np.moveaxis(features, 1, -1)
+        flat = by_answer.reshape(-1, by_answer.shape[-1])
+        levels = np.zeros(truth.shape[1])
+        for _ in range(_ROUNDS):
+            weights = np.linalg.lstsq(flat, (target - levels).reshape(-1), rcond=None)[0]
+            levels = (target - by_answer @ weights).sum(axis=0) / (len(truth) + SHRINKAGE)
+        return cls(np.asarray(weights, dtype=np.float64), levels)
 
     def predict(self, features: FloatArray) -> FloatArray:
-        """Return the errors ``[family, answer]`` of families, from their features."""
-        flat = _centred(features).reshape(len(features), -1)
-        return np.asarray((flat - self.centre) @ self.weights + self.level)
+        """Return log10 errors ``[family, answer]`` relative to the last answer."""
+        errors = np.moveaxis(features, 1, -1) @ self.weights + self.levels
+        return np.asarray(errors - errors[:, -1:])
 
 
-def cross_validated(features: FloatArray, truth: FloatArray, *, ridge: float = RIDGE) -> FloatArray:
+def cross_validated(features: FloatArray, truth: FloatArray) -> FloatArray:
     """Return the errors ``[family, answer]`` by models that were fitted to other families."""
     fold = np.arange(len(features)) % _FOLDS
     predicted = np.empty_like(truth)
     for own in range(_FOLDS):
         known = fold != own
-        model = Model.fit(features[known], truth[known], ridge=ridge)
+        model = Model.fit(features[known], truth[known])
         predicted[~known] = model.predict(features[~known])
     return predicted
 
 
-def _centred(features: FloatArray) -> FloatArray:
-    """Return features relative to their mean over the landmarks: the level says nothing."""
-    return np.asarray(features - features.mean(axis=-1, keepdims=True))
+def relative(logs: FloatArray) -> FloatArray:
+    """Return log10 errors ``[..., answer]`` relative to the median answer, within the limit."""
+    centred = logs - np.median(logs, axis=-1, keepdims=True)
+    return np.asarray(centred.clip(-LIMIT, LIMIT))
 
 
 @functools.cache

@@ -259,9 +259,8 @@ def recommend(
         )
         for own in tables
     ]
-    predictions = [_predicted(known, own) for own in found]
     rows = sum(len(own.x) for own in tables)
-    return _recommendation(known, found, predictions, rows, time.perf_counter() - start)
+    return of_landmarks(known, found, rows=rows, seconds=time.perf_counter() - start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,17 +324,22 @@ def _predicted(known: Prior, own: Landmarks) -> Prediction:
     return Prediction(predicted.errors + shift, predicted.draws + shift, predicted.neighbours)
 
 
-def _recommendation(
-    known: Prior,
-    found: Sequence[Landmarks],
-    predictions: Sequence[Prediction],
-    rows: int,
-    seconds: float,
+def of_landmarks(
+    known: Prior, found: Sequence[Landmarks], *, rows: int = 0, seconds: float = 0.0
 ) -> Recommendation:
+    """Return the recommendation that landmarks of one or more tables lead to.
+
+    Args:
+        known: The prior.
+        found: The landmarks of each table. Predictions are averaged.
+        rows: Number of rows.
+        seconds: Time that the landmarks took.
+    """
+    predictions = [_predicted(known, own) for own in found]
     errors = np.mean([own.errors for own in predictions], axis=0)
     draws = np.mean([own.draws for own in predictions], axis=0)
-    fallback = known.answers.index(FALLBACK)
     first = int(errors.argmin())
+    fallback = known.answers.index(FALLBACK)
     better = float((draws[:, first] < draws[:, fallback]).mean())
     shifts = _shifts(known, found)
     abstained = _abstained(first == fallback, better, shifts)
