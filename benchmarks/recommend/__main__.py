@@ -66,17 +66,16 @@ def families_of(split: str, families: int) -> Task:
 
 
 def truth(task: Task, folder: Path, threads: int | None) -> None:
-    """Judge the panel in the cells of the families, and the linear model."""
+    """Judge the panel in the cells of the families."""
     judge = CellJudge(task, truth_form(len(task.families)), threads=threads)
     store = Judgements(folder / "judgements.jsonl")
     judge_all(judge, store, panel(), lambda i, n, name: print(f"{i + 1}/{n} {name}", flush=True))
-    linear = ood(judge.baselines()["linear"])
-    (folder / "linear.json").write_text(json.dumps(linear.tolist()))
 
 
 def measured(task: Task, folder: Path) -> Measured:
     """Return what was measured in the families whose landmarks are known."""
-    digest = population_digest(CellJudge(task, truth_form(len(task.families))))
+    judge = CellJudge(task, truth_form(len(task.families)))
+    digest = population_digest(judge)
     store = Judgements(folder / "judgements.jsonl")
     judged = []
     for own in panel():
@@ -84,7 +83,7 @@ def measured(task: Task, folder: Path) -> Measured:
         if known is None:
             raise SystemExit(f"'{own.name}' is not judged; run the step truth first")
         judged.append(ood(known.errors))
-    linear = np.array(json.loads((folder / "linear.json").read_text()))
+    linear = ood(judge.baselines()["linear"])
     cells = np.stack([*judged[:-1], linear, judged[-1]], axis=1)
     found = _landmarks(folder / "landmarks.jsonl")
     kept = [i for i, name in enumerate(task.families) if name in found]

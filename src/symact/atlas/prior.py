@@ -24,7 +24,7 @@ PATH = Path(__file__).with_name("prior.json")
 #: Families that the level of an answer is shrunk by, as if it were 0 in so many.
 SHRINKAGE = 10.0
 #: Largest distance of landmarks and errors from the median answer, in decades.
-LIMIT = 3.0
+LIMIT = 1.5
 _ROUNDS = 50
 #: Number of similar families that say how sure a prediction is.
 NEIGHBOURS = 48

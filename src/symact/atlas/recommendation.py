@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 #: Below this probability of being better than the fallback, the fallback is recommended.
-LEAST_SURE = 0.6
+LEAST_SURE = 0.55
 #: A recommendation is sure if its regret is below this ratio with a probability of 0.9.
 SURE_REGRET = 1.6
 #: The choice hardly matters if the fallback's predicted regret is below this.
@@ -93,11 +93,13 @@ class Recommendation:
         activation: The recommended activation function. It differs from ``choice`` if that is the
             linear model.
         answers: All answers, by their predicted OOD error.
-        better: Probability that ``choice`` has a lower OOD error than the fallback.
+        better: Probability that ``choice`` has a lower OOD error than the fallback; 0.5 if it is
+            the fallback.
         regret: OOD error of ``choice`` relative to the best answer: median, and the 10% and 90%
             quantiles.
         sure: Whether the 90% quantile of the regret is at most 1.6.
-        abstained: Why the fallback is recommended; "" if another answer is.
+        abstained: Why the fallback is recommended though another answer is predicted to be better;
+            "" if it is not so.
         reasons: What a user should know, in sentences.
         shifts: What each pseudo-shift says.
         like: The most similar generated families, each with the best answer there.
@@ -342,7 +344,7 @@ def of_landmarks(
     fallback = known.answers.index(FALLBACK)
     better = float((draws[:, first] < draws[:, fallback]).mean())
     shifts = _shifts(known, found)
-    abstained = _abstained(first == fallback, better, shifts)
+    abstained = "" if first == fallback else _abstained(better, shifts)
     chosen = fallback if abstained else first
     regret = _quantiles(draws[:, chosen] - draws.min(axis=1))
     functions = [i for i in range(len(errors)) if known.answers[i] != LINEAR]
@@ -352,7 +354,7 @@ def of_landmarks(
         choice=known.answers[chosen],
         activation=known.answers[activation],
         answers=_answers(known, found, errors, draws),
-        better=better if chosen == first else 0.5,
+        better=better if chosen != fallback else 0.5,
         regret=regret,
         sure=regret.high <= SURE_REGRET,
         abstained=abstained,
@@ -415,10 +417,8 @@ def _by_shift(known: Prior, found: Sequence[Landmarks]) -> FloatArray:
     return errors
 
 
-def _abstained(is_fallback: bool, better: float, shifts: Sequence[ShiftResult]) -> str:
-    """Return why the fallback is recommended; "" if it need not be."""
-    if is_fallback:
-        return "No other answer is predicted to be better."
+def _abstained(better: float, shifts: Sequence[ShiftResult]) -> str:
+    """Return why the fallback is recommended though it is not predicted to be the best; or ""."""
     if better >= LEAST_SURE:
         return ""
     known = [own.agreement for own in shifts if own.agreement is not None]
