@@ -37,6 +37,7 @@ SHORTER = {
     r"\bProcessExecutor\(\d+\)": "ProcessExecutor(2)",
     r'\bbudget=("\w+"|\d+)': "budget=8, plan=TINY_PLAN, evolution=TINY_EVOLUTION",
     r'(?m)(\bcompare\(.*?)(, form="\w+")?\)(?=\s*(?:#|$))': r"\1, form=TINY_FORM)",
+    r"\brecommend\((.*?)\)": r"recommend(\1, form=TINY_FORM)",
 }
 TINY = {
     "TINY_PLAN": Plan(
