@@ -12,11 +12,15 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Exactly one of the two is set.
+    """The size of a search: a time or a number of candidates. Exactly one of the two is set.
 
     Attributes:
-        seconds: Wall time of the search; judging the finalists comes on top.
-        candidates: Candidates that pass the screen and are trained at one fidelity at least.
+        seconds: Wall time of the search, without the judging of the finalists.
+        candidates: Number of candidates that pass the screen and are trained.
+
+    Example:
+        >>> str(Budget(seconds=90)), str(Budget(candidates=500))
+        ('90s', '500')
     """
 
     seconds: float | None = None
@@ -41,7 +45,11 @@ def parse_budget(text: str | int | Budget) -> Budget:
     """Read ``"5m"``, ``"90s"``, ``"1.5h"`` as a time and ``"500"`` or 500 as candidates.
 
     Raises:
-        BudgetError: It is neither, or not positive.
+        BudgetError: The text is neither, or the number is not positive.
+
+    Example:
+        >>> parse_budget("5m")
+        Budget(seconds=300.0, candidates=None)
     """
     if isinstance(text, Budget):
         return text

@@ -81,30 +81,29 @@ class Found:
 
 @dataclass(frozen=True)
 class Result:
-    """A run, finished or not, as it stands in its store.
+    """The results of a run, finished or not.
 
     Attributes:
         path: The run directory, None for a search without ``out``.
         config: The arguments: grammar, task, budget, seed, proposer, protocol.
-        counts: Candidates ``seen``, ``screened`` (came through the screen), and trained on each
-            fidelity, such as ``mini`` and ``full``.
-        outcomes: How many candidates met each outcome of the screen.
-        fidelity_spearman: Rank correlation of the OOD errors of each fidelity with those of the
-            next one, over the promoted candidates. The worst are cut off, which lowers it.
-        front: Functions that none dominates in (OOD, ID, FLOPs), best OOD error first: the
-            finalists, or in an unfinished run the best so far on the highest fidelity reached.
+        counts: Number of candidates ``seen``, ``screened`` (passed by the screen), and trained at
+            each fidelity, such as ``mini`` and ``full``.
+        outcomes: Number of candidates by outcome of the screen.
+        fidelity_spearman: Rank correlation of the OOD errors at each fidelity and the next one,
+            over the promoted candidates. Promotion removes the worst, which lowers it.
+        front: The Pareto front in (OOD error, ID error, FLOPs), the lowest OOD error first. Its
+            members are finalists, or the best so far of an unfinished run.
         reference: The reference function on the same draws as the front.
         costs: For each part of the search (``propose``, ``screen``, ``mini``, ``refine``,
-            ``surrogate``, ``full``) how many ``candidates`` it took and how many ``seconds``.
+            ``surrogate``, ``full``) the number of ``candidates`` and of ``seconds``.
         finished: Whether the budget was spent and the finalists were evaluated.
         quarantined: Candidates that could not be trained: ``id``, ``place`` and ``reason``.
             The place is a fidelity or another step; ``rung`` is its earlier name. They count as
             diverged.
-        fidelity: The fidelity of the errors of the front: ``"selection"`` for finalists, else that
-            of the best so far; empty where nothing was trained yet.
-        seconds: Wall-clock time of the search, over all sessions.
-        objectives: Names of what the search minimised: ``ood``, ``id_error`` and ``flops`` of a
-            search of activation functions.
+        fidelity: The fidelity of the errors of the front: ``"selection"`` for finalists, else the
+            highest one reached; empty before the first training.
+        seconds: Wall time of the search, over all sessions.
+        objectives: Names of the objectives, such as ``ood``, ``id_error`` and ``flops``.
     """
 
     path: Path | None
@@ -195,10 +194,17 @@ class Result:
 
 
 def load(path: str | Path) -> Result:
-    """Read a run directory; nothing is computed or changed.
+    """Read a run directory. Nothing is computed or changed.
+
+    Args:
+        path: The run directory.
 
     Raises:
         StoreError: There is no readable run.
+
+    Example::
+
+        symact.load("runs/mine").best.to_torch()
     """
     run = open_run(path)
     try:

@@ -56,33 +56,39 @@ def search(
 ) -> Result:
     """Search activation functions that generalise outside the training range.
 
-    A :class:`~symact.evaluation.Problem` searches functions of another kind.
+    With a :class:`~symact.evaluation.Problem` it searches functions of another kind.
 
     Args:
-        grammar: A packaged name, a TOML file, or a Grammar.
-        task: A built-in name, a Task such as one from ``Task.from_arrays``, or a Problem.
-        budget: ``"5m"``, ``"90s"`` (time of the search; judging the finalists comes on top) or a
-            number of judged candidates. With the latter the result depends on nothing but the
-            arguments.
-        seed: Of the proposals and of the search draws.
-        out: The run directory to make; None keeps the run in memory.
-        proposer: ``"gp"``, or a baseline: ``"random"``, or ``"enumerate"`` for all sentences,
-            smallest first. ``"replay:FILE"`` and ``"exec:COMMAND"`` judge what another mutator
-            proposes (``docs/proposers.md``), as does any object with ``ask`` and ``tell``.
-        config: The settings; None for the default.
-        plan: The part of the settings about fidelities and the loop; None for that of ``config``.
-        evolution: The part about genetic programming; None for that of ``config``.
-        threads: Number of workers of an executor that is given by name, each of which trains a
-            candidate at a time; None for the number of cores. No result depends on it.
-        device: For full training; None for ``cuda`` where there is one, else ``cpu``.
-        executor: An executor such as ``ThreadExecutor(4)``, or a name: ``"threads"``;
-            ``"processes"``, so that a crash loses only one candidate; ``"ray"`` for a Ray cluster
-            of this machine, ``"ray:ADDRESS"`` for another. The search closes it. No result depends
-            on it.
-        on_progress: Called after each step.
+        grammar: The name of a packaged grammar, the path of a TOML file, or a Grammar.
+        task: The name of a built-in task, a Task, or a Problem.
+        budget: A time such as ``"5m"`` or ``"90s"``, without the judging of the finalists; or a
+            number of trained candidates, with which the search is reproducible.
+        seed: The seed of the proposals and of the search draws, at least 0.
+        out: The run directory to create. None keeps the run in memory.
+        proposer: ``"gp"``, ``"random"``, ``"enumerate"``, ``"replay:FILE"``, ``"exec:COMMAND"`` or
+            an object with ``ask`` and ``tell`` (``docs/proposers.md``).
+        config: The settings; None for the defaults.
+        plan: The settings of fidelities and loop; None for those of ``config``.
+        evolution: The settings of genetic programming; None for those of ``config``.
+        threads: Number of candidates that train at the same time, for an executor that is given by
+            name. None for the number of cores. It does not change the results.
+        device: Device of full training, ``"cpu"`` or ``"cuda"``. None for CUDA if available.
+        executor: An executor such as ``ThreadExecutor(4)``, or a name: ``"threads"``,
+            ``"processes"``, ``"ray"`` or ``"ray:ADDRESS"``. The search closes it. It does not
+            change the results.
+        on_progress: Function that is called after each step.
+
+    Returns:
+        The run with its finalists.
 
     Raises:
-        SymactError: Of the kind that names what is wrong: grammar, task, budget or directory.
+        SymactError: An argument is invalid. The class of the error names it: grammar, task, budget
+            or directory.
+
+    Example::
+
+        result = symact.search("pointwise", "ood-suite", budget=500, out="runs/mine")
+        result.best.formula
     """
     spent = parse_budget(budget)
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
@@ -127,21 +133,29 @@ def resume(
     executor: str | Executor = "threads",
     on_progress: OnProgress | None = None,
 ) -> Result:
-    """Go on with a run from its last complete generation.
+    """Continue a run from its last complete generation.
 
     Args:
         path: The run directory.
-        task: The task again, if it was made from arrays; the problem again, if it was one.
-        proposer: The proposer again, if it was an object or a command (``"exec:COMMAND"``): a run
-            that somebody sent starts nothing by itself.
-        budget: A new total budget; None for the one the run was given.
-        threads: As in :func:`search`.
-        device: As in :func:`search`.
-        executor: As in :func:`search`.
-        on_progress: As in :func:`search`.
+        task: The same task or problem again. Required if the task was made from arrays or a
+            problem was given.
+        proposer: The same proposer again. Required if it was an object or ``"exec:COMMAND"``: a
+            stored command is never started.
+        budget: A new total budget; None for the budget of the run.
+        threads: See :func:`search`.
+        device: See :func:`search`.
+        executor: See :func:`search`.
+        on_progress: See :func:`search`.
+
+    Returns:
+        The run with its finalists.
 
     Raises:
-        StoreError: No run there, or its task cannot be rebuilt.
+        StoreError: There is no run, or its task cannot be rebuilt.
+
+    Example::
+
+        result = symact.resume("runs/mine", budget=1000)
     """
     check_device(device, executor)
     check_executor(executor, threads)

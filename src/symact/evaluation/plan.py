@@ -49,6 +49,11 @@ class Plan:
 
     Raises:
         SymactError: A value is of the wrong type or out of range, or a name is unknown.
+
+    Example:
+        >>> plan = Plan(finalists=3, full_share=0.1)
+        >>> [fidelity.name for fidelity in plan.fidelities()]
+        ['mini', 'full']
     """
 
     mini_instances: Count = Field(default=8, description="tasks of each family for mini-training")

@@ -25,6 +25,12 @@ class Expr:
         size: The number of nodes of the tree, leaves included.
         depth: The height of the tree. A leaf has depth 1.
         varies: Whether the expression contains a variable.
+
+    Example:
+        >>> from symact.expr import parse
+        >>> expr = parse("x*tanh(x)")
+        >>> expr.op, expr.size, [str(arg) for arg in expr.args]
+        ('mul', 4, ['x', 'tanh(x)'])
     """
 
     op: str

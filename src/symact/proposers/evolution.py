@@ -29,6 +29,10 @@ class Evolution:
 
     Raises:
         SymactError: A value is of the wrong type or out of range, or a name is unknown.
+
+    Example:
+        >>> Evolution(islands=1, diversity="novelty").population
+        96
     """
 
     population: Count = Field(default=96, description="individuals on all islands together")
