@@ -561,7 +561,7 @@ def _ablations(runs: Sequence[Record], quick: Judgements) -> list[str]:
         f"Runs of {' or '.join(sorted(budget))} judged candidates, with `migration_every=75` and "
         "`refine_share=0.04`, so that what is rare happens in them too. What each chose, by the "
         "quick form on the test draws, and the same of the whole search's. One choice has luck in "
-        f"it; so, of {measured} of the seeds, what the finalists have on the selection draws, and "
+        f"it; so, of {measured} of the seeds, what the finalists have on the validation draws, and "
         "what the three best by full training have on search draws, of the whole search's: means, "
         "an ID error above its limit counted as OOD error. These three columns are paired by seed, "
         "with 95% intervals by Student's t over seeds."

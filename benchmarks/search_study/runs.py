@@ -184,7 +184,7 @@ def quality(path: Path) -> dict[str, float]:
     Returns:
         OOD error above the reference's, log10, plus what the ID error exceeds its limit by: under
         ``"full"`` the mean over the three best by full training on every draw, under
-        ``"selection"`` the mean over the finalists on the selection draws.
+        ``"selection"`` the mean over the finalists on the validation draws.
     """
     store = open_run(path)
     try:

@@ -298,7 +298,7 @@ def test_enumerate_counts_lists_and_finds():
     arguments = ("enumerate", "swish", "--depth", 2, "--find", "x*sigmoid(x)", "--find", "GELUSine")
     text = called(*arguments, "--first", 3)
     assert text.returncode == 0, text.stderr
-    assert "17,587 distinct functions; these are all sentences" in text.stdout
+    assert "17,587 distinct functions; the list is complete" in text.stdout
     assert "x*sigmoid(x): 4 nodes; place 15 among the distinct functions" in text.stdout
     assert "GELUSine: no sentence" in text.stdout
     shown = strict_json(called(*arguments, "--first", 3, "--json").stdout)
@@ -306,7 +306,7 @@ def test_enumerate_counts_lists_and_finds():
     assert shown["exhausted"]
     assert [row["place"] for row in shown["found"]] == [15, None]
     cut = called("enumerate", "pointwise", "--limit", 500, "--find", "GELUSine", "--up-to-scale")
-    assert "up to 3 nodes they are complete" in cut.stdout
+    assert "complete up to 3 nodes; the limit was reached" in cut.stdout
     assert "as written it is sentence 4,461,719" in cut.stdout
     assert "up to sign and scale" in cut.stdout
 

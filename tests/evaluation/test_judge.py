@@ -1,4 +1,4 @@
-"""The judge: rates from selection draws alone, sizes apart, baselines by hand."""
+"""The judge: rates from validation draws alone, sizes apart, baselines by hand."""
 
 from __future__ import annotations
 

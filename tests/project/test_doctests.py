@@ -16,7 +16,6 @@ NEEDS = {
     "symact.backends.triton": "triton",
     "symact.backends.triton_kernels": "triton",
     "symact.evaluation.executors.ray": "ray",
-    "symact.evaluation.training.triton_mlp": "triton",
 }
 
 

@@ -12,7 +12,7 @@ from symact.cli.options import Json
 
 def bench(
     name: Annotated[
-        str | None, typer.Argument(help="A benchmark. Without one, the benchmarks are listed.")
+        str | None, typer.Argument(metavar="NAME", help="A benchmark. Default: list all.")
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Finish within 45 s, with less precise figures.")

@@ -24,7 +24,7 @@ def compare(
         typer.Argument(
             metavar="[RUN|NAME|FORMULA|PROGRAM]...",
             help="Runs, zoo names, formulas or programs. "
-            "Runs alone are compared with the usual known functions.",
+            "Without functions beside the runs, the usual known functions are added.",
         ),
     ] = None,
     as_json: Json = False,

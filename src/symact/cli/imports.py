@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def import_programs(
-    paths: Annotated[list[Path], typer.Argument(help="Programs, or results folders.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Programs or results folders.")
+    ],
     entry: Annotated[
         str | None, typer.Option(metavar="NAME", help="The function to read in each program.")
     ] = None,
@@ -55,8 +57,8 @@ def _read(path: Path, entry: str | None, minimize: bool) -> list[Record]:
         raise SymactError(f"{path}: {found[0].refusal}")
     gone = "" if summary.unobserved is None else f", {summary.unobserved} iterations unobserved"
     note(
-        f"{path}: {summary.programs} programs, {summary.understood} understood, "
-        f"{summary.copies} copies and {summary.invalid} invalid ones left out{gone}"
+        f"{path}: programs {summary.programs}, understood {summary.understood}, "
+        f"copies left out {summary.copies}, invalid left out {summary.invalid}{gone}"
     )
     return list(found)
 

@@ -23,7 +23,7 @@ def leaderboard(
         ),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Use the complete form instead of the quick one.")
+        bool, typer.Option("--full", help="Use the full form of the protocol, not the quick one.")
     ] = False,
     families: Annotated[
         int | None,

@@ -105,7 +105,7 @@ def _print_front(result: Result) -> None:
     if result.reference is not None:
         rows.append(_cells("", result.reference))
     if result.fidelity == "selection":
-        print("\nPareto front, errors on the selection draws; last row: GELU")
+        print("\nPareto front, errors on the validation draws; last row: GELU")
     else:
         print(f"\nbest so far, errors of fidelity '{result.fidelity}'; last row: GELU")
     print_table(columns, rows)

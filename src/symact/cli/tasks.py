@@ -89,7 +89,7 @@ def _check_run(run: Path, as_json: bool) -> None:
 def _print_examination(run: Path, found: Examined) -> None:
     print(f"{run}: {'damaged: ' + found.problem if found.problem else 'sound'}")
     held = ", ".join(f"{count} {table}" for table, count in found.rows.items() if count)
-    print(f"whole rows: {held or 'none'}")
+    print(f"intact rows: {held or 'none'}")
     if found.lost:
         print(f"lost: {found.lost}; the run can be shown, not continued")
     if found.saved is not None:

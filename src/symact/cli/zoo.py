@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def zoo(
-    name: Annotated[str | None, typer.Argument(help="A function's name.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The name of a function.")
+    ] = None,
     seeds: Annotated[
         bool, typer.Option("--seeds", help="List only functions of the founding papers.")
     ] = False,
@@ -59,7 +61,9 @@ def zoo(
 
 
 def correct(
-    function: Annotated[str, typer.Argument(help="A zoo name or a formula.")],
+    function: Annotated[
+        str, typer.Argument(metavar="NAME|FORMULA", help="A zoo name or a formula.")
+    ],
     eps: Annotated[
         float,
         typer.Option(help="The factor of the correction. A negative factor lowers the entropy."),

@@ -1,4 +1,4 @@
-"""Select the finalists of a search, and evaluate them on the selection draws."""
+"""Select the finalists of a search, and evaluate them on the validation draws."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEMIFINALISTS = 2
 
 
 def evaluate_finalists(state: SearchState, ladder: Ladder) -> None:
-    """Evaluate the finalists on the selection draws, unless that was done for this very search.
+    """Evaluate the finalists on the validation draws, unless that was done for this very search.
 
     Each is stored when it was evaluated, so that an interruption loses no other.
     """
@@ -59,7 +59,7 @@ def evaluate_finalists(state: SearchState, ladder: Ladder) -> None:
 
 
 def select_finalists(state: SearchState, ladder: Ladder) -> list[Trial]:
-    """Return the trials to evaluate on the selection draws: the best, and the front near them.
+    """Return the trials to evaluate on the validation draws: the best, and the front near them.
 
     One training has luck in it. Therefore the best by the mean of measurement and prediction are
     trained on all draws of the highest fidelity first, near-duplicates once.

@@ -26,7 +26,7 @@ Rates = tuple[float, ...]
 
 
 class ProtocolTrainer:
-    """Evaluates functions on the selection draws by a protocol, with one training seed.
+    """Evaluates functions on the validation draws by a protocol, with one training seed.
 
     Args:
         evaluation: The draws to evaluate on.

@@ -1,7 +1,7 @@
 """Evaluate functions by the protocol: full training in networks of several sizes.
 
 The learning rate is chosen for each function and network size. The choice uses only the held-out ID
-error on the selection draws. Functions with another scale therefore have no disadvantage. The
+error on the validation draws. Functions with another scale therefore have no disadvantage. The
 choice uses neither OOD points nor test tasks.
 """
 
@@ -27,7 +27,7 @@ Errors = NDArray[np.float64]
 
 
 class Judge:
-    """Evaluates functions on the test draws or the selection draws of a task.
+    """Evaluates functions on the test draws or the validation draws of a task.
 
     Args:
         task: The task.

@@ -50,7 +50,12 @@ def parse(text: str, names: tuple[str, ...] = ("x",)) -> Expr:
     return _parsed(text, names)
 
 
-@functools.lru_cache(maxsize=4096)  # a search parses formulas that it has just printed
+def _named(token: str) -> str:
+    """Return how an error calls a token; the last token is empty."""
+    return f"'{token}'" if token else "the end"
+
+
+@functools.lru_cache(maxsize=4096)  # a search parses formulas of promoted trials again
 def _parsed(text: str, names: tuple[str, ...]) -> Expr:
     return _Parser(text, names).expression()
 
@@ -95,7 +100,7 @@ class _Parser:
     def _expect(self, symbol: str) -> None:
         _, found, column = self._next()
         if found != symbol:
-            raise self._error(f"expected '{symbol}', found '{found or 'the end'}'", column)
+            raise self._error(f"expected '{symbol}', found {_named(found)}", column)
 
     def expression(self) -> Expr:
         """Parse the complete text."""
@@ -168,7 +173,7 @@ class _Parser:
             inner = self.infix(1)
             self._expect(")")
             return inner
-        raise self._error(f"expected a number, 'x' or '(', found '{found or 'the end'}'", column)
+        raise self._error(f"expected a number, 'x' or '(', found {_named(found)}", column)
 
     def _arguments(self) -> tuple[Expr, ...]:
         args = [self.infix(1)]

@@ -246,8 +246,9 @@ def _checked(grammar: Grammar, constants: Iterable[float] | None) -> tuple[float
         raise GrammarError(
             f"grammar '{grammar.name}' does not allow literals, got {show(const(values[0]))}"
         )
-    if not all(map(math.isfinite, values)):
-        raise GrammarError(f"the literals of an enumeration must be finite numbers, got {values}")
+    for value in values:
+        if not math.isfinite(value):
+            raise GrammarError(f"a literal must be a finite number, got {value}")
     return values
 
 

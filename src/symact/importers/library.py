@@ -9,7 +9,7 @@ A row has the form ``names(signature) = meaning``:
   ``! reason`` for a function that is always refused. A text after ``#`` becomes a note.
 
 A parameter that the meaning does not use must have a value without effect
-(:func:`symact.importers.signatures.check_unused`). Signatures follow torch 2.13, NumPy 2.4,
+(:mod:`symact.importers.calls`). Signatures follow torch 2.13, NumPy 2.4,
 SciPy 1.17, JAX 0.10, TensorFlow 2.16 and Keras 3.15.
 """
 

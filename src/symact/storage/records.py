@@ -319,7 +319,7 @@ def _promoted(stored: Mapping[str, Sequence[int]] | Sequence[int]) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The reference function on the selection draws.
+    """The reference function on the validation draws.
 
     Attributes:
         families: The family of each instance.

@@ -167,7 +167,7 @@ class Repository:
         self.database.put(REPEATED, {str(number): own for number, own in scores.items()})
 
     def reference(self) -> Reference | None:
-        """Return the reference function on the selection draws; None before it was trained."""
+        """Return the reference function on the validation draws; None before it was trained."""
         stored = self.database.get(REFERENCE)
         return None if stored is None else Reference.load(stored)
 

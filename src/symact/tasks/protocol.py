@@ -94,7 +94,7 @@ class EvaluationProtocol:
         name: The name of the protocol.
         sizes: ``(width, depth)`` of the hidden layers of each network.
         rates: The learning rates. If there are several, the rate with the lowest held-out
-            in-distribution error on selection draws is used, for each function and size.
+            in-distribution error on validation draws is used, for each function and size.
         tuning: The number of instances of a family for the choice of the learning rate.
         per_family: The number of instances of a family for the evaluation.
         seeds: The number of training seeds for each instance and size.
@@ -142,7 +142,7 @@ QUICK_FORM = EvaluationProtocol(
     steps=1000,
 )
 
-#: The evaluation of the finalists of a search on selection draws: half of the tasks, one seed and
+#: The evaluation of the finalists of a search on validation draws: half of the tasks, one seed and
 #: fewer learning rates.
 SELECTION_FORM = EvaluationProtocol(
     name="selection",

@@ -108,11 +108,11 @@ def to_text(report: dict[str, Any]) -> str:
     """Return a :func:`report` as readable text."""
     numbers = ", ".join(f"{value:g}" for value in report["constants"]) or "none"
     if report["exhausted"]:
-        state = "these are all sentences"
+        state = "the list is complete"
     elif report["limit_reached"]:
         state = (
-            f"the limit was reached: up to {report['complete_size']} nodes they are complete, "
-            "the next size is partial"
+            f"complete up to {report['complete_size']} nodes; the limit was reached within the "
+            "next size"
         )
     else:
         state = f"complete up to {report['complete_size']} nodes"
