@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import called
+from parametric import NETWORK, START, ParametricProblem, errors
 from regression import RegressionProblem
 
 from symact.backends import evaluate
@@ -15,12 +16,13 @@ from symact.cli.progress import status
 from symact.engine import resume, search
 from symact.engine.result import load
 from symact.errors import GrammarError, StoreError
-from symact.evaluation import Plan, ProcessExecutor
+from symact.evaluation import Fidelity, Job, Plan, ProcessExecutor
 from symact.expr import parse
 from symact.grammar import Grammar
 from symact.proposers import adapt
 from symact.proposers.evolution import Evolution
 from symact.proposers.population import Individual
+from symact.tasks import task
 
 GRAMMAR = Grammar.parse(
     """
@@ -115,6 +117,33 @@ def test_a_run_is_not_resumed_with_another_problem(tmp_path):
         resume(tmp_path / "run", task=other)
     with pytest.raises(StoreError, match="its task 'product-and-sine' came from arrays"):
         resume(tmp_path / "run")
+
+
+# Trained parameters.
+def test_parameters_of_a_function_are_trained_with_the_networks():
+    problem = ParametricProblem(task("polynomial"))
+    draws = problem.draws(0, (Fidelity("only", 2, (NETWORK,)),))
+    start = {name: f"{value}" for name, value in START.items()}
+    formula = "silu({p}*x) + {q}*x"
+    trained = errors(draws, Job("only", problem.parse(formula.format(p="p", q="q"))))
+    fixed = errors(draws, Job("only", problem.parse(formula.format(**start))))
+    assert trained.shape == (2, 1, 4)
+    assert np.all(np.isfinite(trained))
+    # Without training of the parameters the two would agree to rounding errors.
+    assert np.all(np.abs(trained / fixed - 1) > 1e-3)
+
+
+def test_functions_with_trained_parameters_are_searched_by_the_same_engine():
+    grammar = Grammar.parse(
+        'name = "parametric"\n[terminals]\nx = "Real"\np = "Real"\nq = "Real"\n'
+        "[productions]\nadd = 1\nmul = 1\nsilu = 1\n"
+        '[seeds]\nzoo = ["silu(x)", "p*silu(x) + q*x"]'
+    )
+    plan = Plan(generation=4, pool=1, finalists=2, full_share=0.5, refine_share=0, tune=False)
+    found = search(grammar, ParametricProblem(task("polynomial")), budget=8, plan=plan)
+    assert found.counts["short"] == 8
+    assert found.quarantined == []
+    assert {"p", "q"} & {name for row in found.to_frame()["formula"] for name in row}
 
 
 # Variables.
