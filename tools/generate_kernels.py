@@ -17,13 +17,31 @@ from pathlib import Path
 import numpy as np
 
 from symact.backends.numba import single
-from symact.backends.targets import NUMBA, TRITON
 from symact.expr.primitives import PRIMITIVES, Primitive
-from symact.expr.rules import ARGUMENTS, Target, emit
+from symact.expr.rules import ARGUMENTS, CALLS, Target, emit
 
 ROOT = Path(__file__).parents[1]
 BACKENDS = ROOT / "src" / "symact" / "backends"
 NOTICE = "Written by ``tools/generate_kernels.py`` from the rules of the primitives; do not edit."
+
+#: Scalar functions for numba. ``like(a, ...)`` gives a literal the dtype of ``a``.
+NUMBA = Target(
+    {**CALLS, "sqrt": "np.sqrt({0})", "select": "select({0}, {1}, {2})"},
+    number="like(a, {})",
+    names={"inf": "like(a, np.inf)", "nan": "like(a, np.nan)"},
+)
+
+#: Functions of tensors for Triton. There ``-a`` is ``0 - a``, which is +0 for a = 0.
+TRITON = Target(
+    {
+        **CALLS,
+        "abs": "tl.abs({0})",
+        "sqrt": "tl.sqrt({0})",
+        "select": "tl.where({0}, {1}, {2})",
+    },
+    names={"inf": 'float("inf")', "nan": 'float("nan")'},
+    has_sign=False,
+)
 
 NUMBA_HEAD = f'''"""The rules of the primitives for numba, and their branches in the interpreter.
 

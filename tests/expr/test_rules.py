@@ -15,8 +15,9 @@ import torch
 from reference import REFERENCE
 from scipy import special
 
+from symact.backends.source.c import C
+from symact.backends.source.python import JAX, NUMPY
 from symact.backends.sympy import opaque
-from symact.backends.targets import JAX, NUMPY, C
 from symact.backends.torch.rules import by_rule
 from symact.expr.primitives import PRIMITIVES
 from symact.expr.rules import ARGUMENTS, MATH, Target, emit, interpret, parse_rule

@@ -44,6 +44,8 @@ FUNCTIONS: dict[str, int] = {
     "bell": 1,
     "select": 3,
 }
+#: A template for each function in languages with the same names.
+CALLS = {name: f"{name}({{0}})" for name in FUNCTIONS}
 #: The functions for Python floats. They raise ArithmeticError or ValueError outside their domain.
 MATH: dict[str, Callable[..., float]] = {
     **{name: getattr(math, name) for name in FUNCTIONS if hasattr(math, name)},
