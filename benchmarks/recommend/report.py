@@ -83,7 +83,24 @@ def report(measured: Measured, prior: Prior | None) -> str:
     lines.append(f"{'chosen by half of the cells':34s} {_halves(measured):6.3f}")
     networks = [i for i, own in enumerate(measured.answers) if own != LINEAR]
     lines.append(f"{'the same, activations only':34s} {_halves(measured, networks):6.3f}")
-    return "\n".join([*lines, "", *_sureness(measured, found)])
+    lines += ["", *_sureness(measured, found), "", *_by_kind(measured, chosen["recommend"])]
+    return "\n".join(lines)
+
+
+def _by_kind(measured: Measured, places: NDArray[np.intp]) -> list[str]:
+    """Return the error of the recommended answers in each kind of families."""
+    chosen = measured.truth[np.arange(len(places)), places]
+    kinds = np.array([name.partition("-")[0] for name in measured.families])
+    if len(set(kinds)) == len(kinds):
+        return []
+    lines = [f"{'kind of families':34s} {'recommended':>11s} {'best answer':>11s}"]
+    for kind in dict.fromkeys(kinds):
+        own = kinds == kind
+        best = measured.truth[own].min(axis=1).mean()
+        lines.append(f"{kind:34s} {10 ** chosen[own].mean():11.3f} {10**best:11.3f}")
+    others = kinds != "linear"
+    best = measured.truth[others].min(axis=1).mean()
+    return [*lines, f"{'all but linear':34s} {10 ** chosen[others].mean():11.3f} {10**best:11.3f}"]
 
 
 def _recommendations(measured: Measured, prior: Prior | None) -> Iterator[Recommendation]:
@@ -163,12 +180,13 @@ def _sureness(measured: Measured, found: Sequence[Recommendation]) -> list[str]:
     abstained = np.array([bool(own.abstained) for own in found])
     sure = np.array([own.sure for own in found])
     better = np.array([own.better for own in found])
+    differs = np.array([own.choice != FALLBACK for own in found])
     lines = [f"abstained in {abstained.mean():.0%}; sure in {sure.mean():.0%}"]
     if sure.any():
         lines.append(f"90% regret where sure: {np.quantile(regret[sure], 0.9):.2f}")
     lines.append(
-        f"probability of being better: said {better[~abstained].mean():.0%}, "
-        f"true {(logs[~abstained] < 0).mean():.0%}"
+        f"another answer than the fallback in {differs.mean():.0%}; probability of being better: "
+        f"said {better[differs].mean():.0%}, true {(logs[differs] < 0).mean():.0%}"
     )
     inside = [
         own.ood.low <= 10 ** measured.truth[i, measured.answers.index(own.name)] <= own.ood.high

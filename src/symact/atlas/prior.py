@@ -27,7 +27,7 @@ SHRINKAGE = 10.0
 LIMIT = 1.5
 _ROUNDS = 50
 #: Number of similar families that say how sure a prediction is.
-NEIGHBOURS = 48
+NEIGHBOURS = 32
 _FOLDS = 12
 
 
@@ -36,8 +36,9 @@ class Prediction:
     """Predicted OOD errors of the answers on a table.
 
     Attributes:
-        errors: Log10 of the error relative to the fallback, ``[answer]``.
-        draws: What may be true, ``[draw, answer]``.
+        errors: Log10 of the error relative to the fallback, ``[answer]``: the median of the draws.
+        draws: What may be true, ``[draw, answer]``: the error that the model predicts, with its
+            errors in the most similar families.
         neighbours: Indices of the most similar families, the most similar first.
     """
 
@@ -76,10 +77,10 @@ class Prior:
             neighbours: Number of similar families that say how sure the prediction is.
         """
         own = self._of_answers(features[None])
-        errors = self._model.predict(own)[0]
         distances = np.square(self._known - own).mean(axis=(1, 2))
         near = np.argsort(distances, kind="stable")[:neighbours]
-        return Prediction(errors, errors + self._residuals[near], tuple(int(i) for i in near))
+        draws = self._model.predict(own)[0] + self._residuals[near]
+        return Prediction(np.median(draws, axis=0), draws, tuple(int(i) for i in near))
 
     def _of_answers(self, features: FloatArray) -> FloatArray:
         """Return the features of all answers, ``[family, feature, answer]``.
