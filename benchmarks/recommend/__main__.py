@@ -1,7 +1,7 @@
 """Measure how well an activation can be chosen from training data alone.
 
 ``python benchmarks/recommend STEP --split SPLIT`` has four steps. Each continues where it was
-interrupted. Results are in ``runs/recommend/SPLIT``.
+interrupted. Results are in ``benchmarks/results/recommend/SPLIT``.
 
 - ``truth``: judge the panel in cells of the families of a split.
 - ``landmarks``: train the panel on pseudo-shifts of the training data of each family.
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--split", default="search", choices=[*FAMILY_SPLITS, REAL])
     parser.add_argument("--families", type=int, default=96)
     parser.add_argument("--threads", type=int, help="Default: the number of cores.")
-    parser.add_argument("--results", type=Path, default=Path("runs/recommend"))
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/recommend"))
     asked = parser.parse_args()
     folder = asked.results / asked.split
     folder.mkdir(parents=True, exist_ok=True)
