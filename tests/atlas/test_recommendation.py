@@ -138,3 +138,20 @@ def test_unusable_data_are_refused_in_one_line(x, y, said):
 def test_a_task_has_targets_of_its_own():
     with pytest.raises(TaskError, match="its own targets"):
         recommend(symact.task("polynomial"), np.ones(3))
+
+
+@pytest.mark.parametrize("ood", ["far.csv", np.ones((9, 2)), (np.ones(9),)])
+def test_ood_rows_need_targets(ood):
+    with pytest.raises(TaskError, match=r"ood must be \(X_ood, y_ood\)"):
+        recommend(*table(), ood=ood, form=SMALL)
+
+
+def test_ood_rows_of_a_file_have_its_columns_in_any_order(tmp_path):
+    x, y = table()
+    data, far = tmp_path / "data.csv", tmp_path / "far.csv"
+    rows = np.column_stack([x, y])
+    np.savetxt(data, rows, delimiter=",", header="a,b,y", comments="")
+    np.savetxt(far, rows[:, [1, 2, 0]] + 3, delimiter=",", header="b,y,a", comments="")
+    found = recommend(data, "y", ood=far, form=SMALL)
+    again = recommend(x, y, ood=(x + 3, y + 3), form=SMALL)
+    assert [own.name for own in found.answers] == [own.name for own in again.answers]

@@ -286,14 +286,27 @@ def _tables(data: Any, y: Any, ood: Any) -> list[_Rows]:
     x, t = _distinct(inputs, targets)
     if ood is None:
         return [_Rows(x, t)]
-    far_x, far_y = ood if isinstance(ood, tuple) else (ood, y)
+    far_x, far_y = _pair(ood, data, y)
     outer = _read(far_x, far_y, ("X_ood", "y_ood"))
     far = _distinct(outer[0].in_order_of(inputs), outer[1].in_order_of(targets))
     return [_Rows(x, t, (far[0][::2], far[1][::2]))]
 
 
+def _pair(ood: Any, data: Any, y: Any) -> tuple[Any, Any]:
+    """Return inputs and targets of the OOD rows; of a file the targets are those of ``y``."""
+    if isinstance(ood, tuple) and len(ood) == 2:
+        return ood
+    if _is_path(ood) and _is_path(data):
+        return ood, y
+    raise TaskError("ood must be (X_ood, y_ood), or the path of a CSV file if the data are one")
+
+
+def _is_path(data: Any) -> bool:
+    return isinstance(data, str | os.PathLike)
+
+
 def _read(data: Any, y: Any, names: tuple[str, str]) -> tuple[Table, Table]:
-    if isinstance(data, str | os.PathLike):
+    if _is_path(data):
         targets = [y] if isinstance(y, str) else list(y or ())
         return divided(read_csv(Path(data)), targets)
     if y is None:
