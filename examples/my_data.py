@@ -1,6 +1,6 @@
 """Search on measurements of one's own: arrays inside and outside the range one has trained on.
 
-Run: ``python examples/my_data.py`` (about half a minute on two cores).
+Run: ``python examples/my_data.py`` (about two minutes on two cores).
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Baselines:
         return (ood - self.offset[0], inside - self.offset[1]), cases
 
     def score(self, above: Pair) -> Pair:
-        """Return OOD and ID error, in log10, of what :meth:`above` returned."""
+        """Return OOD and ID error, in log10, from the result of :meth:`above`."""
         return self.reference[0] + above[0], self.reference[1] + above[1]
 
 

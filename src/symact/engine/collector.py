@@ -40,7 +40,7 @@ class _Shared:
     def leave(self) -> None:
         with self._lock:
             self._searches -= 1
-            # Thresholds that somebody else has set meanwhile stay.
+            # Keep thresholds that other code has set meanwhile.
             if not self._searches and gc.get_threshold() == self._during:
                 gc.set_threshold(*self._before)
 

@@ -1,4 +1,4 @@
-"""What a proposer is told of its proposals after a step."""
+"""The results that a proposer receives after a step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from symact.proposers import EvaluatedProposal
 
 
 def feedback(state: SearchState, step: Step) -> list[EvaluatedProposal]:
-    """Return the results of all closed trials, and again of those that were promoted."""
+    """Return the results of all closed trials, and new results of promoted ones."""
     closed = {trial.id for trial in step.closed}
     judged = [state.trials[scored.candidate] for scored in step.scores]
     predicted: dict[int, float] = {}

@@ -33,9 +33,9 @@ SEMIFINALISTS = 2
 
 
 def evaluate_finalists(state: SearchState, ladder: Ladder) -> None:
-    """Evaluate the finalists on the validation draws, unless that was done for this very search.
+    """Evaluate the finalists on the validation draws, unless their results are stored.
 
-    Each is stored when it was evaluated, so that an interruption loses no other.
+    Each result is stored at once, so an interruption loses at most one.
     """
     repository = state.repository
     finalists = select_finalists(state, ladder)
@@ -59,10 +59,10 @@ def evaluate_finalists(state: SearchState, ladder: Ladder) -> None:
 
 
 def select_finalists(state: SearchState, ladder: Ladder) -> list[Trial]:
-    """Return the trials to evaluate on the validation draws: the best, and the front near them.
+    """Return the trials to evaluate on the validation draws: the best and the front near them.
 
-    One training has luck in it. Therefore the best by the mean of measurement and prediction are
-    trained on all draws of the highest fidelity first, near-duplicates once.
+    The error of one training is partly chance. Therefore the best by the mean of measurement and
+    prediction are first trained on all draws of the highest fidelity. Near-duplicates train once.
     """
     fidelity, most = state.highest.name, state.plan.finalists
     scores = _ranking(state)

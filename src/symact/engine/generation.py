@@ -1,4 +1,4 @@
-"""A generation under way: its trials were screened, and those that passed train."""
+"""A pending generation: its trials are screened, and the trials that passed are training."""
 
 from __future__ import annotations
 

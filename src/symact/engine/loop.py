@@ -133,7 +133,7 @@ class Search:
         return generation
 
     def close(self, generation: Generation, trained: Sequence[Trained], step: Step) -> None:
-        """Number the trials of a generation and record the results of those that passed."""
+        """Number the trials of a generation and record the training results."""
         for trial in generation.trials:
             self.state.number(trial, generation.number)
         scores = self.state.record(self.state.lowest, generation.passed, trained)

@@ -1,4 +1,4 @@
-"""Chooses trials for the next fidelity: the best, and the best of kinds that were chosen least."""
+"""Choose trials for the next fidelity: the best, and the best of the rarest behaviours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from symact.engine.trial import Trial
 
-#: At least so many of the best are ranked anew with their predictions.
+#: Minimum number of best trials that are ranked again with their predictions.
 SHORTLIST = 128
 
 #: Predicts the penalised scores of trials, ``[trial]``.
@@ -19,7 +19,7 @@ Predictor = Callable[[Sequence[Trial]], NDArray[np.float64]]
 
 
 class PromotionQueue:
-    """Trials that wait for a promotion, the best first. A share of all that come is promoted.
+    """Trials that wait for a promotion, the best first. A share of all trials is promoted.
 
     Args:
         due: The part of a promotion that earlier trials have earned.
@@ -35,7 +35,7 @@ class PromotionQueue:
         return len(self._waiting)
 
     def add(self, trial: Trial, score: float) -> None:
-        """Let a trial wait; a low score is good."""
+        """Add a trial. Lower scores are better."""
         heappush(self._waiting, (score, trial.id, trial))
 
     def leave_out(self, done: Iterable[Trial]) -> None:

@@ -151,7 +151,7 @@ class Scheduler(ABC):
 
 
 class Synchronous(Scheduler):
-    """Takes results in the order in which they were asked for."""
+    """Takes results in the order of submission."""
 
     def watch(self, generation: Generation) -> None:
         if not generation.is_refined:  # variants are closed by the step that opens them

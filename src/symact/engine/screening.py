@@ -1,4 +1,4 @@
-"""From proposals to trials that are trained: the screen, the surrogate's choice, the short form."""
+"""Turn proposals into trials: screen them, choose by the surrogate, simplify the expressions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from symact.evaluation import Outcome, Problem, Screened, Surrogate, failure
 from symact.expr import Expr
 from symact.proposers import REFUSED, Proposal
 
-#: Share of a generation that is trained whatever the surrogate predicts.
+#: Share of a generation that is trained regardless of the prediction.
 EXPLORED = 0.1
 #: The outcome of a proposal that passed the screen and was not chosen.
 PASSED_OVER = "passed over"
@@ -23,10 +23,10 @@ class Screening:
     """Screens the proposals of one search.
 
     Args:
-        problem: It screens and simplifies a function.
-        max_slope: Steeper functions are rejected.
-        dedupe: Whether functions with the values of an earlier one are rejected.
-        mirrors: Whether that holds for mirror images of an earlier one too.
+        problem: The problem, which screens and simplifies functions.
+        max_slope: Maximum slope of a function.
+        dedupe: Whether to reject functions with the values of an earlier one.
+        mirrors: Whether to reject mirror images of an earlier one too.
     """
 
     def __init__(self, problem: Problem, max_slope: float, *, dedupe: bool, mirrors: bool) -> None:
@@ -39,8 +39,8 @@ class Screening:
         """Screen proposals in order.
 
         Args:
-            proposals: Of the proposer.
-            room: Stop after so many have passed; None for no limit.
+            proposals: The answer of the proposer.
+            room: Maximum number of trials that pass; None for no limit.
 
         Returns:
             Trials whose expressions are not written yet, see :meth:`admit`.
@@ -123,10 +123,10 @@ def choose(
     chosen: list[Trial] = []
     if candidates:
         exprs = [_proposed(trial) for trial in candidates]
-        # The first value of a tag is the island. Each has its share, so that they stay apart.
+        # The first value of a tag is the island. Equal shares keep every island alive.
         islands = [trial.tag[0] if trial.tag else -1 for trial in candidates]
         best = surrogate.choose(exprs, count - round(EXPLORED * count), islands)
-        # From another place of the list each time, so that every island has its turn.
+        # Start at another island each time, so every island has its turn.
         start = number * _STRIDE % len(candidates)
         order = (*range(start, len(candidates)), *range(start))
         others = [index for index in order if index not in best]

@@ -14,38 +14,39 @@ from symact.expr.cost import flops
 from symact.proposers import REFUSED, Proposal
 from symact.storage.records import Candidate, PendingTrial
 
-#: At most so many characters of a malformed proposal are kept.
+#: Maximum number of stored characters of a malformed proposal.
 _KEPT = 300
 #: The parser reads all expressions of this depth.
 _SURELY_READABLE = 50
 
 
 class TrialState(enum.Enum):
-    """How far a trial has come."""
+    """The state of a trial."""
 
     PROPOSED = "proposed"
-    #: Refused, or screened out; ``Trial.outcome`` says why.
+    #: It was refused or screened out; ``Trial.outcome`` is the reason.
     REJECTED = "rejected"
     #: It passed the screen.
     SCREENED = "screened"
-    #: It trains on its lowest fidelity.
+    #: It trains at the lowest fidelity.
     RUNNING = "running"
-    #: It has a result, and waits for a promotion.
+    #: It has a result and waits for a promotion.
     EVALUATED = "evaluated"
     #: It was chosen for a higher fidelity.
     PROMOTED = "promoted"
-    #: It could not be trained, and counts as diverged.
+    #: Its training failed; it counts as diverged.
     FAILED = "failed"
 
 
 class Evaluation(NamedTuple):
-    """The result of a trial on one fidelity.
+    """The result of a trial at one fidelity.
 
     Attributes:
-        fidelity: Its name.
+        fidelity: The name of the fidelity.
         ood: OOD error, in log10.
         id_error: ID error, in log10.
-        cases: OOD error of each task family above the baselines', in log10, names sorted.
+        cases: OOD error of each task family relative to the baselines, in log10, in the order of
+            the family names.
     """
 
     fidelity: str
@@ -200,7 +201,7 @@ class Trial:
         )
 
     def pending_row(self) -> PendingTrial:
-        """Return what is stored of a trial whose generation is under way."""
+        """Return the stored record of a trial of a pending generation."""
         proposal = self._proposed()
         return PendingTrial(
             _text(proposal.expr),
@@ -223,7 +224,7 @@ class Trial:
 
 
 def _text(expr: Expr) -> str:
-    """Return the text of an expression, or of whatever a proposer gave instead of one."""
+    """Return the text of a proposal, which may be no expression."""
     for write in (show, repr):
         try:
             text = write(expr)[:_KEPT] if write is repr else write(expr)

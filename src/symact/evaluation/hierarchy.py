@@ -223,7 +223,7 @@ def families_needed(agreement: float, families: int, target: float = 0.9) -> flo
     Args:
         agreement: The correlation of two judgements on this many families each.
         families: The number of families of each judgement.
-        target: The correlation asked for.
+        target: The required correlation.
 
     Example:
         >>> round(families_needed(0.5, 12))

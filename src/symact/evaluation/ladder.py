@@ -101,7 +101,7 @@ class Ladder:
         return cast("Future[Tuned]", self._executor.submit(Job(TUNING, expr)))
 
     def close(self) -> None:
-        """Cancel what is not done and release the workers."""
+        """Cancel all pending jobs and release the workers."""
         self._executor.close()
 
 
@@ -109,7 +109,7 @@ def check_device(device: str | None, executor: str | Executor = "threads") -> No
     """Refuse a device that is not there; None is always fine.
 
     Args:
-        device: The device asked for.
+        device: The requested device.
         executor: The executor. One of Ray looks for devices when it is opened.
 
     Raises:

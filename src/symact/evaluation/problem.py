@@ -46,7 +46,7 @@ class Problem(ABC):
         baselines: Known functions by name. A score is the error relative to theirs.
         reference: The name of the baseline that results are compared with.
         clip: A candidate counts as at most so many decades better or worse than the baselines.
-        objectives: Names of what a search minimises: the error out of distribution, the error in
+        objectives: Names of the minimised quantities: the error out of distribution, the error in
             distribution, and the cost.
     """
 

@@ -17,7 +17,7 @@ from symact.expr import Expr, uses_statistics
 _CORE = np.abs(SCREEN.line) <= 4
 _NEAR = np.abs(SCREEN.line) <= 8
 
-#: A steeper function makes training unstable whatever the learning rate.
+#: A steeper function makes training unstable at every learning rate.
 MAX_SLOPE = 1e3
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def to_text(errors: NDArray[np.float64], **more: object) -> str:
-    """Return errors as a JSON text, with null for what is not finite (JSON has no NaN)."""
+    """Return errors as a JSON text, with null for non-finite values (JSON has no NaN)."""
     text = _digits(errors)
     if not np.isfinite(errors).all():
         text = re.sub("-?(nan|inf)", "null", text)

@@ -95,7 +95,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what is written inside as a whole, or nothing of it after an exception."""
+        """Commit all writes inside the block; after an exception, none."""
         with self._guard():
             self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -109,7 +109,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read one state inside, whatever another process writes meanwhile."""
+        """Read one consistent state inside the block, while other processes write."""
         with self._guard():
             self._db.execute("BEGIN")
         try:
@@ -319,7 +319,7 @@ def _open_copy(file: Path, wait: float) -> Database:
 
 
 def _check(file: Path, uri: str, wait: float, *, is_writable: bool) -> None:
-    """Refuse what is damaged, or of a version that cannot be read here."""
+    """Refuse a damaged database and an unsupported version."""
     with closing(sqlite3.connect(uri, uri=True, timeout=wait)) as reader:
         row = reader.execute("SELECT * FROM meta WHERE key = 'schema'").fetchone()
         version = None if row is None else json.loads(row[1])
@@ -361,7 +361,7 @@ def _name_of(error: sqlite3.Error) -> str:
 def _failure(
     file: Path, error: sqlite3.Error, damaged: str = "damaged", wait: float = BUSY_SECONDS
 ) -> StoreError:
-    """Return what to tell a user: what is wrong, and what to do."""
+    """Return the message for a user: the fault and the remedy."""
     kind = _name_of(error)
     then = f"go on with 'symact resume {file.parent}'" if file.name == RUN_FILE else "try again"
     if kind.startswith("SQLITE_FULL"):
@@ -373,14 +373,14 @@ def _failure(
     if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         waited = f"another process has been writing for {wait:g} s"
         return StoreError(f"{file}: {waited}; try again later")
-    # The queries are right; what they cannot find in a database of symact is damaged.
+    # The queries are valid, so an error of SQLite means that the database is damaged.
     return _damaged(file, f"{damaged}: {error}")
 
 
 def _damaged(file: Path, what: str) -> DamagedError:
-    """Return the error on one line, whatever the file made SQLite or Python say."""
+    """Return the error in one line of limited length."""
     what = " ".join(what.split())
     what = what if len(what) <= _LONG else f"{what[:_LONG]} ..."
     if file.name == RUN_FILE:
         return DamagedError(f"{file}: {what}; 'symact doctor {file.parent}' saves what can be read")
-    return DamagedError(f"{file}: {what}; move it away, and all is judged anew")
+    return DamagedError(f"{file}: {what}; move it away to judge all functions again")

@@ -1,7 +1,7 @@
-"""Reads the rows of a damaged database page by page, whatever SQLite says of it.
+"""Reads the rows of a damaged database page by page, without SQLite.
 
-SQLite gives up where a page makes no sense. Here each page is decoded by itself, and a row counts
-if it has its checksum, whether or not another page leads to it. The file format is described at
+SQLite stops at a malformed page. Here each page is decoded separately. A row counts if its checksum
+is correct, even if no other page refers to it. The file format is described at
 https://www.sqlite.org/fileformat2.html; comments name its sections.
 """
 

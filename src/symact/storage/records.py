@@ -350,7 +350,7 @@ class ProblemRecord:
 
     Attributes:
         variables: Names of the inputs of its candidates.
-        objectives: Names of what it minimises.
+        objectives: Names of the minimised quantities.
         reference: The name of the reference function.
         formula: The formula of the reference function.
     """

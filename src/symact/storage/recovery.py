@@ -121,7 +121,7 @@ def _free_name(folder: Path) -> Path:
 
 
 def _write(saved: Path, found: Rows, documents: dict[str, Any], lost: str) -> None:
-    """Write the rows that belong together, and what is missing."""
+    """Write the consistent rows and the list of missing ones."""
     known = found["candidates"]
     scores = {n: row for n, row in found["scores"].items() if row[0] in known}
     if not _is_selection_whole(documents, found, scores):

@@ -108,7 +108,7 @@ class Repository:
         self.database.put(CONFIG, config.dump())
 
     def problem(self) -> ProblemRecord | None:
-        """Return what is stored of the problem; None in a run of an earlier release."""
+        """Return the stored record of the problem; None in a run of an earlier release."""
         stored = self.database.get(PROBLEM)
         return None if stored is None else ProblemRecord.load(stored)
 

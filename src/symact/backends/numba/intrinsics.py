@@ -253,5 +253,5 @@ def _typed_horner(typingctx: Any, coefficients: Any, x: Any) -> Any:
 
 
 #: ``horner(coefficients, x)`` is the polynomial in x with these coefficients, a tuple of x's type
-#: from the highest power down. It is written out, so that no loop stands in a kernel.
+#: from the highest power down. It is unrolled, so a kernel contains no loop.
 horner: Any = intrinsic(_typed_horner)

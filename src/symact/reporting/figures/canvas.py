@@ -1,4 +1,4 @@
-"""Import matplotlib whatever ``MPLBACKEND`` says.
+"""Import matplotlib for any value of ``MPLBACKEND``.
 
 Notebooks set ``MPLBACKEND`` to their own backend, also for the commands that they start. Where
 that backend is not installed, ``import matplotlib`` fails. Figures here are drawn on an Agg canvas

@@ -98,7 +98,7 @@ def _panel(
 
 
 def _shown(values: FloatArray) -> FloatArray:
-    """Return values with NaN for what is not finite, cut where no panel reaches."""
+    """Return values with NaN for non-finite values, clipped outside the range of the panels."""
     array = np.asarray(values, dtype=np.float64)
     return np.where(np.isfinite(array), np.clip(array, -1e3, 1e3), np.nan)
 

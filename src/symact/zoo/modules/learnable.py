@@ -50,7 +50,7 @@ class Parametric(KnownModule):
 
 
 class Formula(Parametric):
-    """A formula with parameters; those that its source trains are trained.
+    """A formula with parameters. It trains the parameters that its source trains.
 
     Args:
         known: An entry with a parametric formula.

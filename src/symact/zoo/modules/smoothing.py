@@ -1,7 +1,7 @@
 """Any function convolved with a normal density: E f(x + width Z).
 
-The integral is split at the kinks of f and each piece is integrated by Gauss-Legendre quadrature,
-so that value and derivatives are smooth and exact to rounding for pieces that are smooth.
+The integral is split at the kinks of f. Each piece is integrated by Gauss-Legendre quadrature.
+Value and derivatives are smooth. For smooth pieces they are exact to rounding.
 """
 
 from __future__ import annotations
