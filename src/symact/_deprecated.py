@@ -31,6 +31,7 @@ MOVED = {
 MOVED_MEMBERS = {"symact.comparison.write_report": "symact.reporting.report"}
 #: Members that have another name today.
 RENAMED_MEMBERS = {
+    "symact.enumeration.Found": "Placement",
     "symact.propose.process": "ProcessProposer",
     "symact.propose.random": "RandomProposer",
     "symact.propose.replay": "ReplayProposer",

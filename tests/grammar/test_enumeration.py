@@ -264,7 +264,7 @@ def test_a_limit_says_which_sizes_are_complete_and_keeps_the_order():
     assert cut.complete_size == 3
     assert [count.complete for count in cut.counts()] == [True, True, True, False]
     assert [s.expr for s in cut] == [s.expr for s in itertools.islice(whole, len(cut))]
-    assert "the next size is partial" in to_text(report(cut))
+    assert "the limit was reached within the next size" in to_text(report(cut))
 
 
 def test_a_finite_grammar_is_exhausted():

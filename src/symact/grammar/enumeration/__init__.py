@@ -4,7 +4,7 @@ from symact.grammar.enumeration.report import report, to_text, up_to_scale
 from symact.grammar.enumeration.sentences import (
     LIMIT,
     Enumeration,
-    Found,
+    Placement,
     Sentence,
     SizeCount,
     enumerate_grammar,
@@ -13,7 +13,7 @@ from symact.grammar.enumeration.sentences import (
 __all__ = [
     "LIMIT",
     "Enumeration",
-    "Found",
+    "Placement",
     "Sentence",
     "SizeCount",
     "enumerate_grammar",

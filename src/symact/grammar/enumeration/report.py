@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from symact.backends.sampling import SCREEN
 from symact.errors import GrammarError
 from symact.expr import Expr, show
-from symact.grammar.enumeration.sentences import CHUNK, Enumeration, Found, Sentence
+from symact.grammar.enumeration.sentences import CHUNK, Enumeration, Placement, Sentence
 from symact.grammar.enumeration.values import keys
 
 
@@ -90,14 +90,16 @@ def report(
         "distinct": len(enumeration),
         "counts": [asdict(count) for count in enumeration.counts()],
         "sentences": [{"place": s.place, "size": s.size, "formula": show(s.expr)} for s in head],
-        "found": [{"name": name, **_found_json(enumeration.find(expr))} for name, expr in wanted],
+        "found": [
+            {"name": name, **_placement_json(enumeration.find(expr))} for name, expr in wanted
+        ],
     }
     if isinstance(listed, list):
         shown["distinct_up_to_scale"] = len(listed)
     return shown
 
 
-def _found_json(found: Found) -> dict[str, Any]:
+def _placement_json(found: Placement) -> dict[str, Any]:
     rows = {each.name: getattr(found, each.name) for each in fields(found)}
     rows["formula"] = show(rows.pop("expr"))
     rows["first"] = None if found.first is None else show(found.first)

@@ -78,11 +78,11 @@ class SizeCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The result of a search for a function.
+class Placement:
+    """The place of a function in an enumeration.
 
     Attributes:
-        expr: The expression of the search.
+        expr: The expression to be found.
         is_sentence: Whether the expression itself is a sentence.
         size: The number of nodes of the smallest sentence with these values. If none was found, the
             number of nodes of the expression, an upper bound. None if the expression is not a
@@ -224,7 +224,7 @@ class Enumeration:
                 self._count = None
         return self._count
 
-    def find(self, expr: Expr) -> Found:
+    def find(self, expr: Expr) -> Placement:
         """Return the size and the rank of a function.
 
         Args:
@@ -245,7 +245,7 @@ class Enumeration:
         estimate = None
         if place is None and smaller is not None and of_size is not None and size is not None:
             estimate = self._estimate(size, (number or smaller + of_size // 2) - smaller)
-        return Found(
+        return Placement(
             expr, is_sentence, size, is_exact, first, place, smaller, of_size, number, estimate
         )
 
