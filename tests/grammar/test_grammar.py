@@ -310,7 +310,7 @@ def test_a_file_loads_by_its_path(tmp_path):
         ('[seeds]\nzoo = "GELU"', "key 'seeds.zoo': expected a list of names or formulas"),
         ("[constants]\nparameters = 3", "key 'constants.parameters': expected two numbers"),
         ('[constants]\nparameters = ["a", 1]', "key 'constants.parameters': expected two numbers"),
-        ('rules = [{rule = "sin(a", args = ["Real"]}]', "column 6: expected ')', found 'the end'"),
+        ('rules = [{rule = "sin(a", args = ["Real"]}]', "column 6: expected ')', found the end"),
         ('rules = [{rule = "a < 1", args = ["Real"]}]', "a comparison is not a number"),
         (
             'rules = [{rule = "sin(a)", args = ["Real"], result = "Const"}]',
