@@ -26,6 +26,8 @@ from symact.tasks.protocol2 import ARCHITECTURES, FORMS, INITIALISATIONS, REFERE
 
 Floats = NDArray[np.float64]
 _SIZES = (6, 12, 24, 48)
+#: Number of the best functions that are also looked at alone: among all, poor ones are easily told.
+_BEST = 40
 
 
 def main() -> None:
@@ -36,7 +38,7 @@ def main() -> None:
     judge, names, differences, seconds = judged(asked.quick, "quick")
     lines = [f"{len(names)} pointwise functions by the quick form.", ""]
     lines += _halves(differences) + _variance(differences)
-    lines += _settings(judge, differences)
+    lines += _settings(judge, differences) + _kinds(judge, names, differences)
     lines += ["| | s |", "|---|---:|", f"| a function, median | {np.median(seconds):.0f} |", ""]
     if asked.full is not None:
         lines += _forms(names, differences, *judged(asked.full, "full")[1:])
@@ -73,13 +75,22 @@ def _pointwise() -> list[Competitor]:
 
 def _halves(differences: Floats) -> list[str]:
     """Return the agreement of judgements on disjoint sets of families."""
-    lines = ["| families in each half | Spearman, median | 5% to 95% |", "|---:|---:|---:|"]
+    best = differences[differences.mean(axis=(1, 2)).argsort()[:_BEST]]
+    lines = [
+        f"| families in each half | Spearman, all functions [5%, 95%] | the best {_BEST} |",
+        "|---:|---:|---:|",
+    ]
     for size in _SIZES:
-        own = halves_agree(differences, size)
-        lines.append(f"| {size} | {own.median:.2f} | {own.low:.2f} to {own.high:.2f} |")
-    whole = halves_agree(differences, _SIZES[-1]).median
-    needed = families_needed(whole, _SIZES[-1])
-    return [*lines, "", f"Families for an agreement of 0.9: {needed:.0f}.", ""]
+        cells = []
+        for own in (differences, best):
+            found = halves_agree(own, size)
+            cells.append(f"{found.median:.2f} [{found.low:.2f}, {found.high:.2f}]")
+        lines.append(f"| {size} | {cells[0]} | {cells[1]} |")
+    needed = [
+        families_needed(halves_agree(own, _SIZES[-1]).median, _SIZES[-1])
+        for own in (differences, best)
+    ]
+    return [*lines, f"| for 0.9 (Spearman-Brown) | {needed[0]:.0f} | {needed[1]:.0f} |", ""]
 
 
 def _variance(differences: Floats) -> list[str]:
@@ -109,6 +120,17 @@ def _settings(judge: CellJudge, differences: Floats) -> list[str]:
         here = differences[:, inside].mean(axis=1)
         there = differences[:, ~inside].mean(axis=1)
         lines.append(f"| {name} | {spearman(here, there) or 0:.2f} |")
+    return [*lines, ""]
+
+
+def _kinds(judge: CellJudge, names: Sequence[str], differences: Floats) -> list[str]:
+    """Return the best functions in each kind of families, with their ratios to the reference."""
+    kinds = np.array([name.partition("-")[0] for name in judge.families])
+    lines = ["| families | the best three |", "|---|---|"]
+    for kind in dict.fromkeys(kinds):
+        means = differences[:, kinds == kind].mean(axis=(1, 2))
+        best = [f"{names[i]} {10 ** means[i]:.2f}" for i in means.argsort()[:3]]
+        lines.append(f"| {kind} | {', '.join(best)} |")
     return [*lines, ""]
 
 
