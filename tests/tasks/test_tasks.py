@@ -492,7 +492,7 @@ def spoil(value: float) -> Callable[[np.ndarray], np.ndarray]:
         (0, lambda a: a + 1j, "X_train holds complex numbers"),
         (1, lambda a: ["a"] * len(a), "y_train, column 0, holds text \\('a' in row 0\\)"),
         (2, lambda a: [[1, 2], [3]], "X_ood is not a rectangular array of real numbers"),
-        (3, lambda a: None, "y_ood has 0 dimensions"),
+        (3, lambda a: None, "y_ood is missing"),
         (0, lambda a: np.ma.masked_less(a, 0.0), "X_train has masked values, first in row"),
         (0, lambda a: sparse.csr_array(a), "X_train is sparse"),
         (0, lambda a: [[object(), 1.0]] * len(a), "X_train, column 0, holds object in row 0"),
