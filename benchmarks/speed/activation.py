@@ -58,7 +58,7 @@ SIZES, QUICK_SIZES = (18, 20, 22, 24, 26), (18,)
 #: The functions of a quick run: torch takes seconds to compile each.
 QUICK_FUNCTIONS = ("SymAct-40",)
 #: The number of elements that all rounds of one form process together.
-WORK = 2**27
+WORK = 2**25
 
 
 def measure(bench: Bench) -> None:
