@@ -109,3 +109,10 @@ def test_too_few_rows_for_pseudo_shifts_are_refused():
     x, y = table(rows=200)
     with pytest.raises(TaskError, match="at least 240"):
         Task.from_arrays(x, y)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_input_with_two_values_is_divided_without_warnings():
+    x = np.repeat([0.0, 1.0], 30)[:, None]
+    found = pseudo_shifts(x, np.arange(60.0)[:, None])
+    assert {"shell", "lower"} <= {own.name for own in found}

@@ -38,6 +38,7 @@ def test_targets_are_chosen_by_name(tmp_path):
         ("", "has no rows"),
         ("a,b\n", "has no rows"),
         ("1,2\n3,4\n", "the first line has numbers"),
+        (",a\n0,4\n", "column 1 has no name"),
         ("a,a\n3,4\n", "more than one column 'a'"),
         ("a,b\n3\n", "line 2: 1 cells, the first line has 2"),
         ("a,b\n3,red\n", "line 2, column 'b': 'red' is no number"),

@@ -48,7 +48,7 @@ def pseudo_shifts(x: FloatArray, y: FloatArray, *, seed: int = 0) -> tuple[Shift
     - ``shell``: those with the largest absolute coordinate, in units of the spread of each input;
     - ``upper``, ``lower``: those with the largest coordinate upwards, downwards;
     - ``first component``, ``first component, reversed``: the ends of the first principal component;
-    - ``input NAME``: the largest values of an input, for the inputs that correlate most with the
+    - ``input NUMBER``: the largest values of a column, for the columns that correlate most with the
       targets;
     - ``cluster``: the rows of the clusters that are farthest from the mean.
 
@@ -122,7 +122,7 @@ def _cluster_distance(unit: FloatArray, seed: int) -> FloatArray:
     """
     from scipy.cluster.vq import kmeans2
 
-    count = min(_CLUSTERS, len(unit) // 8)
+    count = min(_CLUSTERS, len(np.unique(unit, axis=0)))
     centres, labels = kmeans2(unit, count, minit="++", seed=np.random.default_rng(seed))
     mean = unit.mean(axis=0)
     far = np.square(centres - mean).sum(axis=1)

@@ -91,6 +91,11 @@ def _lines(path: Path, what: str) -> list[list[str]]:
 
 def _names(lines: Sequence[Sequence[str]], what: str) -> tuple[str, ...]:
     header = tuple(own.strip() for own in lines[0])
+    if "" in header:
+        raise TaskError(
+            f"{what}: column {header.index('') + 1} has no name; name it, or leave it out "
+            "if it numbers the rows"
+        )
     for own in header:
         if header.count(own) > 1:
             raise TaskError(f"{what} has more than one column '{own}'; give each its own name")
