@@ -155,3 +155,48 @@ def test_ood_rows_of_a_file_have_its_columns_in_any_order(tmp_path):
     found = recommend(data, "y", ood=far, form=SMALL)
     again = recommend(x, y, ood=(x + 3, y + 3), form=SMALL)
     assert [own.name for own in found.answers] == [own.name for own in again.answers]
+
+
+@pytest.mark.parametrize(
+    ("far", "said"),
+    [
+        ((np.full((2, 2), 3.0), np.array([1.0, 2.0])), "1 distinct OOD row.* at least 4"),
+        ((np.arange(24.0).reshape(12, 2), np.ones(12)), "OOD rows is .nearly. constant"),
+        ((np.full((9, 2), np.nan), np.ones(9)), "X_ood holds NaN"),
+    ],
+)
+def test_ood_rows_that_measure_nothing_are_refused(far, said):
+    with pytest.raises(TaskError, match=said):
+        recommend(*table(), ood=far, form=SMALL)
+
+
+def test_ood_rows_in_even_places_are_left_for_a_check():
+    x, y = table(60)
+    far = np.random.default_rng(2).uniform(1, 2, (12, 2))
+    other = far.copy()
+    other[1::2] *= 50
+    one, same = (
+        recommend(x, y, ood=(own, own.sum(axis=1)), form=replace(SMALL, steps=2))
+        for own in (far, other)
+    )
+    assert [own.ood for own in one.answers] == [own.ood for own in same.answers]
+
+
+def test_the_last_column_of_the_data_is_the_target_of_the_ood_file(tmp_path):
+    data, far = tmp_path / "data.csv", tmp_path / "far.csv"
+    x, y = table(60)
+    np.savetxt(data, np.column_stack([x, y]), delimiter=",", header="a,b,y", comments="")
+    np.savetxt(far, np.column_stack([y, x + 3]), delimiter=",", header="y,a,b", comments="")
+    small = replace(SMALL, steps=2)
+    found, again = recommend(data, ood=far, form=small), recommend(x, y, ood=(x + 3, y), form=small)
+    assert [own.name for own in found.answers] == [own.name for own in again.answers]
+    named = {own.name for own in found.shifts}
+    assert {"input 'a'", "input 'b'"} & named
+    assert not {"input 0", "input 1"} & named
+
+
+def test_targets_of_a_file_are_names(tmp_path):
+    data = tmp_path / "data.csv"
+    data.write_text("a,y\n1,2\n")
+    with pytest.raises(TaskError, match="names of target columns"):
+        recommend(data, np.arange(3.0))

@@ -43,6 +43,8 @@ WHOLE, GIVEN = "none", "given"
 _TRAIN, _VALIDATION = 0.6, 0.2
 #: Targets with less spread in the outer part, in training standard deviations, say nothing.
 _LEAST_SPREAD = 0.02
+#: Each half of the outer part needs two rows to vary.
+_LEAST_GIVEN = 4
 _ENTROPY = 300
 
 
@@ -121,13 +123,14 @@ def landmarks(
         y: Targets ``[row, output]``, finite.
         functions: The functions.
         given: Inputs and targets of the outer part of one more division, whose inner part is the
-            whole table.
+            whole table; at least 4 rows.
         form: The networks.
         seed: Seed of the divisions and of the initial weights.
         threads: Number of threads; None for the number of cores.
 
     Raises:
-        TaskError: There are too few rows, the inputs are constant, or the targets are.
+        TaskError: There are too few rows, the inputs are constant, or the targets are, also those
+            of ``given``.
     """
     names, data = _divided(x, y, given, form, seed)
     pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
@@ -162,16 +165,25 @@ def _divided(
     rows = np.random.default_rng(seed).permutation(len(x))
     shifts = [Shift(WHOLE, rows, np.empty(0, dtype=np.int64)), *pseudo_shifts(x, y, seed=seed)]
     if given is not None:
-        shifts.append(Shift(GIVEN, rows, np.arange(len(x), len(x) + len(given[0]))))
+        if len(given[0]) < _LEAST_GIVEN:
+            raise TaskError(
+                f"{len(given[0])} distinct OOD row(s) are used (every second one), "
+                f"at least {_LEAST_GIVEN} are needed"
+            )
+        outer = np.random.default_rng(seed).permutation(len(given[0])) + len(x)
+        shifts.append(Shift(GIVEN, rows, outer))
         x, y = np.vstack([x, given[0]]), np.vstack([y, given[1]])
     every = [_instance(x, y, shift, form) for shift in shifts]
     usable = [own for own in every if own is not None]
     if every[0] is None:
         raise TaskError("y is (nearly) constant; nothing to learn")
-    if len(usable) < 2:
+    if given is not None and every[-1] is None:
+        raise TaskError("y of the OOD rows is (nearly) constant; give more varied rows")
+    names = tuple(own.name.partition("/")[2] for own in usable)
+    if not set(names) - {WHOLE, GIVEN}:
         raise TaskError("y is (nearly) constant in all outer parts of X; give more varied rows")
     data = with_validation(pack(usable, form.points), form.judged_points)
-    return tuple(own.name.partition("/")[2] for own in usable), data
+    return names, data
 
 
 def _instance(x: FloatArray, y: FloatArray, shift: Shift, form: PopulationForm) -> Instance | None:

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,16 +182,18 @@ def cells(own: Answer) -> list[str]:
 
 def summary(found: Recommendation) -> list[str]:
     """Return the lines below the table."""
-    shifts = ", ".join(f"{own.name} ({own.best})" for own in found.shifts)
+    shifts = "; ".join(f"{own.name} ({own.best})" for own in found.shifts)
     like = ", ".join(f"{name} ({best})" for name, best in found.like)
+    better = f"better than {found.fallback} with probability {found.better:.0%}"
     return [
         f"recommended: {found.choice}",
-        f"better than {found.fallback} with probability {found.better:.0%}",
+        *([] if found.choice == found.fallback else [better]),
         f"error relative to the best answer: median {found.regret.ratio:.2f}, "
         f"90% quantile {found.regret.high:.2f}",
         *found.reasons,
         f"best by pseudo-shift: {shifts}",
-        f"similar generated families: {like}",
+        f"similar generated families, each with its best answer: {like}",
+        f"distinct rows used: {found.rows}",
     ]
 
 
@@ -231,8 +233,8 @@ def recommend(
             CSV file with column names; or a :class:`.Task`, of which training points are used.
         y: Targets ``[row]`` or ``[row, output]``; for a file the name or names of the target
             columns, the last column by default; None for a task.
-        ood: Rows outside the training distribution, ``(X, y)`` or the path of a CSV file. Every
-            second of them is used, so that the others can check the recommendation.
+        ood: Rows outside the training distribution, ``(X, y)`` or the path of a CSV file; at least
+            7. The first, the third and so on are used. The others can check the recommendation.
         form: The networks to train.
         seed: Seed of the divisions of the rows and of the initial weights.
         threads: Number of threads; None for the number of cores.
@@ -261,6 +263,7 @@ def recommend(
         )
         for own in tables
     ]
+    found = [own.named(measured) for own, measured in zip(tables, found, strict=True)]
     rows = sum(len(own.x) for own in tables)
     return of_landmarks(known, found, rows=rows, seconds=time.perf_counter() - start)
 
@@ -270,6 +273,12 @@ class _Rows:
     x: FloatArray
     y: FloatArray
     ood: tuple[FloatArray, FloatArray] | None = None
+    columns: tuple[str, ...] | None = None
+
+    def named(self, found: Landmarks) -> Landmarks:
+        """Return landmarks whose shifts of an input have the name of its column."""
+        names = {f"input {i}": f"input '{own}'" for i, own in enumerate(self.columns or ())}
+        return replace(found, shifts=tuple(names.get(own, own) for own in found.shifts))
 
 
 def _tables(data: Any, y: Any, ood: Any) -> list[_Rows]:
@@ -285,19 +294,20 @@ def _tables(data: Any, y: Any, ood: Any) -> list[_Rows]:
     inputs, targets = _read(data, y, ("X", "y"))
     x, t = _distinct(inputs, targets)
     if ood is None:
-        return [_Rows(x, t)]
-    far_x, far_y = _pair(ood, data, y)
+        return [_Rows(x, t, columns=inputs.columns)]
+    far_x, far_y = _pair(ood, data, targets)
     outer = _read(far_x, far_y, ("X_ood", "y_ood"))
-    far = _distinct(outer[0].in_order_of(inputs), outer[1].in_order_of(targets))
-    return [_Rows(x, t, (far[0][::2], far[1][::2]))]
+    halves = outer[0].in_order_of(inputs), outer[1].in_order_of(targets)
+    used = _distinct(*(replace(own, values=own.values[::2]) for own in halves))
+    return [_Rows(x, t, used, inputs.columns)]
 
 
-def _pair(ood: Any, data: Any, y: Any) -> tuple[Any, Any]:
-    """Return inputs and targets of the OOD rows; of a file the targets are those of ``y``."""
+def _pair(ood: Any, data: Any, targets: Table) -> tuple[Any, Any]:
+    """Return inputs and targets of the OOD rows; of a file, the names of the targets."""
     if isinstance(ood, tuple) and len(ood) == 2:
         return ood
     if _is_path(ood) and _is_path(data):
-        return ood, y
+        return ood, targets.columns
     raise TaskError("ood must be (X_ood, y_ood), or the path of a CSV file if the data are one")
 
 
@@ -307,7 +317,9 @@ def _is_path(data: Any) -> bool:
 
 def _read(data: Any, y: Any, names: tuple[str, str]) -> tuple[Table, Table]:
     if _is_path(data):
-        targets = [y] if isinstance(y, str) else list(y or ())
+        targets = [] if y is None else [y] if isinstance(y, str) else list(y)
+        if not all(isinstance(own, str) for own in targets):
+            raise TaskError(f"{names[1]} of a CSV file must be the names of target columns")
         return divided(read_csv(Path(data)), targets)
     if y is None:
         raise TaskError(f"{names[1]} is missing; give the targets of {names[0]}")

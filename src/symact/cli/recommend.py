@@ -26,7 +26,7 @@ def recommend(
     ] = None,
     ood: Annotated[
         Path | None,
-        typer.Option(help="CSV of rows outside the training range. Every second row is used."),
+        typer.Option(help="CSV of rows outside the training range. Rows 1, 3, 5 ... are used."),
     ] = None,
     task: Annotated[
         str | None, typer.Option(help="A task (symact tasks) in place of data.")
@@ -47,7 +47,7 @@ def recommend(
     if task is not None and (target or ood):
         raise SymactError("--target and --ood need a CSV file; a task has its own targets")
     if not (as_json or quiet):
-        note("training networks on inner parts of the data")
+        note("reading the data; small networks are then trained on parts of it")
     if task is not None:
         found = choose(tasks.task(task), seed=seed)
     else:
@@ -65,7 +65,9 @@ def recommend(
 def _print(found: Recommendation) -> None:
     from symact.atlas.recommendation import cells, headings, summary
 
-    print(f"OOD: predicted error relative to {found.fallback}; below 1 is better.\n")
+    print(f"OOD: predicted error relative to {found.fallback}; below 1 is better.")
+    print("best: probability of the lowest OOD error.")
+    print("pseudo-OOD, ID: measured errors relative to the mean answer.\n")
     columns = (Column("answer"), *numbers(*headings()))
     print_table(columns, [[own.name, *cells(own)] for own in found.answers])
     print("\n" + "\n".join(summary(found)))
