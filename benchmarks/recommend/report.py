@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -83,8 +84,16 @@ def report(measured: Measured, prior: Prior | None) -> str:
     lines.append(f"{'chosen by half of the cells':34s} {_halves(measured):6.3f}")
     networks = [i for i, own in enumerate(measured.answers) if own != LINEAR]
     lines.append(f"{'the same, activations only':34s} {_halves(measured, networks):6.3f}")
+    lines += ["", f"recommended: {_counts(measured, chosen['recommend'])}"]
+    lines += [f"best answer: {_counts(measured, measured.truth.argmin(axis=1))}"]
     lines += ["", *_sureness(measured, found), "", *_by_kind(measured, chosen["recommend"])]
     return "\n".join(lines)
+
+
+def _counts(measured: Measured, places: NDArray[np.intp], most: int = 5) -> str:
+    """Return how often the most frequent answers occur."""
+    found = Counter(measured.answers[place] for place in places).most_common(most)
+    return ", ".join(f"{name} {count}" for name, count in found)
 
 
 def _by_kind(measured: Measured, places: NDArray[np.intp]) -> list[str]:

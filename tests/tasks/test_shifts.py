@@ -96,6 +96,17 @@ def _numbers(one):
     return set(np.rint(x * scale + mean).astype(int).tolist())
 
 
+def test_rows_at_equal_distances_are_not_chosen_by_their_targets():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 4, (4000, 1)).astype(float)
+    noise = rng.normal(size=(4000, 1))
+    rows = np.unique(np.hstack([x, x + noise]), axis=0)  # sorted by inputs, then by targets
+    x, noise = rows[:, :1], rows[:, 1:] - rows[:, :1]
+    for shift in pseudo_shifts(x, x + noise):
+        assert abs(noise[shift.inner].mean()) < 0.1
+        assert abs(noise[shift.outer].mean()) < 0.1
+
+
 @pytest.mark.parametrize("missing", ["X_ood", "y_ood"])
 def test_ood_inputs_without_targets_are_refused(missing):
     x, y = table()

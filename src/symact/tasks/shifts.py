@@ -133,10 +133,12 @@ def _cluster_distance(unit: FloatArray, seed: int) -> FloatArray:
 
 def _distinct(distances: dict[str, FloatArray], seed: int) -> tuple[Shift, ...]:
     rng = np.random.default_rng(seed)
+    # Rows at equal distances are in random order: that of a sorted table would depend on targets.
+    ties = np.random.default_rng([seed, 1]).permutation(len(next(iter(distances.values()))))
     found: list[Shift] = []
     seen: set[bytes] = set()
     for name, distance in distances.items():
-        order = np.argsort(distance, kind="stable")
+        order = np.lexsort((ties, distance))
         cut = round(len(order) * (1 - OUTER))
         key = np.sort(order[cut:]).tobytes()
         if key not in seen:
