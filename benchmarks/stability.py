@@ -95,6 +95,14 @@ def _halves(differences: Floats) -> list[str]:
 
 def _variance(differences: Floats) -> list[str]:
     """Return the shares of variance: function, function x family, and the rest."""
+    best = differences[differences.mean(axis=(1, 2)).argsort()[:_BEST]]
+    lines = [f"| part | share of variance | of the best {_BEST} |", "|---|---:|---:|"]
+    whole, few = _shares(differences), _shares(best)
+    lines += [f"| {name} | {whole[name]:.0%} | {few[name]:.0%} |" for name in whole]
+    return [*lines, ""]
+
+
+def _shares(differences: Floats) -> dict[str, float]:
     centred = differences - differences.mean(axis=0)
     functions = centred.mean(axis=(1, 2))
     families = centred.mean(axis=2) - functions[:, None]
@@ -105,8 +113,7 @@ def _variance(differences: Floats) -> list[str]:
         "function x cell, rest": np.square(rest).mean(),
     }
     total = sum(parts.values())
-    rows = [f"| {name} | {value / total:.0%} |" for name, value in parts.items()]
-    return ["| part | share of variance |", "|---|---:|", *rows, ""]
+    return {name: float(value / total) for name, value in parts.items()}
 
 
 def _settings(judge: CellJudge, differences: Floats) -> list[str]:
