@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
 from command_line import called, strict_json
+from small_data import written
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A small file: 60 rows of two inputs."""
-    rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, (60, 2))
-    y = x[:, 0] ** 2 + x[:, 1]
-    path = tmp_path_factory.mktemp("recommend") / "data.csv"
-    rows = np.column_stack([x, y]).tolist()
-    path.write_text("a,b,y\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows))
-    return path
-
-
-def test_a_file_is_answered_with_a_table_and_a_figure(data, tmp_path):
+def test_a_file_is_answered_with_a_table_and_a_figure(tmp_path):
+    data = written(tmp_path / "data.csv")
     found = called("recommend", data, "--target", "y", "--out", tmp_path)
     assert found.returncode == 0, found.stderr
     assert "recommended: " in found.stdout

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -133,6 +134,39 @@ def test_unusable_data_are_refused_in_one_line(x, y, said):
         recommend(x, y, form=SMALL)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_targets_of_a_data_frame_may_be_named():
+    x, y = table(60)
+    far = np.random.default_rng(2).uniform(1, 2, (20, 2))
+    frame = pd.DataFrame({"a": x[:, 0], "price": y, "b": x[:, 1]})
+    later = pd.DataFrame({"price": far.sum(axis=1), "b": far[:, 1], "a": far[:, 0]})
+    small = replace(SMALL, steps=2)
+    expected = recommend(x, y, ood=(far, far.sum(axis=1)), form=small).to_dict()["answers"]
+    found = [
+        recommend(frame, y, ood=ood, form=small)
+        for y, ood in (("price", later), (["price"], (later, "price")))
+    ]
+    assert [own.to_dict()["answers"] for own in found] == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    ("data", "y", "said"),
+    [
+        (
+            pd.DataFrame({"a": [1.0], "price": 2.0}),
+            "prize",
+            "X has no column 'prize'; did you mean",
+        ),
+        (pd.DataFrame({"price": [1.0]}), "price", "no input column"),
+        (pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "a", "b"]), "b", "more than one column 'a'"),
+        (np.ones((60, 2)), "price", "X has no column names"),
+        (np.ones((2, 2)), ["red", "blue"], "text"),
+    ],
+)
+def test_a_name_that_is_no_target_is_refused(data, y, said):
+    with pytest.raises(TaskError, match=said):
+        recommend(data, y, form=SMALL)
 
 
 def test_a_task_has_targets_of_its_own():

@@ -202,6 +202,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
         (["show"], "no run directory given, and no run in runs/"),
         (["resume"], "Missing argument"),
         (["zoo", "--plot", "f.svg"], "--plot needs the name of a function"),
+        (["zoo", "GELU", "--like", "x*tanh(x)"], "use: symact zoo GELU"),
         (["zoo", "--kind", "gate"], "unknown kind 'gate'; did you mean 'gated'"),
         (["compare", "x^2"], "unexpected '^'; write x**2"),
         (["zoo", "--like", "swish(x)"], "did you mean 'silu'"),

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from command_line import called
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A small file: 60 rows of two inputs."""
-    rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, (60, 2))
-    y = x[:, 0] ** 2 + x[:, 1]
-    path = tmp_path_factory.mktemp("recommend") / "data.csv"
-    rows = np.column_stack([x, y]).tolist()
-    path.write_text("a,b,y\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows))
-    return path
+from small_data import written
 
 
 @pytest.mark.parametrize(
@@ -30,7 +18,8 @@ def data(tmp_path_factory):
         (["nowhere.csv"], "cannot be read"),
     ],
 )
-def test_bad_input_is_one_line(data, arguments, said):
+def test_bad_input_is_one_line(tmp_path, arguments, said):
+    data = written(tmp_path / "data.csv")
     found = called("recommend", *(own.format(data=data) for own in arguments))
     assert found.returncode == 2
     assert said in found.stderr.splitlines()[-1]

@@ -43,6 +43,7 @@ def test_targets_are_chosen_by_name(tmp_path):
         ("a,b\n3\n", "line 2: 1 cells, the first line has 2"),
         ("a,b\n3,red\n", "line 2, column 'b': 'red' is no number"),
         ("a,b\n,4\n", "no row without a missing value"),
+        ("a,b\n1,2\n3,-1e31\n", "line 3, column 'b': -1e+31 is beyond 1e+30"),
     ],
 )
 def test_an_unusable_file_is_refused_in_one_line(tmp_path, text, said):

@@ -231,10 +231,11 @@ def recommend(
     Args:
         data: Inputs ``[row, feature]`` or ``[row]``, at least 48 distinct rows; or the path of a
             CSV file with column names; or a :class:`.Task`, of which training points are used.
-        y: Targets ``[row]`` or ``[row, output]``; for a file the name or names of the target
-            columns, the last column by default; None for a task.
-        ood: Rows outside the training distribution, ``(X, y)`` or the path of a CSV file; at least
-            7. The first, the third and so on are used. The others can check the recommendation.
+        y: Targets ``[row]`` or ``[row, output]``; for a data frame also the name or names of the
+            target columns; for a file these names, the last column by default; None for a task.
+        ood: Rows outside the training distribution, ``(X, y)``, or a data frame or the path of a
+            CSV file with the target columns; at least 7. The first, the third and so on are used.
+            The others can check the recommendation.
         form: The networks to train.
         seed: Seed of the divisions of the rows and of the initial weights.
         threads: Number of threads; None for the number of cores.
@@ -295,20 +296,31 @@ def _tables(data: Any, y: Any, ood: Any) -> list[_Rows]:
     x, t = _distinct(inputs, targets)
     if ood is None:
         return [_Rows(x, t, columns=inputs.columns)]
-    far_x, far_y = _pair(ood, data, targets)
+    far_x, far_y = _pair(ood, data, y, targets)
     outer = _read(far_x, far_y, ("X_ood", "y_ood"))
     halves = outer[0].in_order_of(inputs), outer[1].in_order_of(targets)
     used = _distinct(*(replace(own, values=own.values[::2]) for own in halves))
     return [_Rows(x, t, used, inputs.columns)]
 
 
-def _pair(ood: Any, data: Any, targets: Table) -> tuple[Any, Any]:
-    """Return inputs and targets of the OOD rows; of a file, the names of the targets."""
+def _pair(ood: Any, data: Any, y: Any, targets: Table) -> tuple[Any, Any]:
+    """Return inputs and targets of the OOD rows; of a file or a frame, the names of the targets."""
     if isinstance(ood, tuple) and len(ood) == 2:
         return ood
     if _is_path(ood) and _is_path(data):
         return ood, targets.columns
-    raise TaskError("ood must be (X_ood, y_ood), or the path of a CSV file if the data are one")
+    if _names(y) and hasattr(ood, "columns"):
+        return ood, targets.columns
+    raise TaskError(
+        "ood must be (X_ood, y_ood), or the path of a CSV file if the data are one, "
+        "or a data frame if y is the name of a column"
+    )
+
+
+def _names(y: Any) -> list[str]:
+    """Return the names of columns that ``y`` is; none if it is something else."""
+    given = [y] if isinstance(y, str) else y if isinstance(y, list | tuple) else []
+    return [*given] if all(isinstance(own, str) for own in given) else []
 
 
 def _is_path(data: Any) -> bool:
@@ -317,13 +329,20 @@ def _is_path(data: Any) -> bool:
 
 def _read(data: Any, y: Any, names: tuple[str, str]) -> tuple[Table, Table]:
     if _is_path(data):
-        targets = [] if y is None else [y] if isinstance(y, str) else list(y)
-        if not all(isinstance(own, str) for own in targets):
+        if y is not None and not _names(y):
             raise TaskError(f"{names[1]} of a CSV file must be the names of target columns")
-        return divided(read_csv(Path(data)), targets)
+        return divided(read_csv(Path(data)), _names(y))
     if y is None:
         raise TaskError(f"{names[1]} is missing; give the targets of {names[0]}")
-    return read_table(data, names[0]), read_table(y, names[1])
+    inputs = read_table(data, names[0])
+    if _names(y) and inputs.columns is not None:
+        return divided(inputs, _names(y))
+    if isinstance(y, str):
+        raise TaskError(
+            f"{names[1]} is the name '{y[:20]}', but {names[0]} has no column names; give the "
+            f"targets as an array, or {names[0]} as a data frame"
+        )
+    return inputs, read_table(y, names[1])
 
 
 def _distinct(inputs: Table, targets: Table) -> tuple[FloatArray, FloatArray]:

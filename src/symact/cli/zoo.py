@@ -52,6 +52,10 @@ def zoo(
     """List the known activation functions, or describe one."""
     if plot is not None and name is None:
         raise SymactError("--plot needs the name of a function; use: symact zoo GELU --plot FILE")
+    if like is not None and name is not None:
+        raise SymactError(
+            f"--like needs no NAME; use: symact zoo {name}, or symact zoo --like FORMULA"
+        )
     if like is not None:
         _print_like(like, as_json)
     elif name is not None:

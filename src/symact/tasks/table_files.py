@@ -11,7 +11,7 @@ import numpy as np
 
 from symact.errors import TaskError, choices
 from symact.tasks.instance import FloatArray
-from symact.tasks.tables import Table
+from symact.tasks.tables import LARGEST, Table, refuse_repeated
 
 _MISSING = {"", "na", "nan", "null", "none"}
 
@@ -26,7 +26,8 @@ def read_csv(path: str | Path, name: str = "") -> Table:
         name: The name of the table in errors; "" for the path.
 
     Raises:
-        TaskError: The file cannot be read, has no rows, or a column is no number.
+        TaskError: The file cannot be read, has no rows, or a column is no number,
+            or a number is beyond 1e30.
     """
     what = name or str(path)
     lines = _lines(Path(path), what)
@@ -52,9 +53,10 @@ def divided(table: Table, targets: Sequence[str]) -> tuple[Table, Table]:
         targets: Names of the target columns; empty for the last column.
 
     Raises:
-        TaskError: A target is no column, or no input is left.
+        TaskError: A target is no column, two columns have one name, or no input is left.
     """
     names = table.columns or ()
+    refuse_repeated(table.name, names)
     for own in targets:
         if own not in names:
             raise TaskError(f"{table.name} has no column '{own}'; {choices(own, names)}")
@@ -96,9 +98,7 @@ def _names(lines: Sequence[Sequence[str]], what: str) -> tuple[str, ...]:
             f"{what}: column {header.index('') + 1} has no name; name it, or leave it out "
             "if it numbers the rows"
         )
-    for own in header:
-        if header.count(own) > 1:
-            raise TaskError(f"{what} has more than one column '{own}'; give each its own name")
+    refuse_repeated(what, header)
     if all(_number(own) is not None for own in header):
         raise TaskError(f"{what}: the first line has numbers; it must have the column names")
     return header
@@ -113,6 +113,11 @@ def _column(what: str, name: str, cells: Sequence[str]) -> FloatArray:
             raise TaskError(
                 f"{what}, line {row + 2}, column '{name}': '{cell[:20]}' is no number; "
                 "encode the column as numbers or leave it out"
+            )
+        if LARGEST < abs(value) < math.inf:
+            raise TaskError(
+                f"{what}, line {row + 2}, column '{name}': {value:g} is beyond {LARGEST:g}; "
+                "use larger units"
             )
         found[row] = value
     return found

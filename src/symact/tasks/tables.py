@@ -14,8 +14,8 @@ import numpy as np
 from symact.errors import TaskError, choices
 from symact.tasks.instance import FloatArray
 
-#: The largest absolute value. Squares of larger values may overflow in float32.
-_LARGEST = 1e30
+#: The largest absolute value.
+LARGEST = 1e30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +43,8 @@ class Table:
             raise TaskError(f"{self.name} has {here} column(s), {other.name} has {there}")
         if self.columns is None or other.columns is None or self.columns == other.columns:
             return self
-        _refuse_repeated(self.name, self.columns)
-        _refuse_repeated(other.name, other.columns)
+        refuse_repeated(self.name, self.columns)
+        refuse_repeated(other.name, other.columns)
         for column in other.columns:
             if column not in self.columns:
                 near = choices(column, self.columns)
@@ -78,7 +78,7 @@ def read_table(data: Any, name: str) -> Table:
     _refuse(
         ~np.isfinite(values), f"{name} holds NaN or infinity", columns, "drop or fill such rows"
     )
-    _refuse(np.abs(values) > _LARGEST, f"{name} holds numbers above {_LARGEST:g}", columns,
+    _refuse(np.abs(values) > LARGEST, f"{name} holds numbers above {LARGEST:g}", columns,
             "use larger units")  # fmt: skip
     return Table(name, values, columns)
 
@@ -179,7 +179,12 @@ def _refuse(
         raise TaskError(f"{what}, {where}; {advice}")
 
 
-def _refuse_repeated(name: str, columns: Sequence[str]) -> None:
+def refuse_repeated(name: str, columns: Sequence[str]) -> None:
+    """Refuse a table with two columns of one name.
+
+    Raises:
+        TaskError: There are such columns.
+    """
     for column in columns:
         if columns.count(column) > 1:
             raise TaskError(f"{name} has more than one column '{column}'; give each its own name")
