@@ -72,39 +72,65 @@ def polynomial(
 
 
 def rational(
-    name: str,
-    odd: Callable[[Array], Array],
-    top: float,
+    v: Array,
+    target: Array,
     over: int,
     under: int,
-    raised: float = 1.0,
-) -> dict[str, Texts]:
-    """Fit odd(x) = x N(u) / D(u), u = x**2, with D(0) = 1, on [0, top]; relative error.
-
-    N is multiplied by ``raised``.
-    """
-    x = nodes(1e-3, top, 6000)
-    target, scale = odd(x) / x, top**2
-    v = x * x / scale
+    weight: float | Array = 1.0,
+) -> tuple[Array, Array, float]:
+    """Fit N(v) / D(v), D(0) = 1, to the target; return N, D and the weighted relative error."""
     numerator, denominator = v[:, None] ** np.arange(over + 1), v[:, None] ** np.arange(under + 1)
     load, below, best_error = np.ones_like(v), np.ones_like(v), np.inf
     best = np.zeros(over + under + 1)
     for _ in range(600):
         basis = np.concatenate([numerator, -target[:, None] * denominator[:, 1:]], axis=1)
-        weight = np.sqrt(load) / np.abs(below * target)
-        found = np.linalg.lstsq(basis * weight[:, None], target * weight, rcond=None)[0]
+        scale = np.sqrt(load) * weight / np.abs(below * target)
+        found = np.linalg.lstsq(basis * scale[:, None], target * scale, rcond=None)[0]
         below = 1 + denominator[:, 1:] @ found[over + 1 :]
-        residual = np.abs(numerator @ found[: over + 1] / below / target - 1)
+        residual = np.abs(numerator @ found[: over + 1] / below / target - 1) * weight
         if residual.max() < best_error:
             best, best_error = found, residual.max()
         load = load * (residual / residual.mean() + 0.02) ** 0.7
         load = load / load.mean()
-    top_of = raised * best[: over + 1] / scale ** np.arange(over + 1)
-    bottom_of = np.r_[1, best[over + 1 :] / scale ** np.arange(1, under + 1)]
+    return best[: over + 1], np.r_[1, best[over + 1 :]], best_error
+
+
+def quotient(
+    name: str,
+    scale: float,
+    fit: tuple[Array, Array, float],
+    raised: float = 1.0,
+) -> dict[str, Texts]:
+    """Return a fit in x / scale as two rows of coefficients in x; N is multiplied by ``raised``."""
+    top, bottom, error = fit
     return {
-        f"{name}_over": told(f"{name}, N", best_error, top_of),
-        f"{name}_under": told(f"{name}, D", best_error, bottom_of),
+        f"{name}_over": told(f"{name}, N", error, raised * top / scale ** np.arange(len(top))),
+        f"{name}_under": told(f"{name}, D", error, bottom / scale ** np.arange(len(bottom))),
     }
+
+
+def odd(
+    name: str, function: Callable[[Array], Array], top: float, degree: int, raised: float = 1.0
+) -> dict[str, Texts]:
+    """Fit an odd function as x N(u) / D(u), u = x**2, on [0, top]."""
+    x = nodes(1e-3, top, 6000)
+    fit = rational(x * x / top**2, function(x) / x, degree, degree)
+    return quotient(name, top**2, fit, raised)
+
+
+def normal_tail() -> dict[str, Texts]:
+    """Fit the upper tail probability of the normal distribution times exp(z**2/2) on [0, 13.3].
+
+    Errors may grow with z**2, as the rounding errors of the exponential do. A float32 times the
+    exponential is below the normal range beyond 13.3. The fit also corrects the error of
+    log2(e)/2 in float32.
+    """
+    top = 13.3
+    z = nodes(0.0, top, 6000)
+    excess = float(np.float32(0.5 / np.log(2))) * np.log(2) - 0.5
+    target = 0.5 * special.erfcx(z / np.sqrt(2)) * np.exp(excess * z * z)
+    fit = rational(z / top, target, 3, 4, weight=1 / (1 + z * z / 8))
+    return quotient("normal", top, fit)
 
 
 def single() -> dict[str, Texts]:
@@ -143,7 +169,7 @@ def single() -> dict[str, Texts]:
         lambda u: (np.cos(np.sqrt(u)) - 1 + u / 2) / u**2,
         lambda u: u**2,
     )
-    found |= rational("tanh", np.tanh, 9.02, 4, 4)
+    found |= odd("tanh", np.tanh, 9.02, 4)
     found["atan"] = polynomial(
         "atan: atan(v) = v + v^3 P(v^2)",
         1e-6,
@@ -153,16 +179,16 @@ def single() -> dict[str, Texts]:
         lambda u: u,
     )
     # N is a little high, so that the tails round to 1.
-    found |= rational("erf", special.erf, 3.95, 5, 5, raised=1 + 4e-8)
-    found["erfc"] = polynomial(
-        "erfcx(z) = t P(t), t = 1/(1 + 0.4 z)",
-        1 / (1 + 0.4 * 14),
-        1.0,
-        9,
-        lambda t: special.erfcx((1 / t - 1) / 0.4) / t,
-        lambda t: t / special.erfcx((1 / t - 1) / 0.4),
+    found |= odd("erf", special.erf, 3.95, 5, raised=1 + 4e-8)
+    found["exp2"] = polynomial(
+        "2^f = 1 + f P(f)",
+        -0.5,
+        0.5,
+        4,
+        lambda f: (np.exp2(f) - 1) / f,
+        lambda f: np.abs(f) * np.exp2(-f),
     )
-    return found
+    return found | normal_tail()
 
 
 def interpolate(

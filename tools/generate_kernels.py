@@ -57,7 +57,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from symact.backends.numba.elementary import {{names}}
+from symact.backends.numba.elementary import (
+{{names}}
+)
 from symact.backends.numba.intrinsics import like, select
 from symact.backends.numba.loops import one, two, where
 from symact.backends.numba.single import compiled
@@ -148,7 +150,9 @@ def numba_source() -> str:
     ]
     used = {node.id for node in ast.walk(ast.parse("\n".join(rules))) if isinstance(node, ast.Name)}
     calls = {row.opcode: numba_call(row) for row in elementwise()}
-    head = NUMBA_HEAD.format(names=", ".join(sorted(used & set(defined))))
+    head = NUMBA_HEAD.format(
+        names="\n".join(f"    {name}," for name in sorted(used & set(defined)))
+    )
     names = [row.name for row in elementwise() if "tangent" not in row.rule.steps]
     rows = [f'    "{name}": {name}_rule,' for name in names]
     table = "\n".join([NUMBA_TABLE, "RULES: dict[str, Any] = {", *rows, "}"])

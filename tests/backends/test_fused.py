@@ -76,6 +76,14 @@ def test_bfloat16_is_rounded_as_torch_rounds():
     torch.testing.assert_close(scaled, expected, rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("text", ["x", "exp(x)", "gelu(x)", "log(x)", "sin(x)", "max(x, 0.3)/x"])
+def test_every_bfloat16_has_the_rounded_result_of_float32(text):
+    x = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+    module = to_torch(parse(text), compile=True)
+    expected = module(x.float()).to(torch.bfloat16)
+    torch.testing.assert_close(module(x), expected, rtol=0, atol=0, equal_nan=True)
+
+
 def test_threads_and_layout_change_nothing():
     x = torch.randn(3, 2 * SHARE + 77)
     module = to_torch(parse("gelu(x) + 0.1*sin(x)"), compile=True)

@@ -75,8 +75,12 @@ FORBIDDEN_CALLS = {
     *("os.posix_spawn", "os.posix_spawnp", "os.startfile", "pandas.eval", "sympy.sympify"),
     *("sympy.parse_expr", "sympy.parsing.sympy_parser.parse_expr", "pandas.read_pickle"),
 }
-#: A proposer that the user named; a worker, which is this program.
-STARTS = {"proposers/process.py": "subprocess", "evaluation/executors/processes.py": "subprocess"}
+#: A proposer that the user named; a worker, which is this program; kernels that numba compiled.
+STARTS = {
+    "proposers/process.py": "subprocess",
+    "evaluation/executors/processes.py": "subprocess",
+    "backends/numba/parallel.py": "ctypes",
+}
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -169,21 +169,39 @@ def bell(x):
 
 
 @triton.jit
-def erfc(x):
-    a = tl.abs(x)
-    t = 1.0 / (1.0 + 0.4 * a)
-    p = -0.023101296
-    p = p * t + 0.16340536
-    p = p * t + -0.41914815
-    p = p * t + 0.44374794
-    p = p * t + -0.20048842
-    p = p * t + 0.2284476
-    p = p * t + 0.14422321
-    p = p * t + 0.21192797
-    p = p * t + 0.2252957
-    p = p * t + 0.22569013
-    tail = t * p * bell(x)
-    return tl.where(x < 0.0, (2.0 - tail), tail)
+def _normal_power(z):
+    """Return exp(-z**2/2) for z >= 0."""
+    s = z * z
+    s = tl.where(s > 176.5, 176.5, s)
+    t = s * -0.7213475 + 12583039.0
+    r = s * -0.7213475 - (t - 12583039.0)
+    p = 0.0013264727
+    p = p * r + 0.009671513
+    p = p * r + 0.055507336
+    p = p * r + 0.24022242
+    p = p * r + 0.693147
+    return (p * r + 1.0) * (t.to(tl.int32, bitcast=True) << 23).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def normal_pdf(z):
+    """Return exp(-z**2/2) / sqrt(2 pi) for z >= 0."""
+    return 0.3989423 * _normal_power(z)
+
+
+@triton.jit
+def normal_sf(z):
+    """Return the probability that a standard normal variable exceeds z >= 0."""
+    over = 0.01510531
+    over = over * z + 0.111279614
+    over = over * z + 0.3475258
+    over = over * z + 0.49999994
+    under = 0.037873246
+    under = under * z + 0.27860063
+    under = under * z + 0.91380537
+    under = under * z + 1.4929296
+    under = under * z + 1.0
+    return over / under * _normal_power(z)
 
 
 @triton.jit
@@ -379,13 +397,11 @@ def relu_rule(a):
 
 @triton.jit
 def gelu_rule(a):
-    u = a * -0.7071067811865476
-    phi = 0.5 * erfc(u)
-    density = 0.3989422804014327 * bell(u)
-    infinite = tl.abs(a) == float("inf")
-    limit = tl.where(a < 0.0, 0.0, a)
-    value = tl.where(infinite, limit, a * phi)
-    da = tl.where(infinite, phi, phi + a * density)
+    z = tl.where(tl.abs(a) > 39.0, 39.0, tl.abs(a))
+    tail = normal_sf(z)
+    value = tl.where(a < 0.0, 0.0, a) - z * tail
+    slope = tail - z * normal_pdf(z)
+    da = tl.where(a < 0.0, slope, 1.0 - slope)
     return value, da
 
 

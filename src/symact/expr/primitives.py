@@ -316,13 +316,11 @@ PRIMITIVES: dict[str, Primitive] = {
             14,
             "a Phi(a), Phi the normal distribution function",
             """
-            u = a*-sqrt(0.5)
-            phi = 0.5*erfc(u)
-            density = 1/sqrt(2*pi)*bell(u)
-            infinite = abs(a) == inf
-            limit = select(a < 0, 0, a)
-            value = select(infinite, limit, a*phi)
-            da = select(infinite, phi, phi + a*density)
+            z = select(abs(a) > 39, 39, abs(a))
+            tail = normal_sf(z)
+            value = select(a < 0, 0, a) - z*tail
+            slope = tail - z*normal_pdf(z)
+            da = select(a < 0, slope, 1 - slope)
             """,
         ),
         _row(

@@ -27,8 +27,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: The number of arguments of each function. ``bell(u)`` is exp(-u**2). ``erfc(u)`` has full
-#: relative accuracy for large u.
+#: The number of arguments of each function. ``bell(u)`` is exp(-u**2). ``normal_pdf(u)``
+#: and ``normal_sf(u)`` are the density and the upper tail probability of the standard normal
+#: distribution, with full relative accuracy for u >= 0, where alone ``normal_sf`` is defined.
 FUNCTIONS: dict[str, int] = {
     "abs": 1,
     "sqrt": 1,
@@ -40,8 +41,9 @@ FUNCTIONS: dict[str, int] = {
     "tanh": 1,
     "atan": 1,
     "erf": 1,
-    "erfc": 1,
     "bell": 1,
+    "normal_pdf": 1,
+    "normal_sf": 1,
     "select": 3,
 }
 #: A template for each function in languages with the same names.
@@ -51,6 +53,8 @@ MATH: dict[str, Callable[..., float]] = {
     **{name: getattr(math, name) for name in FUNCTIONS if hasattr(math, name)},
     "abs": abs,
     "bell": lambda u: math.exp(-u * u),
+    "normal_pdf": lambda u: math.exp(-u * u / 2) / math.sqrt(2 * math.pi),
+    "normal_sf": lambda u: math.erfc(u / math.sqrt(2)) / 2,
 }
 CONSTANTS = {"pi": math.pi, "inf": math.inf, "nan": math.nan}
 ARGUMENTS = ("a", "b", "c")

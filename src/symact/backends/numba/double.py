@@ -179,6 +179,12 @@ def erf(x):
 
 
 @compiled
-def erfc(x):
-    tail = _tail(x)
-    return select(x < 0.0, 2.0 - tail, tail)
+def normal_pdf(z):
+    """Return exp(-z**2/2) / sqrt(2 pi)."""
+    return 0.3989422804014327 * bell(z * 0.7071067811865476)
+
+
+@compiled
+def normal_sf(z):
+    """Return the probability that a standard normal variable exceeds z >= 0."""
+    return 0.5 * _tail(z * 0.7071067811865476)

@@ -136,18 +136,21 @@ def _typed_wide_vectors(typingctx: Any) -> Any:
 wide_vectors: Any = intrinsic(_typed_wide_vectors)
 
 
-def emit_loop(builder: Any, count: Any, element: Callable[[Any, Touch], None]) -> None:
+def emit_loop(
+    builder: Any, count: Any, element: Callable[[Any, Touch], None], vectors: int = 4
+) -> None:
     """Emit a loop with independent iterations, which LLVM vectorises.
 
     Without this declaration LLVM tests for overlapping memory, which takes as long as a short loop.
-    The loop processes four vectors at a time to fill the pipelines. By default LLVM would process
-    one if the body is long.
+    The loop processes several vectors at a time to fill the pipelines. By default LLVM would
+    process one if the body is long.
 
     Args:
         builder: The instruction builder of LLVM. At the end it is positioned behind the loop.
         count: The number of iterations, at least one.
         element: Emits one iteration. The arguments are the index and a function that every load and
             store must be passed through.
+        vectors: The number of vectors that are processed at a time.
     """
     use_wide_vectors(builder)
     module = builder.module
@@ -160,9 +163,9 @@ def emit_loop(builder: Any, count: Any, element: Callable[[Any, Touch], None]) -
     parallel = ir.MetaDataString(module, "llvm.loop.parallel_accesses")
     interleave = ir.MetaDataString(module, "llvm.loop.interleave.count")
     promise = module.add_metadata([parallel, group])
-    four = module.add_metadata([interleave, ir.Constant(ir.IntType(32), 4)])
-    loop = _distinct(module, [promise, four])
-    loop.operands = (loop, promise, four)
+    together = module.add_metadata([interleave, ir.Constant(ir.IntType(32), vectors)])
+    loop = _distinct(module, [promise, together])
+    loop.operands = (loop, promise, together)
     before = builder.block
     body, after = builder.append_basic_block("each"), builder.append_basic_block("done")
     builder.branch(body)

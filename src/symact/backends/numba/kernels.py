@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from symact.backends.numba.elementary import atan, bell, cos, erf, erfc, exp, log, log1p, sin, tanh
+from symact.backends.numba.elementary import (
+    atan,
+    bell,
+    cos,
+    erf,
+    exp,
+    log,
+    log1p,
+    normal_pdf,
+    normal_sf,
+    sin,
+    tanh,
+)
 from symact.backends.numba.intrinsics import like, select
 from symact.backends.numba.loops import one, two, where
 from symact.backends.numba.single import compiled
@@ -211,13 +223,11 @@ def relu_rule(a):
 
 @compiled
 def gelu_rule(a):
-    u = a * like(a, -0.7071067811865476)
-    phi = like(a, 0.5) * erfc(u)
-    density = like(a, 0.3989422804014327) * bell(u)
-    infinite = abs(a) == like(a, np.inf)
-    limit = select(a < like(a, 0.0), like(a, 0.0), a)
-    value = select(infinite, limit, a * phi)
-    da = select(infinite, phi, phi + a * density)
+    z = select(abs(a) > like(a, 39.0), like(a, 39.0), abs(a))
+    tail = normal_sf(z)
+    value = select(a < like(a, 0.0), like(a, 0.0), a) - z * tail
+    slope = tail - z * normal_pdf(z)
+    da = select(a < like(a, 0.0), slope, like(a, 1.0) - slope)
     return value, da
 
 

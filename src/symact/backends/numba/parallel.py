@@ -3,20 +3,23 @@
 If the process has loaded OpenMP with the interface of GNU, as torch does on Linux, its threads are
 used. They are those of torch's own operations, so no two pools compete for the cores, and they wake
 in a few microseconds. Otherwise a pool of Python threads is used.
+
+The functions are called through ctypes, which releases the interpreter's lock.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 from typing import Any
 
-import numpy as np
 from llvmlite import binding
-from numpy.typing import NDArray
 
-from symact.backends.numba.caching import cached
-from symact.backends.numba.intrinsics import call_address
 from symact.backends.numba.tape import pool
+
+_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+#: ``GOMP_parallel(function, data, threads, flags)``.
+_LAUNCHER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
 
 class _OpenMP:
@@ -29,15 +32,16 @@ class _OpenMP:
 
     def __init__(self) -> None:
         self.is_forked = False
-        self._address = 0
+        self._launcher: Any = None
 
-    def address(self) -> int:
-        """Return that of ``GOMP_parallel(function, data, threads, flags)``, or 0."""
+    def launcher(self) -> Any:
+        """Return ``GOMP_parallel``, or None."""
         if self.is_forked:
-            return 0
-        if not self._address:
-            self._address = binding.address_of_symbol("GOMP_parallel") or 0
-        return self._address
+            return None
+        if self._launcher is None:
+            address = binding.address_of_symbol("GOMP_parallel")
+            self._launcher = _LAUNCHER(address) if address else None
+        return self._launcher
 
     def forget(self) -> None:
         self.is_forked = True
@@ -49,31 +53,38 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_OPENMP.forget)
 
 
-def _launch(openmp: Any, function: Any, data: Any, threads: Any) -> None:
-    """Call a function with the address of an array, in this thread or in those of OpenMP."""
-    if openmp == 0:
-        call_address(function, (data.ctypes.data,))
-    else:
-        call_address(openmp, (function, data.ctypes.data, threads, 0))
+class CFunction:
+    """A compiled function whose only argument is the address of int64 numbers.
 
-
-_launched: Any = cached(_launch)
-
-
-def run_in_threads(function: int, data: NDArray[np.int64], threads: int) -> None:
-    """Run the C function at an address in several threads, and wait for all of them.
+    Any number of threads may run it with one address.
 
     Args:
-        function: The address of a function with the address of ``data`` as its only argument. It
-            must accept any number of threads up to ``threads``, because OpenMP may start fewer.
-        data: An array, which the threads share.
-        threads: The number of threads, at least one.
+        compiled: The function as compiled by ``numba.cfunc``.
     """
-    openmp = _OPENMP.address() if threads > 1 else 0
-    others = range(0) if openmp else range(1, threads)
-    started = [pool(threads).submit(_launched, 0, function, data, 1) for _ in others]
-    _launched(openmp, function, data, threads)
-    for other in started:
-        # A thread that has not started yet has nothing left to do.
-        if not other.cancel():
-            other.result()
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled  # its code is freed with it
+        self._call = _FUNCTION(compiled.address)
+
+    def run(self, numbers: list[int], threads: int) -> None:
+        """Run the function in some threads, and wait for all of them.
+
+        Args:
+            numbers: What the address points to. The threads share it.
+            threads: The largest number of threads, at least one. OpenMP may start fewer.
+        """
+        shared = (ctypes.c_int64 * len(numbers))(*numbers)
+        if threads == 1:
+            self._call(shared)
+        elif (launcher := _OPENMP.launcher()) is not None:
+            launcher(self._compiled.address, shared, threads, 0)
+        else:
+            self._run_in_pool(shared, threads)
+
+    def _run_in_pool(self, shared: Any, threads: int) -> None:
+        started = [pool(threads).submit(self._call, shared) for _ in range(1, threads)]
+        self._call(shared)
+        for other in started:
+            # A thread that has not started yet has nothing left to do.
+            if not other.cancel():
+                other.result()

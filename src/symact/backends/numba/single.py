@@ -29,6 +29,7 @@ FLOAT32_ACCURACY: dict[str, tuple[str, float, float, float]] = {
     "tanh": ("relative", 4e-7, -3e38, 3e38),
     "atan": ("relative", 4e-7, -3e38, 3e38),
     "erf": ("relative", 5e-7, -3e38, 3e38),
+    "gelu": ("relative", 2e-5, -12.9, 3e38),
 }
 
 f32, i32 = np.float32, np.int32
@@ -39,6 +40,9 @@ compiled = njit(error_model="numpy", forceinline=True, fastmath={"contract"})
 
 #: Adding this number leaves the nearest integer in the lowest bits of a float.
 _MAGIC = f32(1.5 * 2**23)
+#: The same, with the bits of an exponent added: 2**n has the bits (n + 127) * 2**23.
+_MAGIC_ONE = f32(1.5 * 2**23 + 127)
+_HALF_LOG2E = f32(0.7213475204444817)
 _LOG2E = f32(1.4426950408889634)
 _LN2_HIGH = f32(0.693359375)
 _LN2_LOW = f32(-2.12194440e-4)
@@ -66,7 +70,9 @@ _TANH_UNDER = _coefficients("tanh_under")
 _ATAN = _coefficients("atan")
 _ERF_OVER = _coefficients("erf_over")
 _ERF_UNDER = _coefficients("erf_under")
-_ERFC = _coefficients("erfc")
+_EXP2 = _coefficients("exp2")
+_NORMAL_OVER = _coefficients("normal_over")
+_NORMAL_UNDER = _coefficients("normal_under")
 
 
 @compiled
@@ -193,9 +199,25 @@ def bell(x):
 
 
 @compiled
-def erfc(x):
-    a = abs(x)
-    t = f32(1.0) / (f32(1.0) + f32(0.4) * a)
-    p = horner(_ERFC, t)
-    tail = t * p * bell(x)
-    return select(x < f32(0.0), f32(2.0) - tail, tail)
+def _normal_power(z):
+    """Return exp(-z**2/2) for z >= 0."""
+    s = z * z
+    s = select(s > f32(176.5), f32(176.5), s)
+    t = s * -_HALF_LOG2E + _MAGIC_ONE
+    r = s * -_HALF_LOG2E - (t - _MAGIC_ONE)
+    p = horner(_EXP2, r)
+    return (p * r + f32(1.0)) * bits_float(i32(float_bits(t) << i32(23)))
+
+
+@compiled
+def normal_pdf(z):
+    """Return exp(-z**2/2) / sqrt(2 pi) for z >= 0."""
+    return f32(0.3989422804014327) * _normal_power(z)
+
+
+@compiled
+def normal_sf(z):
+    """Return the probability that a standard normal variable exceeds z >= 0."""
+    over = horner(_NORMAL_OVER, z)
+    under = horner(_NORMAL_UNDER, z)
+    return over / under * _normal_power(z)

@@ -14,6 +14,8 @@ C = Target(
         **CALLS,
         "abs": "fabs({0})",
         "bell": "exp(-({0})*({0}))",
+        "normal_pdf": "(0.3989422804014327*exp(-0.5*({0})*({0})))",
+        "normal_sf": "(0.5*erfc(0.7071067811865476*({0})))",
         "select": "(({0}) ? ({1}) : ({2}))",
     },
     names={"inf": "INFINITY", "nan": "NAN"},

@@ -15,7 +15,8 @@ def _arrays(module: str, special: str) -> Target:
         **{name: f"{module}.{name}({{0}})" for name in FUNCTIONS},
         "atan": f"{module}.arctan({{0}})",
         "erf": f"{special}.erf({{0}})",
-        "erfc": f"{special}.erfc({{0}})",
+        "normal_pdf": f"(0.3989422804014327*{module}.exp(-{module}.square({{0}})/2))",
+        "normal_sf": f"{special}.ndtr(-({{0}}))",
         "bell": f"{module}.exp(-{module}.square({{0}}))",
         "select": f"{module}.where({{0}}, {{1}}, {{2}})",
     }

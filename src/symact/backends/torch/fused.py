@@ -50,7 +50,7 @@ def _has_tangent(x: Tensor) -> bool:
 def apply(expr: Expr, x: Tensor) -> Tensor:
     """Apply an expression of one variable to a floating tensor that :func:`can_fuse`."""
     if x.requires_grad and torch.is_grad_enabled():
-        return _Fused.apply(x, expr)  # type: ignore[no-any-return, no-untyped-call]
+        return _apply(x, expr)  # type: ignore[no-any-return, no-untyped-call]
     return _pass(expr, x, None)
 
 
@@ -73,6 +73,10 @@ class _Fused(torch.autograd.Function):
         if torch.is_grad_enabled() or not can_fuse(gradient):
             return _plain_gradient(ctx.expr, x, gradient), None
         return _pass(ctx.expr, x, gradient), None
+
+
+#: ``_Fused.apply`` without its tests for function transforms, which :func:`can_fuse` makes.
+_apply = super(torch.autograd.Function, _Fused).apply
 
 
 def _plain_gradient(expr: Expr, x: Tensor, gradient: Tensor) -> Tensor | None:

@@ -21,8 +21,7 @@ from symact.backends.torch.functional import (
     widen,
 )
 from symact.errors import SymactError
-from symact.expr import Expr, show, substitute, uses_statistics, var, variables
-from symact.expr.primitives import VAR
+from symact.expr import Expr, call, show, substitute, uses_statistics, var, variables
 
 #: The smallest number of elements for which a fused pass is faster than single operations. Smaller
 #: tensors take some ten microseconds either way, and plain operations need no compilation.
@@ -42,6 +41,19 @@ def _compiles_for_gpu() -> bool:
     """Whether Triton and a C compiler are available for ``torch.compile`` on a GPU."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     return util.find_spec("triton") is not None and compiler is not None
+
+
+@lru_cache
+def _fused_pass() -> tuple[Callable[[Expr, Tensor], Tensor], Callable[[Tensor], bool]]:
+    # Imported here because it loads numba, which plain operations do not need.
+    from symact.backends.torch.fused import apply, can_fuse
+
+    return apply, can_fuse
+
+
+def _is_exact(op: str, x: Tensor) -> bool:
+    """Whether the one kernel that torch has for a primitive has exact results in this dtype."""
+    return x.dtype in (torch.float32, torch.float64) or (op in _EXACT and x.is_floating_point())
 
 
 def _is_traced(x: Tensor) -> bool:
@@ -94,6 +106,7 @@ class Activation(nn.Module):
         self.fused = compile is not False and not uses_statistics(expr)
         self._of_x = substitute(expr, {names[0]: var()})
         self._least = 0 if compile else WORTH_FUSING
+        self._has_kernel = self._of_x in [call(name, var()) for name in _ONE_KERNEL]
         self._compiled: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,25 +123,19 @@ class Activation(nn.Module):
         """
         if not self.fused or _is_traced(x) or x.numel() < self._least:
             return lower(self._of_x, x)
-        if self._least and self._is_one_kernel(x):
+        if self._has_kernel and self._least and _is_exact(self._of_x.op, x):
             return lower_in_dtype(self._of_x, x)
+        if x.is_cpu:
+            return self._fuse(x)
         if x.device.type in ("cuda", "xpu") and (self._least == 0 or _compiles_for_gpu()):
             if self._compiled is None:
                 self._compiled = torch.compile(partial(lower, self._of_x), dynamic=True)
             return self._compiled(x)
-        return self._fuse(x)
-
-    def _is_one_kernel(self, x: Tensor) -> bool:
-        """Whether torch has one kernel for the formula and the dtype of a tensor."""
-        is_call = len(self._of_x.args) == 1 and self._of_x.args[0].op == VAR
-        known = _ONE_KERNEL if x.dtype in (torch.float32, torch.float64) else _EXACT
-        return is_call and self._of_x.op in known and x.is_floating_point()
+        return lower(self._of_x, x)
 
     def _fuse(self, x: Tensor) -> Tensor:
         """Apply the fused CPU kernel if it supports the tensor."""
-        # Imported here because it loads numba, which plain operations do not need.
-        from symact.backends.torch.fused import apply, can_fuse
-
+        apply, can_fuse = _fused_pass()
         if not can_fuse(x):
             return lower(self._of_x, x)
         if x.is_floating_point():

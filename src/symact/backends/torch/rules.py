@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from symact.expr.rules import ARGUMENTS, FUNCTIONS, Rule, interpret
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     **{name: getattr(torch, name) for name in FUNCTIONS if hasattr(torch, name)},
     "bell": lambda u: torch.exp(-u * u),
+    "normal_pdf": lambda u: torch.exp(-0.5 * u * u) / math.sqrt(2 * math.pi),
+    "normal_sf": lambda u: torch.special.erfc(u * math.sqrt(0.5)) / 2,
     "select": torch.where,
 }
 
