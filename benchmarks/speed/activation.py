@@ -13,6 +13,7 @@ size and number of threads. A ratio below is that of the size where it is worst.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -57,8 +58,8 @@ FUNCTIONS: dict[str, tuple[Expr, Function]] = {
 SIZES, QUICK_SIZES = (18, 20, 22, 24, 26), (18,)
 #: The functions of a quick run: torch takes seconds to compile each.
 QUICK_FUNCTIONS = ("SymAct-40",)
-#: The number of elements that all rounds of one form process together.
-WORK = 2**25
+#: Seconds that all rounds of the eager form take together, between 3 and 200 rounds.
+WORK = 3.0
 
 
 def measure(bench: Bench) -> None:
@@ -112,7 +113,7 @@ def _row(
             torch.cuda.synchronize()
 
     works = {own: partial(work, form) for own, form in forms.items()}
-    rounds = max(3, min(200, WORK >> size))
+    rounds = _rounds(works["eager"])
     taken = bench.times(works, rounds=rounds, quick_rounds=30, smallest=True)
     best = min(taken[own] for own in ("eager", "torch.compile") if own in taken)
     bench.row(
@@ -121,6 +122,14 @@ def _row(
         ratio=taken["to_torch"] / best,
     )
     return taken["to_torch"] / best
+
+
+def _rounds(work: Callable[[], None]) -> int:
+    """Return the number of rounds of one cell."""
+    work()
+    start = time.perf_counter()
+    work()
+    return max(3, min(200, round(WORK / (time.perf_counter() - start))))
 
 
 if __name__ == "__main__":
