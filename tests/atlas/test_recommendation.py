@@ -12,10 +12,11 @@ import torch
 
 import symact
 from symact.atlas.landmarks import FORM, GIVEN, WHOLE, landmarks
-from symact.atlas.panel import FALLBACK, LINEAR
+from symact.atlas.panel import FALLBACK, LINEAR, panel
 from symact.atlas.recommendation import cells, headings, recommend, summary, write
 from symact.errors import TaskError
 from symact.evaluation.hierarchy import BEST_ERROR
+from symact.evaluation.statistics import Interval
 
 #: Networks that cost little; what they say is not the point of these tests.
 SMALL = replace(FORM, steps=20, width=8)
@@ -101,7 +102,12 @@ def test_rows_outside_decide_where_they_are_given():
     own = landmarks(x, y[:, None], [symact.parse("tanh(x)")], form=SMALL)
     assert own.given is None
     own = landmarks(
-        x, y[:, None], [symact.parse("tanh(x)")], given=(far, far[:, :1] ** 3), form=SMALL
+        x,
+        y[:, None],
+        [symact.parse("tanh(x)")],
+        given=(far, far[:, :1] ** 3),
+        fallback=symact.parse("silu(x)"),
+        form=SMALL,
     )
     assert own.shifts[0] == WHOLE
     assert own.shifts[-1] == GIVEN
@@ -109,6 +115,33 @@ def test_rows_outside_decide_where_they_are_given():
     assert len(own.by_shift) == len(own.shifts) - 2
     again = recommend(x, y, ood=(far, np.sin(3 * far[:, 0]) + far[:, 1]), form=SMALL)
     assert len(again.shifts) == len(own.by_shift)
+
+
+def test_errors_on_rows_of_the_user_are_measured_relative_to_the_fallback():
+    x, y = table(60)
+    far = np.random.default_rng(2).uniform(1, 2, (40, 2))
+    small = replace(SMALL, steps=2)
+    found = recommend(x, y, ood=(far, far.sum(axis=1)), form=small)
+    by_name = {own.name: own for own in found.answers}
+    assert found.measured
+    assert by_name[FALLBACK].ood == Interval(1, 1, 1)
+    assert by_name[FALLBACK].pseudo is not None
+    rows = np.unique(np.column_stack([x, y]), axis=0)
+    used = np.unique(np.column_stack([far, far.sum(axis=1)])[::2], axis=0)
+    split = [(own[:, :2], own[:, 2:]) for own in (rows, used)]
+    functions = [own.function for own in panel() if own.name in ("tanh", FALLBACK)]
+    errors = landmarks(*split[0], functions, given=split[1], form=small).errors[:, :, -1, 1:]
+    tanh, fallback = 10 ** errors.mean(axis=(1, 2))
+    assert by_name["tanh"].ood.ratio == pytest.approx(tanh / fallback, rel=1e-5)
+
+
+def test_a_task_with_many_families_is_answered_from_some_of_them():
+    task = symact.task("polynomial").by_instance("search", 6)
+    found = recommend(task, form=replace(SMALL, steps=2))
+    assert found.rows == 4 * 256
+    used = ", ".join(f"polynomial/search-{i}" for i in (0, 2, 3, 5))
+    assert f"Of the 6 families of the task, 4 are used: {used}." in found.reasons
+    assert not found.measured
 
 
 def test_a_linear_target_is_exact_for_the_linear_model():

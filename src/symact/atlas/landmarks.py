@@ -57,11 +57,16 @@ class Landmarks:
         errors: Log10 errors ``[function, setting, shift, 3]``: ID, near and far in the outer part.
             With the division :data:`WHOLE` all three are the ID error.
         linear: Log10 errors of the linear model, ``[shift, 3]``.
+        fallback: Log10 errors of the fallback, ``[setting, shift, 3]``; None if it was not trained.
+
+    *Landmarks* are the functions and the linear model. *Answers* are the landmarks, and the
+    fallback if it was trained.
     """
 
     shifts: tuple[str, ...]
     errors: FloatArray
     linear: FloatArray
+    fallback: FloatArray | None = None
 
     @property
     def pseudo_shifts(self) -> tuple[str, ...]:
@@ -70,21 +75,37 @@ class Landmarks:
 
     @cached_property
     def by_shift(self) -> FloatArray:
-        """Log10 errors in the outer part of each pseudo-shift, ``[shift, landmark]``.
+        """Log10 errors in the outer part of each pseudo-shift, ``[shift, landmark]``."""
+        return self.outer[:, : len(self.errors) + 1]
 
-        The landmarks are the functions and the linear model.
-        """
-        return self._outer(self.pseudo_shifts)
+    @cached_property
+    def outer(self) -> FloatArray:
+        """Log10 errors in the outer part of each pseudo-shift, ``[shift, answer]``."""
+        return self._measured(self.pseudo_shifts, slice(1, None))
+
+    @cached_property
+    def inside(self) -> FloatArray:
+        """Log10 of the ID errors, ``[answer]``."""
+        return np.asarray(self._measured((WHOLE,), slice(0, 1))[0])
 
     @property
     def given(self) -> FloatArray | None:
-        """Log10 errors on the rows of the user, ``[landmark]``; None if there are none."""
-        return self._outer((GIVEN,))[0] if GIVEN in self.shifts else None
+        """Log10 errors on the rows of the user relative to the fallback, ``[answer]``.
 
-    def _outer(self, names: Sequence[str]) -> FloatArray:
+        None if there are no such rows or the fallback was not trained.
+        """
+        if GIVEN not in self.shifts or self.fallback is None:
+            return None
+        errors = self._measured((GIVEN,), slice(1, None))[0]
+        return np.asarray(errors - errors[-1])
+
+    def _measured(self, names: Sequence[str], parts: slice) -> FloatArray:
+        """Return mean log10 errors over parts, ``[shift, answer]``."""
         places = [self.shifts.index(own) for own in names]
-        functions = self.errors[:, :, places, 1:].mean(axis=(1, 3)).T
-        return np.hstack([functions, self.linear[places, 1:].mean(axis=1)[:, None]])
+        trained = self.errors if self.fallback is None else [*self.errors, self.fallback]
+        means = np.asarray(trained)[:, :, places, parts].mean(axis=(1, 3)).T
+        linear = self.linear[places, parts].mean(axis=1)
+        return np.insert(means, len(self.errors), linear, axis=1)
 
     @cached_property
     def features(self) -> FloatArray:
@@ -99,7 +120,7 @@ class Landmarks:
         return np.stack(
             [
                 by_shift.mean(axis=0),
-                np.append(self.errors[:, :, 0, 0].mean(axis=1), self.linear[0, 0]),
+                self.inside[: len(self.errors) + 1],
                 np.append(far, self.linear[places, 2].mean()),
                 (by_shift - medians).max(axis=0),
             ]
@@ -112,6 +133,7 @@ def landmarks(
     functions: Sequence[Function],
     *,
     given: tuple[FloatArray, FloatArray] | None = None,
+    fallback: Function | None = None,
     form: PopulationForm = FORM,
     seed: int = 0,
     threads: int | None = None,
@@ -124,6 +146,7 @@ def landmarks(
         functions: The functions.
         given: Inputs and targets of the outer part of one more division, whose inner part is the
             whole table; at least 4 rows.
+        fallback: The fallback, trained like the functions; None to leave it out.
         form: The networks.
         seed: Seed of the divisions and of the initial weights.
         threads: Number of threads; None for the number of cores.
@@ -133,20 +156,23 @@ def landmarks(
             of ``given``.
     """
     names, data = _divided(x, y, given, form, seed)
+    every = [*functions, *([] if fallback is None else [fallback])]
     pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
     try:
         started = [
-            [trainer.start(pool, functions, learning_rate=rate) for rate in form.rates]
+            [trainer.start(pool, every, learning_rate=rate) for rate in form.rates]
             for trainer in (_trainer(data, form, i, seed) for i in range(len(SETTINGS)))
         ]
         errors = [
             [chosen_by_validation([rate[i].result() for rate in rates])[0] for rates in started]
-            for i in range(len(functions))
+            for i in range(len(every))
         ]
     finally:
         pool.shutdown(cancel_futures=True)
     linear = baselines(data)["linear"][:, 1:]
-    return Landmarks(names, log_errors(np.array(errors)), log_errors(linear))
+    logs = log_errors(np.array(errors))
+    last = None if fallback is None else logs[-1]
+    return Landmarks(names, logs[: len(functions)], log_errors(linear), last)
 
 
 def _trainer(data: Data, form: PopulationForm, place: int, seed: int) -> MLPTrainer:

@@ -53,7 +53,7 @@ class Prior:
 
     Attributes:
         landmarks: Names of the answers that landmarks measure.
-        answers: Names of all answers. The last is the fallback.
+        answers: Names of all answers: those of the landmarks, then the fallback.
         families: Names of the families.
         features: ``[family, feature, landmark]``; see :meth:`.Landmarks.features`.
         truth: Log10 of the true OOD error relative to the fallback, ``[family, answer]``.

@@ -46,6 +46,8 @@ HARDLY = 1.1
 #: More rows than this are thinned.
 _MOST_ROWS = 20_000
 _LEVEL = 0.8
+#: A task with more families than this is answered from so many of them.
+MOST_FAMILIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,10 @@ class Answer:
     Attributes:
         name: Name of the function.
         formula: Its formula; "" for the linear model.
-        ood: Predicted OOD error relative to the fallback, with its 80% interval.
+        ood: OOD error relative to the fallback, with its 80% interval: measured on the OOD rows of
+            the user, or else predicted.
         best: Probability of being the best answer, in [0, 1].
-        pseudo: Error under pseudo-shifts relative to the mean function; None if not measured.
+        pseudo: Error under pseudo-shifts relative to the mean landmark; None if not measured.
         inside: ID error, likewise.
     """
 
@@ -92,7 +95,7 @@ class Recommendation:
         choice: The recommended answer: a name of the zoo, a formula, or ``"linear model"``.
         activation: The recommended activation function. It differs from ``choice`` if that is the
             linear model.
-        answers: All answers, by their predicted OOD error.
+        answers: All answers, by their OOD error.
         better: Probability that ``choice`` has a lower OOD error than the fallback; 0.5 if it is
             the fallback.
         regret: OOD error of ``choice`` relative to the best answer: median, and the 10% and 90%
@@ -103,11 +106,12 @@ class Recommendation:
         reasons: What a user should know, in sentences.
         shifts: What each pseudo-shift says.
         like: The most similar generated families, each with the best answer there.
-        errors: Errors in the outer part of each pseudo-shift relative to the mean answer,
+        errors: Errors in the outer part of each pseudo-shift relative to the mean landmark,
             ``[shift, answer]``; NaN for an answer that was not trained.
         fallback: The function to fall back to.
         rows: Number of rows used.
         seconds: Time that it took.
+        measured: Whether the OOD errors are measured, not predicted.
     """
 
     choice: str
@@ -124,6 +128,7 @@ class Recommendation:
     fallback: str
     rows: int
     seconds: float
+    measured: bool = False
 
     def to_torch(self) -> torch.nn.Module:
         """Return the recommended activation function as a module."""
@@ -155,6 +160,7 @@ class Recommendation:
             ],
             "shifts": [[own.name, own.best, own.agreement] for own in self.shifts],
             "like": [list(own) for own in self.like],
+            "measured": self.measured,
             "rows": self.rows,
             "seconds": round(self.seconds, 1),
         }
@@ -230,7 +236,8 @@ def recommend(
 
     Args:
         data: Inputs ``[row, feature]`` or ``[row]``, at least 48 distinct rows; or the path of a
-            CSV file with column names; or a :class:`.Task`, of which training points are used.
+            CSV file with column names; or a :class:`.Task`, of which the training points of at
+            most four families are used.
         y: Targets ``[row]`` or ``[row, output]``; for a data frame also the name or names of the
             target columns; for a file these names, the last column by default; None for a task.
         ood: Rows outside the training distribution, ``(X, y)``, or a data frame or the path of a
@@ -258,6 +265,7 @@ def recommend(
             own.y,
             [function.function for function in functions],
             given=own.ood,
+            fallback=None if own.ood is None else _fallback().function,
             form=form,
             seed=seed,
             threads=threads,
@@ -266,7 +274,8 @@ def recommend(
     ]
     found = [own.named(measured) for own, measured in zip(tables, found, strict=True)]
     rows = sum(len(own.x) for own in tables)
-    return of_landmarks(known, found, rows=rows, seconds=time.perf_counter() - start)
+    answer = of_landmarks(known, found, rows=rows, seconds=time.perf_counter() - start)
+    return replace(answer, reasons=(*answer.reasons, *_left_out(data)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,10 +296,10 @@ def _tables(data: Any, y: Any, ood: Any) -> list[_Rows]:
     if isinstance(data, Task):
         if y is not None or ood is not None:
             raise TaskError("a task has its own targets; give no y and no ood")
-        split = data.splits[0]
+        drawn = data.draw(data.splits[0], per_family=1)
         return [
-            _Rows(own.x_train.astype(np.float64), own.y_train.astype(np.float64))
-            for own in data.draw(split, per_family=1)
+            _Rows(drawn[i].x_train.astype(np.float64), drawn[i].y_train.astype(np.float64))
+            for i in _used(data)
         ]
     inputs, targets = _read(data, y, ("X", "y"))
     x, t = _distinct(inputs, targets)
@@ -301,6 +310,20 @@ def _tables(data: Any, y: Any, ood: Any) -> list[_Rows]:
     halves = outer[0].in_order_of(inputs), outer[1].in_order_of(targets)
     used = _distinct(*(replace(own, values=own.values[::2]) for own in halves))
     return [_Rows(x, t, used, inputs.columns)]
+
+
+def _used(task: Task) -> list[int]:
+    """Return the places of the families that are used, at equal distances."""
+    count = len(task.families)
+    return [int(i) for i in np.linspace(0, count - 1, min(count, MOST_FAMILIES)).round()]
+
+
+def _left_out(data: Any) -> list[str]:
+    """Return which families of a task are used, as a sentence, if some are not."""
+    if not isinstance(data, Task) or len(data.families) <= MOST_FAMILIES:
+        return []
+    used = ", ".join(data.families[i] for i in _used(data))
+    return [f"Of the {len(data.families)} families of the task, {MOST_FAMILIES} are used: {used}."]
 
 
 def _pair(ood: Any, data: Any, y: Any, targets: Table) -> tuple[Any, Any]:
@@ -359,14 +382,11 @@ def _distinct(inputs: Table, targets: Table) -> tuple[FloatArray, FloatArray]:
 
 
 def _predicted(known: Prior, own: Landmarks) -> Prediction:
-    """Return the prediction, corrected by the errors on rows of the user if there are any."""
+    """Return the prediction, moved to the errors on rows of the user if there are any."""
     predicted = known.predict(own.features)
     if own.given is None:
         return predicted
-    places = [known.answers.index(name) for name in known.landmarks]
-    measured = own.given - own.given.mean() + predicted.errors[places].mean()
-    shift = np.zeros_like(predicted.errors)
-    shift[places] = measured - predicted.errors[places]
+    shift = own.given - predicted.errors
     return Prediction(predicted.errors + shift, predicted.draws + shift, predicted.neighbours)
 
 
@@ -409,6 +429,7 @@ def of_landmarks(
         fallback=FALLBACK,
         rows=rows,
         seconds=seconds,
+        measured=all(own.given is not None for own in found),
     )
 
 
@@ -416,9 +437,8 @@ def _answers(
     known: Prior, found: Sequence[Landmarks], errors: FloatArray, draws: FloatArray
 ) -> tuple[Answer, ...]:
     formulas = {own.name: own.formula for own in (*fixed(), _fallback())}
-    features = np.mean([own.features for own in found], axis=0)
-    ratios = 10 ** (features - features.mean(axis=-1, keepdims=True))
-    measured = dict(zip(known.landmarks, ratios.T, strict=True))
+    logs = [np.stack([own.outer.mean(axis=0), own.inside]) for own in found]
+    measured = dict(zip(known.answers, _relative(known, np.mean(logs, axis=0)).T, strict=False))
     wins = np.bincount(draws.argmin(axis=1), minlength=len(errors)) / len(draws)
     return tuple(
         Answer(
@@ -453,12 +473,17 @@ def _shifts(known: Prior, found: Sequence[Landmarks]) -> tuple[ShiftResult, ...]
 
 
 def _by_shift(known: Prior, found: Sequence[Landmarks]) -> FloatArray:
-    """Return the errors of all answers relative to their mean, ``[shift, answer]``."""
-    logs = np.vstack([own.by_shift for own in found])
+    """Return the errors of all answers relative to the mean landmark, ``[shift, answer]``."""
+    logs = np.vstack([own.outer for own in found])
     errors = np.full((len(logs), len(known.answers)), np.nan)
-    places = [known.answers.index(name) for name in known.landmarks]
-    errors[:, places] = 10 ** (logs - logs.mean(axis=1, keepdims=True))
+    errors[:, : logs.shape[1]] = _relative(known, logs)
     return errors
+
+
+def _relative(known: Prior, logs: FloatArray) -> FloatArray:
+    """Return the errors of log10 errors ``[..., answer]``, relative to the mean landmark."""
+    landmarks = logs[..., : len(known.landmarks)]
+    return np.asarray(10 ** (logs - landmarks.mean(axis=-1, keepdims=True)))
 
 
 def _abstained(better: float, shifts: Sequence[ShiftResult]) -> str:

@@ -65,9 +65,10 @@ def recommend(
 def _print(found: Recommendation) -> None:
     from symact.atlas.recommendation import cells, headings, summary
 
-    print(f"OOD: predicted error relative to {found.fallback}; below 1 is better.")
+    how = "error on the OOD rows" if found.measured else "predicted error"
+    print(f"OOD: {how} relative to {found.fallback}; below 1 is better.")
     print("best: probability of the lowest OOD error.")
-    print("pseudo-OOD, ID: measured errors relative to the mean answer.\n")
+    print("pseudo-OOD, ID: measured errors relative to the mean answer without the fallback.\n")
     columns = (Column("answer"), *numbers(*headings()))
     print_table(columns, [[own.name, *cells(own)] for own in found.answers])
     print("\n" + "\n".join(summary(found)))

@@ -1,4 +1,4 @@
-"""Draw a recommendation: the predicted errors of the answers, and what each pseudo-shift says."""
+"""Draw a recommendation: the OOD errors of the answers, and what each pseudo-shift says."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def recommendation(
     fallback: str,
     choice: str,
 ) -> None:
-    """Draw predicted errors with their intervals, and the errors under each pseudo-shift.
+    """Draw OOD errors with their intervals, and the errors under each pseudo-shift.
 
     Args:
         answers: Names of the answers, from the top.
-        intervals: Predicted OOD error of each relative to the fallback: value, low, high.
+        intervals: OOD error of each relative to the fallback: value, low, high.
         shifts: Names of the pseudo-shifts.
-        errors: Errors relative to the mean answer, ``[shift, answer]``; NaN if not measured.
+        errors: Errors relative to the mean landmark, ``[shift, answer]``; NaN if not measured.
         path: Where to write, ``.svg`` or ``.png``.
-        fallback: The answer that predicted errors are relative to.
+        fallback: The answer that OOD errors are relative to.
         choice: The recommended answer.
     """
     tall, wide = _ROW * len(answers), _COLUMN * len(shifts)
@@ -58,7 +58,7 @@ def recommendation(
 
         first = axes(_LEFT, _PANEL)
         _intervals(first, answers, intervals, choice)
-        first.set_xlabel(f"predicted OOD error relative to {fallback}")
+        first.set_xlabel(f"OOD error relative to {fallback}")
         second = axes(_LEFT + _PANEL + 0.3, wide)
         limit = math.log10(_DARKEST)
         values = np.log10(errors.T).clip(-limit, limit)
