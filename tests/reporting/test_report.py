@@ -104,6 +104,16 @@ def test_functions_draw_also_where_they_are_not_finite(count, tmp_path):
     assert_picture(tmp_path / "functions.svg")
 
 
+def test_the_grey_curve_of_the_functions_has_a_label(tmp_path):
+    x = np.linspace(-6, 6, 101)
+    curves = [figures.Curve(label, x, x, x) for label in ("x", "2*x")]
+    figures.functions(curves, tmp_path / "alone.svg")
+    grey = figures.Curve("GELU", x, x, x)
+    figures.functions(curves, tmp_path / "both.svg", reference=grey)
+    texts = [(tmp_path / f"{own}.svg").read_text() for own in ("alone", "both")]
+    assert [text.count("<!-- GELU -->") for text in texts] == [0, 1]
+
+
 def assert_picture(path) -> None:
     content = path.read_bytes()
     assert content.startswith(b"<?xml" if path.suffix == ".svg" else b"\x89PNG")

@@ -11,7 +11,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from symact.reporting.figures.style import COLOURS, GREY, FloatArray, clean, nothing, save, styled
+from symact.reporting.figures.style import (
+    COLOURS,
+    GREY,
+    LABEL_SIZE,
+    FloatArray,
+    clean,
+    nothing,
+    save,
+    styled,
+)
 from symact.reporting.table import shortened
 
 
@@ -31,7 +40,8 @@ def functions(curves: Sequence[Curve], path: Path, *, reference: Curve | None = 
     Args:
         curves: The functions, best first; the label stands above its panel.
         path: Where to write, ``.svg`` or ``.png``.
-        reference: A curve drawn thin and grey into every panel, or None for none.
+        reference: A curve drawn thin and grey into every panel, or None for none. The first panel
+            has a legend with its label.
     """
     columns = min(max(len(curves), 1), 4)
     blocks = max(math.ceil(len(curves) / columns), 1)
@@ -59,6 +69,8 @@ def functions(curves: Sequence[Curve], path: Path, *, reference: Curve | None = 
             upper.tick_params(labelbottom=False)
             _formula_title(upper, curve.label, colour)
             lower.set_xlabel("x" if last else "")
+            if number == 0 and reference is not None:
+                upper.legend(loc="best", handlelength=1.2, frameon=False, fontsize=LABEL_SIZE)
             if column == 0:
                 upper.set_ylabel("f(x)")
                 lower.set_ylabel("f\N{PRIME}(x)")
@@ -82,7 +94,9 @@ def _panel(
     pieces = [y]
     if reference is not None:
         grey = _shown(reference.derivative if derivative else reference.value)
-        axes.plot(reference.x, grey, color=GREY, linewidth=0.8, zorder=1)
+        axes.plot(
+            reference.x, grey, color=GREY, linewidth=0.8, zorder=1, label=clean(reference.label)
+        )
         pieces.append(grey)
     axes.plot(curve.x, y, color=colour, linewidth=1.5, zorder=2)
     seen = np.clip(np.concatenate(pieces), *bounds)
