@@ -13,10 +13,10 @@ import typer
 from symact.cli.console import print_json, print_table
 from symact.cli.options import Json
 from symact.errors import SymactError, choices
-from symact.reporting.text_table import Column
+from symact.reporting.text_table import Column, numbers
 
 if TYPE_CHECKING:
-    from symact.zoo import Known
+    from symact.zoo import Known, WhereItWins
 
 
 def zoo(
@@ -163,8 +163,9 @@ def _print_one(name: str, plot: Path | None, as_json: bool) -> None:
         from symact.reporting.report import draw_function
 
         draw_function(entry.name, entry.expr, plot)
+    won = functions.where_it_wins(entry.name)
     if as_json:
-        print_json(asdict(entry))
+        print_json({**asdict(entry), "where_it_wins": None if won is None else asdict(won)})
         return
     print(entry.name)
     rows = [("", key, value) for key, value in _facts(entry).items() if value]
@@ -173,8 +174,24 @@ def _print_one(name: str, plot: Path | None, as_json: bool) -> None:
         from symact.reporting.text_plot import text_plot
 
         print("\n" + text_plot(entry.expr, sys.stdout.encoding or "ascii"))
+    if won is not None:
+        _print_where(won)
     if plot is not None:
         print(f"\ndrawn: {plot}")
+
+
+def _print_where(won: WhereItWins) -> None:
+    """Print the OOD errors by kind of families, the best first."""
+    print(
+        f"\nWhere it wins: OOD error relative to {won.reference} by protocol {won.protocol}, "
+        f"{won.families} generated families. Below 1 is better."
+    )
+    rows = [("all", won.ood), *sorted(won.kinds.items(), key=lambda own: own[1].ratio)]
+    columns = [Column("kind of target"), *numbers("OOD", "95% interval")]
+    print_table(
+        columns,
+        [(kind, f"{own.ratio:.2f}", f"{own.low:.2f} to {own.high:.2f}") for kind, own in rows],
+    )
 
 
 def _is_plotted(entry: Known) -> bool:
