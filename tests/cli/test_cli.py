@@ -492,3 +492,14 @@ def test_data_instead_of_a_task_is_refused_with_the_way_to_make_one():
     with pytest.raises(SymactError, match=r"symact\.Task\.from_arrays") as caught:
         symact_library.search("pointwise", ([[1.0]], [1.0]))  # type: ignore[arg-type]
     assert "tuple" in str(caught.value)
+
+
+def test_a_search_with_a_time_prints_its_plan(tmp_path):
+    done = called(
+        *("search", "--task", "polynomial", "--budget", "0.2s", "--seed", 1, *SMALL),
+        *("--out", tmp_path / "run", "--no-compare"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 s: " in done.stderr
+    assert " search, " in done.stderr
+    assert "not finished" not in done.stdout

@@ -13,9 +13,11 @@ import pytest
 from symact.cli.progress import status
 from symact.cli.show import print_run
 from symact.engine import Progress, resume, search
+from symact.engine.budget import Budget
 from symact.engine.finalists import evaluate_finalists
 from symact.engine.loop import Search
 from symact.engine.result import Found, Result, load, result_of
+from symact.engine.timetable import Timetable
 from symact.errors import SymactError
 from symact.evaluation import ActivationProblem, InlineExecutor, Ladder, Plan
 from symact.evaluation.jobs import TUNING
@@ -76,12 +78,13 @@ def test_a_fidelity_is_added_by_one_object(mode):
         proposer="random", plan=asdict(plan), evolution={}, versions={},
     )  # fmt: skip
     reports: list[Progress] = []
+    table = Timetable(Budget(candidates=48))
     with closing(ladder), closing(in_memory(config)) as stored:
-        own = Search(stored, grammar, ladder, proposer, reports.append)
+        own = Search(stored, grammar, ladder, proposer, reports.append, table)
         while own.state.judged < 48:
             own.step(48 - own.state.judged)
         own.complete()
-        evaluate_finalists(own.state, ladder)
+        evaluate_finalists(own.state, ladder, table)
         own.progress("done", 1.0)
         scores = {name: {s.candidate for s in stored.scores(name)} for name in stored.fidelities()}
         result = result_of(stored)

@@ -42,6 +42,8 @@ FloatArray = NDArray[np.float64]
 JUDGEMENTS = "judgements.jsonl"
 #: Limits of the number of families. One family has no interval over families.
 LEAST_FAMILIES, MOST_FAMILIES = 2, 1000
+#: Number of functions that are judged whatever the time.
+_LEAST_JUDGED = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,8 @@ class Leaderboard:
         linear: Geometric mean of the linear model's OOD errors, relative to the reference.
         task: Name of the task that has the families; "" for generated families.
         are_draws: Whether the families are single instances of the task.
+        left_out: Names of functions for which no time was left.
+        shipped: Number of functions whose judgement is part of the package.
     """
 
     version: str
@@ -121,6 +125,8 @@ class Leaderboard:
     linear: float
     task: str = ""
     are_draws: bool = False
+    left_out: tuple[str, ...] = ()
+    shipped: int = 0
 
     @property
     def blocks(self) -> list[Block]:
@@ -159,6 +165,8 @@ class Leaderboard:
             "reference": self.reference,
             "looked_at": self.looked_at,
             "linear": _digits(self.linear),
+            "left_out": list(self.left_out),
+            "shipped": self.shipped,
             "entries": [_entry_to_dict(own) for own in self.entries],
         }
 
@@ -244,6 +252,54 @@ def judge_all(
             store.add(known)
         found.append(known)
     return found
+
+
+def judge_in_time(
+    judge: CellJudge,
+    store: Judgements,
+    functions: Sequence[Competitor],
+    on_step: OnStep | None = None,
+    *,
+    task: str = "",
+    end: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Judgement | None]:
+    """Return the judgement of each function; None where no time is left to train it.
+
+    The first found function and the reference are always judged, then the others in order.
+
+    Args:
+        judge: Trains functions.
+        store: Has earlier judgements.
+        functions: The functions to judge.
+        on_step: As in :func:`leaderboard`.
+        task: As in :func:`judge_all`.
+        end: Reading of the clock at which to end; None for no limit.
+        clock: Returns seconds.
+    """
+    if end is None:
+        return [*judge_all(judge, store, functions, on_step, task=task)]
+    each, digest = 0.0, population_digest(judge, task)
+    found: dict[int, Judgement] = {}
+    for place in _by_priority(functions):
+        own = functions[place]
+        is_known = store.get(own.key, digest) is not None
+        if not is_known and len(found) >= _LEAST_JUDGED and clock() + each > end:
+            continue
+        if not is_known and on_step is not None:
+            on_step(place, len(functions), own.name)
+        start = clock()
+        (found[place],) = judge_all(judge, store, [own], task=task)
+        each = each if is_known else clock() - start
+    return [found.get(place) for place in range(len(functions))]
+
+
+def _by_priority(functions: Sequence[Competitor]) -> list[int]:
+    """Return the places of functions: the first found one, the reference, then the others."""
+    places = range(len(functions))
+    first = next((i for i in places if functions[i].kind == "found"), 0)
+    names = [own.name for own in functions]
+    return list(dict.fromkeys([first, names.index(REFERENCE), *places]))
 
 
 def population_digest(judge: CellJudge, task: str = "") -> str:
@@ -360,13 +416,15 @@ def explanation(board: Leaderboard) -> str:
     what = "generated families of targets"
     if board.task:
         what = f"{'test draws' if board.are_draws else 'families'} of task '{board.task}'"
+    shipped = f"{board.shipped} judgements are part of symact. " if board.shipped else ""
+    left = f" No time was left for {', '.join(board.left_out)}." if board.left_out else ""
     limit = "The intervals describe new draws of this task, not other tasks. "
     return (
         f"Protocol {board.version}: {len(board.entries)} functions in {families} {what}, "
         f"{cells} cells each (initialisation and architecture). Ratios are to {board.reference} "
-        f"in the same cells; below 1 is better. {limit if board.are_draws else ''}"
+        f"in the same cells; below 1 is better. {shipped}{limit if board.are_draws else ''}"
         f"p is corrected for {board.looked_at} functions (Holm). A linear model has "
-        f"{board.linear:.3g}."
+        f"{board.linear:.3g}.{left}"
     )
 
 

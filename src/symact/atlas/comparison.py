@@ -6,7 +6,8 @@ Protocol 1.0 has a module of its own, :mod:`symact.reporting.comparison`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, overload
@@ -17,9 +18,10 @@ from symact.atlas.board import (
     OnStep,
     board_of,
     form_of,
-    judge_all,
+    judge_in_time,
 )
 from symact.atlas.judgements import Judgements
+from symact.atlas.known import known_judgements
 from symact.engine.result import Result
 from symact.errors import SymactError, choices
 from symact.evaluation import check_device
@@ -55,6 +57,7 @@ def compare(
     device: str | None = None,
     out: str | Path | None = None,
     on_step: OnStep | None = None,
+    seconds: float | None = None,
 ) -> Leaderboard: ...
 
 
@@ -86,6 +89,7 @@ def compare(
     on_step: OnStep | None = None,
     per_family: int | None = None,
     seeds: int | None = None,
+    seconds: float | None = None,
 ) -> Leaderboard | Comparison: ...
 
 
@@ -101,6 +105,7 @@ def compare(
     on_step: OnStep | None = None,
     per_family: int | None = None,
     seeds: int | None = None,
+    seconds: float | None = None,
 ) -> Leaderboard | Comparison:
     """Compare functions on test families that no search has seen (``docs/protocol2.md``).
 
@@ -123,6 +128,9 @@ def compare(
         on_step: Called before each function is trained, with (index, number of functions, name).
         per_family: Protocol 1.0 alone: number of test instances of each family.
         seeds: Protocol 1.0 alone: number of training seeds of each instance.
+        seconds: Protocol 2.0 alone: time for data and judgements. Functions that do not fit are
+            left out; the first found function and the reference are always judged. None for no
+            limit.
 
     Returns:
         The functions sorted by their OOD error relative to GELU. A :class:`.Comparison` for
@@ -137,7 +145,11 @@ def compare(
         >>> board.entry("SiLU").standing.ood  # doctest: +SKIP
         Interval(ratio=0.8, low=0.63, high=0.98)
     """
-    _check_protocol(protocol, families, per_family, seeds)
+    _check_protocol(
+        protocol,
+        {"families": families, "seconds": seconds},
+        {"per-family": per_family, "seeds": seeds},
+    )
     if protocol == VERSION_1:
         if isinstance(form, PopulationForm):
             raise SymactError(f"the form '{form.name}' is of protocol {VERSION}; {_CHOOSE}")
@@ -152,6 +164,7 @@ def compare(
             out=out,
             on_step=on_step,
         )
+    end = None if seconds is None else time.monotonic() + seconds
     if isinstance(form, EvaluationProtocol):
         raise SymactError(f"the form '{form.name}' is of protocol {VERSION_1}; {_CHOOSE}")
     check_device(device)
@@ -161,22 +174,33 @@ def compare(
     store = _store(runs, out)
     cases = _cases(runs, task, asked, families)
     judge = CellJudge(cases.task, cases.form, device=device)
-    judged = judge_all(judge, store, functions, on_step, task=cases.name)
-    return board_of(judge, functions, judged, task=cases.name, are_draws=cases.are_draws)
+    shipped = () if cases.name else known_judgements(judge)
+    store.offer(shipped)
+    judged = judge_in_time(judge, store, functions, on_step, task=cases.name, end=end)
+    board = board_of(
+        judge,
+        [own for own, found in zip(functions, judged, strict=True) if found],
+        [found for found in judged if found],
+        task=cases.name,
+        are_draws=cases.are_draws,
+    )
+    left_out = [own.name for own, found in zip(functions, judged, strict=True) if not found]
+    used = sum(any(found is own for own in shipped) for found in judged)
+    return replace(board, left_out=tuple(left_out), shipped=used)
 
 
 _CHOOSE = "choose the protocol or the form"
 
 
 def _check_protocol(
-    protocol: str, families: int | None, per_family: int | None, seeds: int | None
+    protocol: str, of_2: Mapping[str, float | None], of_1: Mapping[str, float | None]
 ) -> None:
+    """Refuse arguments of the other protocol."""
     if protocol not in PROTOCOLS:
         raise SymactError(f"unknown protocol '{protocol}'; {choices(protocol, PROTOCOLS)}")
-    values = {"families": families, "per-family": per_family, "seeds": seeds}
-    for name, value in values.items():
-        own = VERSION if name == "families" else VERSION_1
-        if value is not None and protocol != own:
+    own, others = (VERSION_1, of_1) if protocol == VERSION else (VERSION, of_2)
+    for name, value in others.items():
+        if value is not None:
             raise SymactError(
                 f"{name} belongs to protocol {own}; leave it out, or choose protocol {own}"
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,11 @@ class Judgements:
         """Return the judgement of a function, if there is one."""
         return self._known.get((key, population))
 
+    def offer(self, judgements: Iterable[Judgement]) -> None:
+        """Take judgements for functions that have none here. They are not written to the file."""
+        for own in judgements:
+            self._known.setdefault((own.key, own.population), own)
+
     def prepare(self) -> None:
         """Make the file, before a training whose result could not be stored.
 
@@ -91,7 +96,7 @@ class Judgements:
             StoreError: The file cannot be written.
         """
         if self._path is not None:
-            _append(self._path, json.dumps(_to_dict(judgement)).encode() + b"\n")
+            _append(self._path, json.dumps(to_dict(judgement)).encode() + b"\n")
         self._known[judgement.key, judgement.population] = judgement
 
 
@@ -123,7 +128,7 @@ def _read(path: Path) -> Iterator[Judgement]:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
     for number, line in enumerate(lines, 1):
         try:
-            found = _from_dict(json.loads(line))
+            found = from_dict(json.loads(line))
         except (ValueError, KeyError, TypeError):
             continue
         if str(found.version).partition("-")[0] != VERSION:
@@ -134,7 +139,8 @@ def _read(path: Path) -> Iterator[Judgement]:
         yield found
 
 
-def _to_dict(judgement: Judgement) -> dict[str, Any]:
+def to_dict(judgement: Judgement) -> dict[str, Any]:
+    """Return a judgement as values that JSON can hold."""
     return {
         "name": judgement.name,
         "key": judgement.key,
@@ -147,7 +153,12 @@ def _to_dict(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def _from_dict(stored: dict[str, Any]) -> Judgement:
+def from_dict(stored: dict[str, Any]) -> Judgement:
+    """Return the judgement that :func:`to_dict` was called on.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is none.
+    """
     shape = tuple(stored["shape"])
     return Judgement(
         name=stored["name"],

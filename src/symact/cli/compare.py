@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from symact.engine.result import Result
     from symact.reporting.table import Comparison
 
+#: Seconds that the statistics and the report of a comparison take.
+_REPORT_SECONDS = 3.0
+
 
 def compare(
     items: Annotated[
@@ -123,8 +126,17 @@ def _show(
     print(f"\nreport: {paths['html']}")
 
 
-def compare_run(result: Result, device: str | None, quiet: bool) -> None:
-    """Compare the functions of a run with the usual ones on few families, and write a report."""
+def compare_run(
+    result: Result, device: str | None, quiet: bool, seconds: float | None = None
+) -> None:
+    """Compare the functions of a run with the usual ones on few families, and write a report.
+
+    Args:
+        result: The run.
+        device: As in :func:`symact.compare`.
+        quiet: Whether to report no steps.
+        seconds: Time for all of it; None for no limit.
+    """
     from symact.atlas import compare as judge
     from symact.atlas.comparison import BRIEF_FAMILIES
 
@@ -132,9 +144,16 @@ def compare_run(result: Result, device: str | None, quiet: bool) -> None:
     kind = f"quick form, {BRIEF_FAMILIES} families"
     print(f"\nComparing by protocol 2.0, on data unseen by the search ({kind}).", flush=True)
     step = None if quiet else note_step
-    board = judge(result, families=BRIEF_FAMILIES, device=device, on_step=step)
+    board = judge(
+        result,
+        families=BRIEF_FAMILIES,
+        device=device,
+        on_step=step,
+        seconds=None if seconds is None else max(seconds - _REPORT_SECONDS, 0.0),
+    )
     _show(board, [result], result.path, as_json=False)
-    print(f"for more families: symact compare {result.path}")
+    print(f"for {'all functions and ' if board.left_out else ''}more families: ", end="")
+    print(f"symact compare {result.path}")
 
 
 def _print_comparison(comparison: Comparison) -> None:

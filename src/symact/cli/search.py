@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,11 @@ from symact.errors import SymactError
 if TYPE_CHECKING:
     from symact.engine.result import Result
 
+#: Seconds of a budget of time for the comparison at the end.
+_COMPARISON_SECONDS = 20.0
+#: The same for a task on which the known functions are not judged yet.
+_TASK_SECONDS = 60.0
+
 
 @trains
 def search(
@@ -33,7 +39,8 @@ def search(
     budget: Annotated[
         str,
         typer.Option(
-            help="A time such as 5m or 90s, or a number of trained candidates such as 500."
+            help="The time of the whole command such as 5m or 90s, or a number of trained "
+            "candidates such as 500."
         ),
     ] = "5m",
     seed: Annotated[
@@ -59,6 +66,7 @@ def search(
     training: Training,
 ) -> None:
     """Search activation functions, then compare the best with known ones."""
+    started = time.monotonic()
     from symact import engine
     from symact.engine.settings import SearchConfig
 
@@ -67,6 +75,7 @@ def search(
         return
     config = SearchConfig.of(changes or ())
     folder = out or new_folder(grammar, task, seed)
+    before = time.monotonic() - started
     try:
         with Reporter(folder, quiet) as reporter:
             result = engine.search(
@@ -78,6 +87,7 @@ def search(
                 proposer=proposer,
                 config=config,
                 on_progress=reporter,
+                reserve=before + (_comparison_seconds(task) if judge else 0.0),
                 **training.arguments,
             )
     except SymactError:
@@ -85,14 +95,18 @@ def search(
             with contextlib.suppress(OSError):  # the directory is not empty any more
                 folder.rmdir()
         raise
-    _conclude(result, judge, training.local_device, quiet)
+    _conclude(result, judge, training.local_device, quiet, before)
 
 
 @trains
 def resume(
     run: RunFolder,
     budget: Annotated[
-        str | None, typer.Option(help="A new total budget. Default: the budget of the run.")
+        str | None,
+        typer.Option(
+            help="A new total budget, of which the run has used a part. Default: the budget of "
+            "the run."
+        ),
     ] = None,
     proposer: Annotated[
         str | None,
@@ -104,7 +118,10 @@ def resume(
     training: Training,
 ) -> None:
     """Continue an interrupted run, or extend a finished one."""
+    started = time.monotonic()
     from symact import engine
+
+    before = time.monotonic() - started
 
     with Reporter(run, quiet) as reporter:
         result = engine.resume(
@@ -112,9 +129,10 @@ def resume(
             budget=budget,
             proposer=proposer,
             on_progress=reporter,
+            reserve=before + (_COMPARISON_SECONDS if judge else 0.0),
             **training.arguments,
         )
-    _conclude(result, judge, training.local_device, quiet)
+    _conclude(result, judge, training.local_device, quiet, before)
 
 
 def new_folder(grammar: str, task: str, seed: int) -> Path:
@@ -131,14 +149,32 @@ def new_folder(grammar: str, task: str, seed: int) -> Path:
     return folder
 
 
-def _conclude(result: Result, judge: bool, device: str | None, quiet: bool) -> None:
-    """Print a run. If ``judge`` is set, compare its functions on the test draws."""
+def _comparison_seconds(task: str) -> float:
+    """Return the time to keep for a comparison. Only the default task has known judgements."""
+    from symact.tasks import TASKS
+
+    return _COMPARISON_SECONDS if task == TASKS[0] else _TASK_SECONDS
+
+
+def _conclude(result: Result, judge: bool, device: str | None, quiet: bool, before: float) -> None:
+    """Print a run. If ``judge`` is set, compare its functions on the test draws.
+
+    Args:
+        result: The run.
+        judge: Whether to compare.
+        device: As in :func:`symact.compare`.
+        quiet: Whether to report no steps.
+        before: Seconds of the command before the run.
+    """
     from symact.cli.compare import compare_run
     from symact.cli.show import print_run
+    from symact.engine.budget import parse_budget
 
     print_run(result)
     if judge and result.path is not None:
-        compare_run(result, device, quiet)
+        total = parse_budget(result.config["budget"]).seconds
+        left = None if total is None else total - result.seconds - before
+        compare_run(result, device, quiet, left)
 
 
 def _print_settings() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from symact.engine.costs import Costs, baselines_of
 from symact.evaluation import Fidelity, Ladder, Problem, raise_on_failure
 from symact.storage.records import Pair
 from symact.storage.repository import Repository
@@ -84,8 +85,13 @@ def penalised_score(score: Sequence[float], reference: Sequence[float]) -> float
     return reference[0] + float(stats.penalise(ood, inside))
 
 
-def train_baselines(repository: Repository, ladder: Ladder) -> dict[str, Baselines]:
+def train_baselines(repository: Repository, ladder: Ladder, costs: Costs) -> dict[str, Baselines]:
     """Train the baselines on every draw of every fidelity, unless that is stored.
+
+    Args:
+        repository: Of the run.
+        ladder: Trains them.
+        costs: Gets their costs.
 
     Returns:
         The baselines of each fidelity, by its name.
@@ -93,7 +99,7 @@ def train_baselines(repository: Repository, ladder: Ladder) -> dict[str, Baselin
     errors = repository.baselines()
     missing = [own for own in ladder.fidelities if own.name not in errors]
     if missing:
-        errors |= _train(ladder, missing)
+        errors |= _train(ladder, missing, costs)
         with repository.transaction():
             repository.put_baselines(errors)
         errors = repository.baselines()  # with the digits that are stored
@@ -105,18 +111,22 @@ def train_baselines(repository: Repository, ladder: Ladder) -> dict[str, Baselin
     return found
 
 
-def _train(ladder: Ladder, fidelities: Sequence[Fidelity]) -> dict[str, list[list[Errors]]]:
+def _train(
+    ladder: Ladder, fidelities: Sequence[Fidelity], costs: Costs
+) -> dict[str, list[list[Errors]]]:
     """Return for each fidelity the errors ``[draw][baseline]``."""
     baselines = ladder.problem.baselines
     exprs = list(baselines.values())
     started = {
-        own.name: [ladder.start(own.name, exprs, draw) for draw in range(own.draws)]
+        own: [ladder.start(own.name, exprs, draw) for draw in range(own.draws)]
         for own in fidelities
     }
-    return {
-        name: [raise_on_failure([own.result() for own in draw], list(baselines)) for draw in draws]
-        for name, draws in started.items()
-    }
+    found = {}
+    for fidelity, draws in started.items():
+        with costs.timed(baselines_of(fidelity), len(exprs) * len(draws)):
+            trained = [[own.result() for own in draw] for draw in draws]
+        found[fidelity.name] = [raise_on_failure(own, list(baselines)) for own in trained]
+    return found
 
 
 def _store_references(repository: Repository, baselines: Mapping[str, Baselines]) -> None:

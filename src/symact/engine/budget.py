@@ -15,7 +15,7 @@ class Budget:
     """The size of a search: a time or a number of candidates. Exactly one of the two is set.
 
     Attributes:
-        seconds: Wall time of the search, without the judging of the finalists.
+        seconds: Wall time of the run: data, baselines, search and finalists.
         candidates: Number of candidates that pass the screen and are trained.
 
     Example:
@@ -39,6 +39,19 @@ class Budget:
             else candidates / max(self.candidates or 1, 1)
         )
         return min(used, 1.0)
+
+
+def in_words(seconds: float) -> str:
+    """Return a time to the second, in at most two units.
+
+    Example:
+        >>> in_words(200.4), in_words(7200), in_words(0.3)
+        ('3 min 20 s', '2 h', '0 s')
+    """
+    whole, second = divmod(round(seconds), 60)
+    hours, minutes = divmod(whole, 60)
+    units = {"h": hours, "min": minutes, "s": second}
+    return " ".join([f"{own} {unit}" for unit, own in units.items() if own][:2]) or "0 s"
 
 
 def parse_budget(text: str | int | Budget) -> Budget:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from symact.engine.baselines import penalised_score
 from symact.engine.schedule import start_draws
 from symact.engine.state import SearchState
+from symact.engine.timetable import SEMIFINALISTS, Timetable
 from symact.engine.trial import Trial
 from symact.evaluation import (
     Failed,
@@ -28,41 +29,58 @@ from symact.tasks.protocol import VERSION
 
 #: Seconds of computing that sympy may spend on a finalist.
 SIMPLIFY_SECONDS = 2.0
-#: Trials that are trained on every draw at the end, for each finalist.
-SEMIFINALISTS = 2
 
 
-def evaluate_finalists(state: SearchState, ladder: Ladder) -> None:
+def train_reference(state: SearchState, ladder: Ladder) -> None:
+    """Train the reference on the validation draws, unless its result is stored."""
+    if state.repository.reference() is None:
+        _judge(state, ladder, [])
+
+
+def evaluate_finalists(state: SearchState, ladder: Ladder, timetable: Timetable) -> None:
     """Evaluate the finalists on the validation draws, unless their results are stored.
 
-    Each result is stored at once, so an interruption loses at most one.
+    Each result is stored at once, so an interruption loses at most one. With a budget of time, the
+    finalists that do not fit are left out. At least one is evaluated.
     """
     repository = state.repository
-    finalists = select_finalists(state, ladder)
+    finalists = select_finalists(state, ladder, timetable)
     ids = tuple(trial.id for trial in finalists)
     selected = repository.selected()
     if not ids or (selected is not None and selected.ids == ids):
         return
-    exprs = _simplified(state, finalists)
     known = {scored.candidate for scored in repository.scores(ladder.final.name)}
     new = [trial for trial in finalists if trial.id not in known]
+    least = 1 if len(new) == len(finalists) else 0
+    for group in timetable.finals(new, ladder.workers, least):
+        _judge(state, ladder, group)
+        known.update(trial.id for trial in group)
     reference = repository.reference()
-    problem = state.problem
-    first = [] if reference is not None else [problem.baselines[problem.reference]]
-    futures = ladder.start(ladder.final.name, [*first, *(exprs[trial.id] for trial in new)])
-    if reference is None:
-        reference = _store_reference(repository, ladder, futures.pop(0).result())
-    for trial, future in zip(new, futures, strict=True):
-        _store_score(repository, ladder, trial, future.result())
+    assert reference is not None
     with repository.transaction():
-        repository.put_selected(Selected(ids, reference))
+        repository.put_selected(Selected(tuple(own for own in ids if own in known), reference))
 
 
-def select_finalists(state: SearchState, ladder: Ladder) -> list[Trial]:
+def _judge(state: SearchState, ladder: Ladder, trials: Sequence[Trial]) -> None:
+    """Judge trials on the validation draws, and the reference if its result is not stored."""
+    repository, problem, name = state.repository, state.problem, ladder.final.name
+    is_first = repository.reference() is None
+    with state.costs.timed(name, len(trials) + is_first):
+        exprs = _simplified(state, trials)
+        first = [problem.baselines[problem.reference]] if is_first else []
+        futures = ladder.start(name, [*first, *(exprs[trial.id] for trial in trials)])
+        if is_first:
+            _store_reference(repository, ladder, futures.pop(0).result())
+        for trial, future in zip(trials, futures, strict=True):
+            _store_score(repository, ladder, trial, future.result())
+
+
+def select_finalists(state: SearchState, ladder: Ladder, timetable: Timetable) -> list[Trial]:
     """Return the trials to evaluate on the validation draws: the best and the front near them.
 
     The error of one training is partly chance. Therefore the best by the mean of measurement and
     prediction are first trained on all draws of the highest fidelity. Near-duplicates train once.
+    Those for which no time is left come last.
     """
     fidelity, most = state.highest.name, state.plan.finalists
     scores = _ranking(state)
@@ -71,12 +89,13 @@ def select_finalists(state: SearchState, ladder: Ladder) -> list[Trial]:
         (trial.expr for trial in ranked), SEMIFINALISTS * most, state.problem.features
     )
     tried = [ranked[index] for index in kept]
-    repeated = _repeated(state, ladder, tried)
+    repeated = _repeated(state, ladder, tried, timetable)
     base = state.baselines[fidelity].reference
-    top = sorted(tried, key=lambda t: (penalised_score(repeated[t.id], base), t.id))
+    measured = [trial for trial in tried if trial.id in repeated]
+    top = sorted(measured, key=lambda t: (penalised_score(repeated[t.id], base), t.id))
     points = [(*repeated[trial.id], float(trial.flops)) for trial in top]
     front = [t for t, is_kept in zip(top, non_dominated(points), strict=True) if is_kept]
-    chosen = {trial.id: trial for trial in (*top[: (most + 1) // 2], *front, *top)}
+    chosen = {trial.id: trial for trial in (*top[: (most + 1) // 2], *front, *top, *tried)}
     return list(chosen.values())[:most]
 
 
@@ -92,11 +111,23 @@ def _ranking(state: SearchState) -> dict[int, float]:
     return scores
 
 
-def _repeated(state: SearchState, ladder: Ladder, trials: Sequence[Trial]) -> dict[int, Pair]:
-    """Return OOD and ID error of trials, means over all draws of the highest fidelity."""
-    fidelity, repository = state.highest, state.repository
-    known = repository.repeated()
+def _repeated(
+    state: SearchState, ladder: Ladder, trials: Sequence[Trial], timetable: Timetable
+) -> dict[int, Pair]:
+    """Return errors of trials as :func:`_train_on_all_draws`, of as many as fit the time."""
+    known = state.repository.repeated()
     new = [trial for trial in trials if trial.id not in known]
+    for group in timetable.semifinals(new, ladder.workers):
+        with state.costs.timed("semifinals", len(group)):
+            known = _train_on_all_draws(state, ladder, group, known)
+    return known
+
+
+def _train_on_all_draws(
+    state: SearchState, ladder: Ladder, new: Sequence[Trial], before: Mapping[int, Pair]
+) -> dict[int, Pair]:
+    """Add OOD and ID error of trials, means over all draws of the highest fidelity."""
+    fidelity, repository, known = state.highest, state.repository, dict(before)
     # On one of the draws each was trained already.
     stored = {s.candidate: s.errors for s in repository.scores(fidelity.name)}
     own = {trial.id: state.draw(fidelity, trial) % fidelity.draws for trial in new}
@@ -117,7 +148,7 @@ def _repeated(state: SearchState, ladder: Ladder, trials: Sequence[Trial]) -> di
         with repository.transaction():
             repository.put_repeated(known)
             state.store_failures()
-    return {trial.id: known[trial.id] for trial in trials}
+    return known
 
 
 def _simplified(state: SearchState, trials: Sequence[Trial]) -> dict[int, Expr]:

@@ -6,11 +6,11 @@ results of training, and is stored in one transaction with the state after it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from symact.engine.asynchronous import Asynchronous
 from symact.engine.baselines import train_baselines
+from symact.engine.costs import Costs
 from symact.engine.feedback import feedback
 from symact.engine.generation import Generation
 from symact.engine.persistence import restored, store
@@ -18,6 +18,7 @@ from symact.engine.progress import OnProgress, progress_of
 from symact.engine.refinement import proposed_variants
 from symact.engine.schedule import Scheduler, Step, Synchronous
 from symact.engine.screening import Screening, choose
+from symact.engine.timetable import Timetable
 from symact.engine.trial import Trial, TrialState, passed
 from symact.evaluation import Ladder, Trained
 from symact.evaluation.jobs import Tuned
@@ -41,6 +42,7 @@ class Search:
         ladder: Trains candidates.
         proposer: Proposes them.
         on_progress: Called by :meth:`progress`.
+        timetable: The time of the run.
     """
 
     def __init__(
@@ -50,18 +52,20 @@ class Search:
         ladder: Ladder,
         proposer: AbstractProposer,
         on_progress: OnProgress,
+        timetable: Timetable,
     ) -> None:
         self.grammar, self.ladder, self.plan = grammar, ladder, ladder.plan
         self.proposer, self._report = proposer, on_progress
         record = repository.search() or SearchRecord()
         if record.proposer is not None:
             proposer.restore(record.proposer)
-        # The first screening on a machine compiles, and belongs to no budget.
         problem = ladder.problem
+        self.timetable = timetable
         self._reference = problem.screen(problem.baselines[problem.reference]).fingerprint
-        baselines = train_baselines(repository, ladder)
+        costs = Costs(record.costs, timetable.clock)
+        baselines = train_baselines(repository, ladder, costs)
         fidelities = ladder.fidelities if self.plan.ladder else ladder.fidelities[-1:]
-        self.state = restored(problem, repository, record, self.plan, fidelities, baselines)
+        self.state = restored(problem, repository, record, self.plan, fidelities, baselines, costs)
         self._screening = Screening(
             problem,
             grammar.max_slope,
@@ -170,7 +174,7 @@ class Search:
         Args:
             room: How many candidates may still be judged; None for any number.
         """
-        started, state = time.monotonic(), self.state
+        state = self.state
         step = self._scheduler.step(room)
         with state.costs.timed("propose"):
             self.proposer.tell(feedback(state, step))
@@ -180,17 +184,21 @@ class Search:
                 self.proposer.revalue(state.estimate)
         state.generation += 1
         state.judged += step.counts[state.lowest.name]
-        state.seconds += time.monotonic() - started
         self._store(step.closed, step.scores)
 
     def complete(self) -> None:
         """Wait for promoted trials; promote as many as there are finalists, if they are fewer."""
         scores = self._scheduler.complete()
-        scores += self._scheduler.promote_missing()
+        scores += self._scheduler.promote_missing(self.timetable.finalists)
         if scores:
             self._store([], scores)
 
+    def store(self) -> None:
+        """Store the state, with the time and the costs so far."""
+        self._store([], [])
+
     def _store(self, closed: Sequence[Trial], scores: Sequence[Scored]) -> None:
+        self.state.seconds = self.timetable.spent
         under_way = self._scheduler.under_way.values()
         store(self.state, closed, scores, under_way, self.proposer, exhausted=self.exhausted)
 

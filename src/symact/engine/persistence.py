@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from symact.engine.baselines import Baselines
+from symact.engine.costs import Costs
 from symact.engine.generation import Generation
 from symact.engine.state import REFINE, SearchState
 from symact.engine.trial import Trial, TrialState
@@ -22,6 +23,7 @@ def restored(
     plan: Plan,
     fidelities: Sequence[Fidelity],
     baselines: Mapping[str, Baselines],
+    costs: Costs,
 ) -> SearchState:
     """Return the state of a search as it was after its last step.
 
@@ -32,11 +34,12 @@ def restored(
         plan: Its sizes.
         fidelities: That trials climb, the lowest first.
         baselines: Of each fidelity, by its name.
+        costs: Of the parts of the work.
 
     Raises:
         ValueError: The run lacks candidates.
     """
-    state = SearchState(problem, repository, record, plan, fidelities, baselines)
+    state = SearchState(problem, repository, record, plan, fidelities, baselines, costs)
     rows = repository.candidates()
     if record.candidates is not None and record.candidates != len(rows):
         raise ValueError(f"{len(rows)} candidates of {record.candidates}")

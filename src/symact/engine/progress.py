@@ -18,8 +18,8 @@ class Progress:
 
     Attributes:
         phase: ``"diagnosis"``, ``"search"``, ``"select"`` or ``"done"``.
-        fraction: Of the budget used, in [0, 1].
-        seconds: Spent on the search so far, over all sessions.
+        fraction: Of the search done, in [0, 1].
+        seconds: Wall time of the run so far, over all sessions.
         counts: As in :attr:`Result.counts`.
         best: The best formula so far, on the highest fidelity that was reached; empty at first.
         ratio: Its OOD error over the reference's on that fidelity, or None. Draws differ, so the

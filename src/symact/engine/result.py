@@ -95,14 +95,15 @@ class Result:
             members are finalists, or the best so far of an unfinished run.
         reference: The reference function on the same draws as the front.
         costs: For each part of the search (``propose``, ``screen``, ``mini``, ``refine``,
-            ``surrogate``, ``full``) the number of ``candidates`` and of ``seconds``.
+            ``surrogate``, ``full``; ``mini baselines``, ``full baselines``; ``semifinals``,
+            ``selection``) the number of ``candidates`` and of ``seconds``.
         finished: Whether the budget was spent and the finalists were evaluated.
         quarantined: Candidates that could not be trained: ``id``, ``place`` and ``reason``.
             The place is a fidelity or another step; ``rung`` is its earlier name. They count as
             diverged.
         fidelity: The fidelity of the errors of the front: ``"selection"`` for finalists, else the
             highest one reached; empty before the first training.
-        seconds: Wall time of the search, over all sessions.
+        seconds: Wall time of the run, over all sessions.
         objectives: Names of the objectives, such as ``ood``, ``id_error`` and ``flops``.
     """
 
@@ -228,7 +229,9 @@ def _result_of(run: Repository) -> Result:
     names = [*run.fidelities(), SELECTION]
     scores = {name: {s.candidate: s for s in run.scores(name)} for name in names}
     state = run.search() or SearchRecord()
-    spent = parse_budget(config.budget).fraction(state.seconds, state.judged) >= 1
+    budget = parse_budget(config.budget)
+    # A time may be left over when the finalists are judged; a longer one clears the mark.
+    spent = budget.seconds is not None or budget.fraction(state.seconds, state.judged) >= 1
     problem = run.problem() or record_of_earlier_runs()
     front, reference, fidelity = _front(run, problem, config, candidates, scores)
     return Result(

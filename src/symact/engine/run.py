@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ import tomli_w
 
 from symact.engine.budget import Budget, parse_budget
 from symact.engine.collector import infrequent_collection
-from symact.engine.finalists import evaluate_finalists
+from symact.engine.finalists import evaluate_finalists, train_reference
 from symact.engine.loop import Search
 from symact.engine.progress import OnProgress, Progress
 from symact.engine.result import Result, result_of
 from symact.engine.settings import SearchConfig
+from symact.engine.timetable import FinalCosts, Timetable, plan_for
 from symact.errors import StoreError, SymactError, TaskError
 from symact.evaluation import (
     ActivationProblem,
@@ -30,12 +32,15 @@ from symact.evaluation import (
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
 from symact.proposers.seeds import seed_exprs
-from symact.storage.records import RunConfig
+from symact.storage.records import RunConfig, SearchRecord
 from symact.storage.repository import Repository, create, in_memory, open_run
 from symact.storage.schema import CONFIG_FILE
 from symact.tasks import TASKS, Task
 from symact.tasks import task as built_in_task
 from symact.tasks.protocol import LADDER, VERSION
+
+#: Stored as the finished generation of a run that got a longer time.
+_UNFINISHED = -1
 
 
 def search(
@@ -53,6 +58,7 @@ def search(
     device: str | None = None,
     executor: str | Executor = "threads",
     on_progress: OnProgress | None = None,
+    reserve: float = 0.0,
 ) -> Result:
     """Search activation functions that generalise outside the training range.
 
@@ -61,8 +67,8 @@ def search(
     Args:
         grammar: The name of a packaged grammar, the path of a TOML file, or a Grammar.
         task: The name of a built-in task, a Task, or a Problem.
-        budget: A time such as ``"5m"`` or ``"90s"``, without the judging of the finalists; or a
-            number of trained candidates, with which the search is reproducible.
+        budget: A time such as ``"5m"`` or ``"90s"``, after which the call returns; or a number of
+            trained candidates, with which the search is reproducible.
         seed: The seed of the proposals and of the search draws, at least 0.
         out: The run directory to create. None keeps the run in memory.
         proposer: ``"gp"``, ``"random"``, ``"enumerate"``, ``"replay:FILE"``, ``"exec:COMMAND"`` or
@@ -77,6 +83,8 @@ def search(
             ``"processes"``, ``"ray"`` or ``"ray:ADDRESS"``. The search closes it. It does not
             change the results.
         on_progress: Function that is called after each step.
+        reserve: Seconds of a budget of time that are kept for what the caller does next, such as a
+            comparison; at most 15% of the budget are kept.
 
     Returns:
         The run with its finalists.
@@ -90,14 +98,15 @@ def search(
         result = symact.search("pointwise", "ood-suite", budget=500, out="runs/mine")
         result.best.formula
     """
-    spent = parse_budget(budget)
+    started, total = time.monotonic(), parse_budget(budget)
     chosen = grammar if isinstance(grammar, Grammar) else Grammar.load(grammar)
     target = _problem(task)
     target.check_grammar(chosen)
     check_device(device, executor)
     check_executor(executor, threads)
     settings = config or SearchConfig()
-    settings = SearchConfig(plan or settings.plan, evolution or settings.evolution)
+    chosen_plan = plan_for(total, plan or settings.plan)
+    settings = SearchConfig(chosen_plan, evolution or settings.evolution)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
     if isinstance(proposer, str):  # a faulty proposer is refused before anything is made
         _proposer(proposer, chosen, seed, settings.evolution).close()
@@ -109,7 +118,7 @@ def search(
         grammar=chosen.name,
         grammar_text=chosen.text,
         task=target.name,
-        budget=str(spent),
+        budget=str(total),
         seed=seed,
         proposer=proposer if isinstance(proposer, str) else f"python:{type(proposer).__name__}",
         **settings.to_dict(),
@@ -119,7 +128,8 @@ def search(
     with closing(run), run.claimed(), infrequent_collection():
         _write_config(run, stored)
         workers = {"threads": threads, "device": device, "executor": executor}
-        return _run(run, chosen, target, spent, workers, on_progress, own)
+        table = Timetable(total, reserve=reserve, started=started)
+        return _run(run, chosen, target, table, workers, on_progress, own)
 
 
 def resume(
@@ -132,6 +142,7 @@ def resume(
     device: str | None = None,
     executor: str | Executor = "threads",
     on_progress: OnProgress | None = None,
+    reserve: float = 0.0,
 ) -> Result:
     """Continue a run from its last complete generation.
 
@@ -141,11 +152,13 @@ def resume(
             problem was given.
         proposer: The same proposer again. Required if it was an object or ``"exec:COMMAND"``: a
             stored command is never started.
-        budget: A new total budget; None for the budget of the run.
+        budget: A new total budget; None for the budget of the run. The time that the run has
+            stored counts.
         threads: See :func:`search`.
         device: See :func:`search`.
         executor: See :func:`search`.
         on_progress: See :func:`search`.
+        reserve: See :func:`search`.
 
     Returns:
         The run with its finalists.
@@ -157,6 +170,7 @@ def resume(
 
         result = symact.resume("runs/mine", budget=1000)
     """
+    started = time.monotonic()
     check_device(device, executor)
     check_executor(executor, threads)
     total = None if budget is None else parse_budget(budget)
@@ -173,11 +187,15 @@ def resume(
             problem.check_grammar(grammar)
             own = None if isinstance(named, str) else adapt(named, grammar)
             total = parse_budget(config.budget) if total is None else total
+            before = (run.search() or SearchRecord()).seconds
         if config.budget != str(total):
             with run.transaction():
                 run.put_config(replace(config, budget=str(total)))
+                if total.seconds is not None and total.seconds > before:
+                    run.put_finished_generation(_UNFINISHED)
         workers = {"threads": threads, "device": device, "executor": executor}
-        return _run(run, grammar, problem, total, workers, on_progress, own)
+        table = Timetable(total, reserve=reserve, before=before, started=started)
+        return _run(run, grammar, problem, table, workers, on_progress, own)
 
 
 def _check_continues(path: str | Path, run: Repository, config: RunConfig) -> None:
@@ -246,7 +264,7 @@ def _run(
     run: Repository,
     grammar: Grammar,
     problem: Problem,
-    budget: Budget,
+    timetable: Timetable,
     workers: dict[str, Any],
     on_progress: OnProgress | None,
     proposer: AbstractProposer | None = None,
@@ -266,16 +284,36 @@ def _run(
         ladder = stack.enter_context(closing(Ladder(problem, config.seed, plan, **workers)))
         _diagnose(run, ladder, report)
         with run.understood():
-            search = Search(run, grammar, ladder, proposer, report)
-        _spend(search, budget)
-        search.complete()
-        search.progress("select", 1.0)
-        evaluate_finalists(search.state, ladder)
-        if run.finished_generation() != search.state.generation:
+            search = Search(run, grammar, ladder, proposer, report, timetable)
+        is_finished = run.finished_generation() == search.state.generation
+        # The finals of a time differ from call to call, so they are held once.
+        if not (is_finished and timetable.is_timed):
+            conduct(search)
+        if not is_finished:
+            search.store()
             with run.transaction():
                 run.put_finished_generation(search.state.generation)
         search.progress("done", 1.0)
         return result_of(run)
+
+
+def conduct(search: Search) -> None:
+    """Search, then judge the finalists, within the budget of the run."""
+    if search.timetable.is_timed:
+        _plan(search)
+    _spend(search)
+    search.complete()
+    search.progress("select", 1.0)
+    evaluate_finalists(search.state, search.ladder, search.timetable)
+
+
+def _plan(search: Search) -> None:
+    """Divide the time of a run, by the costs of baselines and reference, and say how."""
+    state, ladder, table = search.state, search.ladder, search.timetable
+    train_reference(state, ladder)
+    search.store()
+    table.plan(FinalCosts.measured(state.costs, state.highest, ladder.final, state.plan))
+    search.progress("search", table.searched(state.judged), table.line)
 
 
 def _stored_settings(plan: dict[str, Any], evolution: dict[str, Any]) -> SearchConfig:
@@ -290,14 +328,14 @@ def _stored_settings(plan: dict[str, Any], evolution: dict[str, Any]) -> SearchC
         raise ValueError(str(error)) from None
 
 
-def _spend(search: Search, budget: Budget) -> None:
-    """Take steps until a budget is spent, or no new candidates are to come."""
-    state = search.state
-    used = budget.fraction(state.seconds, state.judged)
+def _spend(search: Search) -> None:
+    """Take steps until the search is over, or no new candidates are to come."""
+    state, table = search.state, search.timetable
+    most, used = table.budget.candidates, table.searched(state.judged)
     search.progress("search", used)
-    while used < 1 and not search.exhausted:
-        search.step(None if budget.candidates is None else budget.candidates - state.judged)
-        used = budget.fraction(state.seconds, state.judged)
+    while (used < 1 or not state.judged) and not search.exhausted:
+        search.step(None if most is None else most - state.judged)
+        used = table.searched(state.judged)
         search.progress("search", used, _why_it_ends(search) if search.exhausted else "")
 
 

@@ -120,13 +120,17 @@ class Scheduler(ABC):
             trained = [future.result() for future in futures]
         return self.state.record(fidelity, trials, trained)
 
-    def promote_missing(self) -> list[Scored]:
-        """Promote as many trials as there are finalists, if they are fewer; wait for them."""
+    def promote_missing(self, finalists: int | None = None) -> list[Scored]:
+        """Promote as many trials as there are finalists, if they are fewer; wait for them.
+
+        Args:
+            finalists: How many there are; None for the number in the plan.
+        """
         state = self.state
         if len(state.fidelities) == 1:
             return []
         below, highest = state.fidelities[-2].name, state.highest
-        wanted = min(self.plan.finalists, len(state.evaluated[below]))
+        wanted = min(finalists or self.plan.finalists, len(state.evaluated[below]))
         missing = wanted - len(state.evaluated[highest.name])
         if missing <= 0:
             return []

@@ -31,6 +31,7 @@ class SearchState:
         plan: Its sizes.
         fidelities: That trials climb, the lowest first.
         baselines: Of each fidelity, by its name.
+        costs: Of the parts of the work.
 
     Attributes:
         trials: Those that passed the screen and have an id, by id.
@@ -49,9 +50,10 @@ class SearchState:
         plan: Plan,
         fidelities: Sequence[Fidelity],
         baselines: Mapping[str, Baselines],
+        costs: Costs,
     ) -> None:
         self.problem, self.repository = problem, repository
-        self.plan, self.baselines = plan, baselines
+        self.plan, self.baselines, self.costs = plan, baselines, costs
         self.fidelities = tuple(fidelities)
         self.lowest, self.highest = fidelities[0], fidelities[-1]
         self.generation, self.judged = record.generation, record.judged
@@ -61,7 +63,6 @@ class SearchState:
             self.opened += len(record.under_way)
         self.pool = float(plan.pool) if record.pool is None else record.pool
         self.passed_over = dict(record.passed_over)
-        self.costs = Costs(record.costs)
         self.refined = set(record.refined)
         self.next_id, self.screened = 1, 0
         self.failures: list[Failure] = []
