@@ -142,7 +142,11 @@ class Timetable:
             "finalists": self._end - self._search_end,
             "comparison": self._reserve,
         }
-        shown = [f"{in_words(own)} {name}" for name, own in parts.items() if own > 0]
+        shown = [
+            f"{in_words(own)} {name}"
+            for name, own in parts.items()
+            if own >= 0.5 or name == "search"
+        ]
         return f"{in_words((self.budget.seconds or 0.0) - self._before)}: {', '.join(shown)}"
 
     def searched(self, candidates: int) -> float:
