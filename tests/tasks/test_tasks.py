@@ -180,7 +180,7 @@ def test_a_bad_number_of_instances_is_refused(many: Any) -> None:
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(TaskError, match=r"unknown task 'feynmann'; did you mean 'feynman'"):
         task("feynmann")
-    with pytest.raises(TaskError, match=r"known: ood-suite, polynomial"):
+    with pytest.raises(TaskError, match=r"known: ood-suite, generalist, polynomial"):
         describe("zzz")
     with pytest.raises(TaskError, match=r"unknown split 'tests'; did you mean 'test'"):
         task("digits").draw("tests")

@@ -30,7 +30,7 @@ from symact.reporting import comparison as protocol1
 from symact.reporting.comparison import BEST, task_of
 from symact.reporting.competitors import Item, flat, row_name, with_usual
 from symact.reporting.table import Comparison
-from symact.tasks import TASKS, Task
+from symact.tasks import GENERALIST, TASKS, Task
 from symact.tasks.families import population
 from symact.tasks.protocol import VERSION as VERSION_1
 from symact.tasks.protocol import EvaluationProtocol
@@ -226,7 +226,8 @@ class _Cases:
 def _cases(
     runs: Sequence[Result], task: str | Task | None, form: PopulationForm, families: int | None
 ) -> _Cases:
-    if task is None and (not runs or runs[0].config["task"] == TASKS[0]):
+    named = task or (runs[0].config["task"] if runs else GENERALIST)
+    if named == GENERALIST or (task is None and named == TASKS[0]):
         return _Cases(population("test", form.families), form)
     target = task_of(runs, task)
     own = replace(form, name=f"{form.name}-task", families=len(target.families))

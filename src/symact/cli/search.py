@@ -151,9 +151,9 @@ def new_folder(grammar: str, task: str, seed: int) -> Path:
 
 def _comparison_seconds(task: str) -> float:
     """Return the time to keep for a comparison. Only the default task has known judgements."""
-    from symact.tasks import TASKS
+    from symact.tasks import GENERALIST, TASKS
 
-    return _COMPARISON_SECONDS if task == TASKS[0] else _TASK_SECONDS
+    return _COMPARISON_SECONDS if task in (TASKS[0], GENERALIST) else _TASK_SECONDS
 
 
 def _conclude(result: Result, judge: bool, device: str | None, quiet: bool, before: float) -> None:

@@ -34,9 +34,12 @@ def _result(state: SearchState, trial: Trial, predicted: Mapping[int, float]) ->
         state.penalised(trial, own.fidelity) - base[own.fidelity].reference[0]
         for own in trial.results
     ]
+    weights = [state.weight(own.fidelity) for own in trial.results]
     if trial.id in predicted:
         above.append(predicted[trial.id])
-    error = base[lowest.fidelity].reference[0] + float(np.add.reduce(above)) / len(above)
+        weights.append(1.0)
+    pooled = float(np.add.reduce(np.multiply(above, weights)) / np.add.reduce(weights))
+    error = base[lowest.fidelity].reference[0] + pooled
     objectives = (lowest.ood, lowest.id_error, float(trial.flops))
     return EvaluatedProposal(
         expr, objectives, trial.outcome, error, trial.results[-1].cases, trial.tag

@@ -100,14 +100,17 @@ def select_finalists(state: SearchState, ladder: Ladder, timetable: Timetable) -
 
 
 def _ranking(state: SearchState) -> dict[int, float]:
-    """Return penalised scores above the reference's: the mean of measurement and prediction."""
+    """Return penalised scores above the reference's: measurement and prediction, pooled."""
     trials = state.evaluated[state.highest.name]
-    base = state.baselines[state.highest.name].reference[0]
+    base, weight = (
+        state.baselines[state.highest.name].reference[0],
+        state.weight(state.highest.name),
+    )
     scores = {trial.id: state.penalised(trial, state.highest.name) - base for trial in trials}
     if state.surrogate.is_ready and trials:
         known = [trial for trial in trials if trial.result(state.lowest.name)]
         for trial, predicted in zip(known, state.predicted(known), strict=True):
-            scores[trial.id] = (scores[trial.id] + float(predicted)) / 2
+            scores[trial.id] = (weight * scores[trial.id] + float(predicted)) / (weight + 1)
     return scores
 
 

@@ -21,13 +21,13 @@ from symact.engine.settings import SearchConfig
 from symact.engine.timetable import FinalCosts, Timetable, plan_for
 from symact.errors import StoreError, SymactError, TaskError
 from symact.evaluation import (
-    ActivationProblem,
     Executor,
     Ladder,
     Plan,
     Problem,
     check_device,
     check_executor,
+    problem_of,
 )
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
@@ -245,9 +245,9 @@ def _problem(task: str | Task | Problem) -> Problem:
     if isinstance(task, Problem):
         return task
     if isinstance(task, Task):
-        return ActivationProblem(task)
+        return problem_of(task)
     if isinstance(task, str):
-        return ActivationProblem(built_in_task(task))
+        return problem_of(built_in_task(task))
     raise TaskError(
         f"a task is a name, a Task or a Problem, got {type(task).__name__}; "
         "make one from arrays with symact.Task.from_arrays"

@@ -142,6 +142,14 @@ class SearchState:
         assert result is not None
         return penalised_score((result.ood, result.id_error), self.baselines[fidelity].reference)
 
+    def weight(self, fidelity: str) -> float:
+        """Return how many networks a result has, in those of the lowest fidelity.
+
+        Results of one trial are pooled with these weights. A prediction has the weight 1.
+        """
+        networks = len(self.baselines[fidelity].families)
+        return networks / len(self.baselines[self.lowest.name].families)
+
     def above_reference(self, trial: Trial, fidelity: str) -> float:
         """Return the OOD error of a trial above the reference's on a fidelity, in log10."""
         result = trial.result(fidelity)

@@ -18,7 +18,12 @@ import numpy as np
 from symact.errors import SymactError, choices
 from symact.evaluation.fidelity import Fidelity
 from symact.evaluation.jobs import TIMEOUT, TUNING
-from symact.evaluation.training.mixed_sizes import TrainingSet, assign_network_sizes
+from symact.evaluation.training.mixed_sizes import (
+    TrainingSet,
+    assign_network_sizes,
+    by_name,
+    shuffled_networks,
+)
 from symact.evaluation.training.networks import Data, pack
 from symact.tasks import Instance, Task
 from symact.tasks.protocol import Training
@@ -60,17 +65,9 @@ class Draws:
             if not fidelity.networks and fidelity.protocol is None:
                 raise SymactError(f"fidelity '{fidelity.name}': give either networks or a protocol")
         trained = [own for own in fidelities if own.protocol is None]
-        total = sum(own.instances * own.draws for own in trained)
-        families = by_family(task.draw("search", seed=seed, per_family=total))
-        tuning = [i for family in families for i in family[:_TUNING_INSTANCES]]
-        data = {TUNING: pack(tuning, TUNING_TRAINING.points)}
-        first = 0
-        for fidelity in trained:
-            for draw in range(fidelity.draws):
-                own = [family[first : first + fidelity.instances] for family in families]
-                sets = assign_network_sizes(own, fidelity.networks)
-                data |= {f"{fidelity.name}/{draw}/{i}": own.data for i, own in enumerate(sets)}
-                first += fidelity.instances
+        data: dict[str, Data] = {}
+        for split in sorted({own.split for own in trained}):
+            data |= _for_training(task, split, seed, [own for own in trained if own.split == split])
         for fidelity in fidelities:
             data |= _for_protocol(task, fidelity)
         # The entropies below 1000 belong to the protocol.
@@ -116,12 +113,16 @@ class Draws:
     def _families(self) -> dict[str, tuple[str, ...]]:
         return {
             own.name: (
-                tuple(f for one in self.sets(own.name, 0) for f in one.data.families)
+                self._trained_families(own)
                 if own.networks
                 else self.data[f"{own.name}/evaluation"].families
             )
             for own in self.fidelities
         }
+
+    def _trained_families(self, fidelity: Fidelity) -> tuple[str, ...]:
+        found = [f for one in self.sets(fidelity.name, 0) for f in one.data.families]
+        return tuple(found[i] for i in by_name(found)) if fidelity.mixed else tuple(found)
 
     def dump(self) -> bytes:
         """Return the draws as the bytes of an ``.npz`` file."""
@@ -152,6 +153,38 @@ class Draws:
             fidelities = tuple(map(Fidelity.from_dict, head["fidelities"]))
             data = {name: _data(stored, name) for name in head["data"]}
             return cls(fidelities, data, head["entropy"])
+
+
+def _for_training(
+    task: Task, split: str, seed: int, fidelities: Sequence[Fidelity]
+) -> dict[str, Data]:
+    """Return the draws of fidelities that train on a split. They share no instance."""
+    total = sum(own.instances * own.draws for own in fidelities)
+    # The selection split is the same for all seeds.
+    own_seed = seed if split == "search" else 0
+    families = by_family(task.draw(split, seed=own_seed, per_family=total))
+    data = {}
+    if split == "search":
+        tuning = [i for family in families for i in family[:_TUNING_INSTANCES]]
+        data[TUNING] = pack(tuning, TUNING_TRAINING.points)
+    first = 0
+    for fidelity in fidelities:
+        for draw in range(fidelity.draws):
+            own = [family[first : first + fidelity.instances] for family in families]
+            sets = _networks_of(fidelity, own, (own_seed, fidelity.entropy, draw))
+            data |= {f"{fidelity.name}/{draw}/{i}": packed for i, packed in sets.items()}
+            first += fidelity.instances
+    return data
+
+
+def _networks_of(
+    fidelity: Fidelity, families: Sequence[Sequence[Instance]], entropy: Sequence[int]
+) -> dict[int, Data]:
+    """Return the instances of each network of a fidelity, by its index."""
+    if fidelity.mixed:
+        return shuffled_networks(families, fidelity.networks, entropy)
+    sets = assign_network_sizes(families, fidelity.networks)
+    return {index: own.data for index, own in enumerate(sets)}
 
 
 def _for_protocol(task: Task, fidelity: Fidelity) -> dict[str, Data]:

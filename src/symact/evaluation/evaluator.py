@@ -108,6 +108,7 @@ class Evaluator:
                     parts=fidelity.parts,
                     timeout=fidelity.timeout,
                 ),
+                sort=fidelity.mixed,
             )
             for draw in range(fidelity.draws)
         ]

@@ -22,7 +22,7 @@ class Fidelity:
     """One level of training.
 
     A fidelity trains on its own draws of tasks. With ``networks`` the instances of a family take
-    the network sizes in turn: instance ``i`` is learned by ``networks[i % len(networks)]``. With
+    the networks in turn: instance ``i`` is learned by ``networks[i % len(networks)]``. With
     ``protocol`` every instance is learned by networks of all sizes of that protocol, at the best of
     its learning rates. With neither, the executor of the problem computes the errors by itself.
 
@@ -40,6 +40,10 @@ class Fidelity:
         entropy: Offset of the seed of the initial weights. It separates the fidelities of a ladder.
         uses_gpu: Whether training takes a GPU if there is one.
         timeout: Seconds that one candidate may take.
+        mixed: Whether the instances of all families take the networks in turn, in an order that
+            each draw shuffles. Families and networks are then combined by chance, and each
+            network is used equally often (a Latin hypercube).
+        split: The split to train on.
 
     >>> Fidelity("mini", 8, (Training(24, 2, steps=400, points=64, learning_rate=0.05),)).draws
     1
@@ -56,6 +60,8 @@ class Fidelity:
     entropy: int = 0
     uses_gpu: bool = False
     timeout: float = TIMEOUT
+    mixed: bool = False
+    split: str = "search"
 
     def __post_init__(self) -> None:
         if self.networks and self.protocol is not None:
@@ -75,10 +81,12 @@ class Fidelity:
     def to_dict(self) -> dict[str, Any]:
         """Return the fidelity as values that JSON can hold.
 
-        Settings of a training with defaults are left out if they have them. Earlier releases can
-        therefore read the fidelities that they know.
+        Settings that earlier releases do not know are left out if they have their defaults. Earlier
+        releases can therefore read the fidelities that they know.
         """
-        return asdict(self) | {"networks": [_changed(own) for own in self.networks]}
+        stored = asdict(self) | {"networks": [_changed(own) for own in self.networks]}
+        defaults = {"mixed": False, "split": "search"}
+        return {k: v for k, v in stored.items() if k not in defaults or v != defaults[k]}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Fidelity:

@@ -2,9 +2,10 @@
 
 from symact.tasks.instance import Instance
 from symact.tasks.real import RealSet, real_sets, real_task
-from symact.tasks.registry import TASKS, Task, describe, task
+from symact.tasks.registry import GENERALIST, TASKS, Task, describe, task
 
 __all__ = [
+    "GENERALIST",
     "TASKS",
     "Instance",
     "RealSet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import index as as_integer
@@ -166,11 +167,28 @@ def whole_number(name: str, value: int, least: int) -> int:
     return number
 
 
-_BUILT_IN: dict[str, tuple[tuple[Source, ...], str]] = {
+#: The task whose instances come from all generated families, see :mod:`.families.generalist`.
+GENERALIST = "generalist"
+
+
+def _strata() -> tuple[Source, ...]:
+    # Imported here because the families are tasks themselves.
+    from symact.tasks.families.generalist import strata
+
+    return strata()
+
+
+#: The sources of each task, or a function that returns them, and a description.
+_BUILT_IN: dict[str, tuple[tuple[Source, ...] | Callable[[], tuple[Source, ...]], str]] = {
     "ood-suite": (
         (POLYNOMIAL, HARMONIC, FEYNMAN),
         "Polynomials, sums of sines and Feynman equations, measured out to twice the training "
         "range.",
+    ),
+    GENERALIST: (
+        _strata,
+        "Generated targets of twelve kinds, with the networks of protocol 2.0: four "
+        "initialisations and four architectures.",
     ),
     "polynomial": (
         (POLYNOMIAL,),
@@ -208,7 +226,8 @@ def task(name: str) -> Task:
         >>> task("ood-suite").families
         ('polynomial', 'harmonic', 'feynman')
     """
-    return Task(name, _built_in(name)[0])
+    sources = _built_in(name)[0]
+    return Task(name, sources() if callable(sources) else sources)
 
 
 def describe(name: str) -> str:
@@ -220,7 +239,7 @@ def describe(name: str) -> str:
     return _built_in(name)[1]
 
 
-def _built_in(name: str) -> tuple[tuple[Source, ...], str]:
+def _built_in(name: str) -> tuple[tuple[Source, ...] | Callable[[], tuple[Source, ...]], str]:
     if name not in _BUILT_IN:
         raise TaskError(f"unknown task '{name}'; {choices(name, TASKS)}")
     return _BUILT_IN[name]

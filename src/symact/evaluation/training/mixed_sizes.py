@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from symact.evaluation.futures import gather, then
 from symact.evaluation.jobs import Errors, Failed, Trained
@@ -49,13 +50,39 @@ def assign_network_sizes(
     Returns:
         A training set for each network size with at least one instance.
     """
-    sets = []
-    for index, training in enumerate(trainings):
-        own = [i for family in families for i in family[index :: len(trainings)]]
-        if own:
-            data = pack(own, training.points)
-            sets.append(TrainingSet(data, training, rates or (training.learning_rate,)))
-    return tuple(sets)
+    count = len(trainings)
+    assigned = [[i for own in families for i in own[index::count]] for index in range(count)]
+    return tuple(
+        TrainingSet(pack(own, training.points), training, rates or (training.learning_rate,))
+        for own, training in zip(assigned, trainings, strict=True)
+        if own
+    )
+
+
+def shuffled_networks(
+    families: Sequence[Sequence[Instance]], trainings: Sequence[Training], entropy: Sequence[int]
+) -> dict[int, Data]:
+    """Assign the trainings in turn to the instances of all families, in a shuffled order.
+
+    Args:
+        families: The instances of each family.
+        trainings: The trainings.
+        entropy: Seeds of the order.
+
+    Returns:
+        The instances of each training that has some, by its index.
+    """
+    instances = [instance for own in families for instance in own]
+    order = np.random.Generator(np.random.PCG64(list(entropy))).permutation(len(trainings))
+    assigned: dict[int, list[Instance]] = {}
+    for place, instance in enumerate(instances):
+        assigned.setdefault(int(order[place % len(order)]), []).append(instance)
+    return {index: pack(assigned[index], trainings[index].points) for index in sorted(assigned)}
+
+
+def by_name(families: Sequence[str]) -> NDArray[np.intp]:
+    """Return the order that sorts instances by the names of their families."""
+    return np.argsort(np.array(families), kind="stable")
 
 
 class MixedSizeTrainer:
@@ -64,20 +91,28 @@ class MixedSizeTrainer:
     Args:
         sets: Training sets from :func:`assign_network_sizes`.
         make: Function that returns the trainer of the instances of one size.
+        sort: Whether the errors are sorted by the names of the families. Draws that assign
+            networks by chance then have equal orders.
 
     Attributes:
         families: Family of each instance, in the order of the errors.
     """
 
     def __init__(
-        self, sets: Sequence[TrainingSet], make: Callable[[Data, Training], Trainer]
+        self,
+        sets: Sequence[TrainingSet],
+        make: Callable[[Data, Training], Trainer],
+        *,
+        sort: bool = False,
     ) -> None:
         self._trainers = [
             [make(own.data, replace(own.training, learning_rate=rate)) for rate in own.rates]
             for own in sets
         ]
         self._sets = sets
-        self.families = tuple(family for own in sets for family in own.data.families)
+        families = [family for own in sets for family in own.data.families]
+        self._order = by_name(families) if sort else np.arange(len(families))
+        self.families = tuple(families[index] for index in self._order)
 
     def start(self, pool: Executor, exprs: Sequence[Expr]) -> list[Future[Trained]]:
         """Start to train candidates; each future has errors [instance, seed, 4].
@@ -90,7 +125,16 @@ class MixedSizeTrainer:
             self._start_set(own.data.families, trainers, pool, exprs)
             for own, trainers in zip(self._sets, self._trainers, strict=True)
         ]
-        return [then(gather(own), _concatenated) for own in zip(*by_set, strict=True)]
+        return [then(gather(own), self._joined) for own in zip(*by_set, strict=True)]
+
+    def _joined(self, parts: Sequence[Trained]) -> Trained:
+        """Return the errors of all training sets, or the first failure."""
+        errors: list[Errors] = []
+        for part in parts:
+            if isinstance(part, Failed):
+                return part
+            errors.append(part)
+        return np.concatenate(errors)[self._order]
 
     def _start_set(
         self,
@@ -128,13 +172,3 @@ def expected_errors(tried: Sequence[Trained], families: Sequence[str]) -> Traine
     shares = np.exp((inside.min() - inside) / RATE_DOUBT)
     logs = np.tensordot(shares / shares.sum(), [stats.log_errors(own) for own in known], 1)
     return np.asarray(10.0**logs)
-
-
-def _concatenated(parts: Sequence[Trained]) -> Trained:
-    """Return the errors of all training sets, or the first failure."""
-    errors: list[Errors] = []
-    for part in parts:
-        if isinstance(part, Failed):
-            return part
-        errors.append(part)
-    return np.concatenate(errors)

@@ -167,7 +167,7 @@ def families(split: str, count: int = 64, *, first: int = 0) -> tuple[Family, ..
     if split not in FAMILY_SPLITS:
         raise TaskError(f"unknown split '{split}'; {choices(split, FAMILY_SPLITS)}")
     count, first = whole_number("count", count, 1), whole_number("first", first, 0)
-    return tuple(_family(split, number) for number in range(first, first + count))
+    return tuple(nth_family(split, number) for number in range(first, first + count))
 
 
 def _stream(*entropy: int) -> np.random.Generator:
@@ -175,10 +175,10 @@ def _stream(*entropy: int) -> np.random.Generator:
 
 
 @cache
-def _family(split: str, number: int) -> Family:
+def nth_family(split: str, number: int) -> Family:
     """Draw templates until one belongs to the split, is new and can be drawn."""
     stratum = tuple(STRATA)[number % len(STRATA)]
-    earlier = {_family(split, n).key for n in range(number % len(STRATA), number, len(STRATA))}
+    earlier = {nth_family(split, n).key for n in range(number % len(STRATA), number, len(STRATA))}
     for attempt in range(_ATTEMPTS):
         family = _proposed(stratum, split, number, attempt)
         is_new = attempt >= _FRESH_ATTEMPTS or family.key not in earlier
