@@ -58,11 +58,18 @@ def test_functions_alone_are_judged_in_the_generated_families(tmp_path):
     assert len((tmp_path / "judgements.jsonl").read_text().splitlines()) == 3
 
 
+def test_options_of_the_earlier_protocol_choose_it(tmp_path):
+    found = called("compare", "tanh", "--quick", "--seeds", 1, "--per-family", 1, "--out", tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "--per-family belongs to protocol 1.0, which is used" in found.stderr
+    assert "protocol 1.0-quick" in found.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--seeds", 1), "seeds belongs to protocol 1.0"),
-        (("--per-family", 1), "per-family belongs to protocol 1.0"),
+        (("--protocol", "2.0", "--seeds", 1), "seeds belongs to protocol 1.0"),
+        (("--protocol", "2.0", "--per-family", 1), "per-family belongs to protocol 1.0"),
         (("--protocol", "1.0", "--families", 4), "families belongs to protocol 2.0"),
         (("--protocol", "2"), "unknown protocol '2'"),
         (("--families", 1), "'--families': Input should be greater than or equal to 2"),

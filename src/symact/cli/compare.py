@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from symact.cli.console import print_json, print_table
+from symact.cli.console import note, print_json, print_table
 from symact.cli.leaderboard import note_step, print_board
 from symact.cli.options import Device, Json, Quiet
 
@@ -56,7 +56,13 @@ def compare(
             min=2, max=1000, help="Number of families, or of draws of a task. Default: protocol."
         ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="The version of the protocol: 2.0 or 1.0.")] = "2.0",
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="The version of the protocol: 2.0 or 1.0. Default: 2.0; 1.0 with --per-family or "
+            "--seeds."
+        ),
+    ] = None,
     per_family: Annotated[
         int | None, typer.Option(min=1, help="Protocol 1.0: test instances of each family.")
     ] = None,
@@ -89,7 +95,7 @@ def compare(
     found = judge(
         *(items or ()),
         task=task,
-        protocol=protocol,
+        protocol=protocol or _protocol_of({"per-family": per_family, "seeds": seeds}),
         form=None if quick is None else ("quick" if quick else "full"),
         families=families,
         per_family=per_family,
@@ -100,6 +106,19 @@ def compare(
         on_step=None if as_json or quiet else note_step,
     )
     _show(found, runs, folder, as_json)
+
+
+def _protocol_of(earlier: Mapping[str, int | None]) -> str:
+    """Return the protocol that is meant by a command line that names none.
+
+    Args:
+        earlier: The options of protocol 1.0.
+    """
+    given = [name for name, value in earlier.items() if value is not None]
+    if not given:
+        return "2.0"
+    note(f"--{given[0]} belongs to protocol 1.0, which is used")
+    return "1.0"
 
 
 def _show(
