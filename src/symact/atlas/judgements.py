@@ -71,6 +71,10 @@ class Judgements:
         read = [*others, *([] if path is None else [path])]
         self._known = {(own.key, own.population): own for file in read for own in _read(file)}
 
+    def __iter__(self) -> Iterator[Judgement]:
+        """Iterate over all judgements, in the order of the files."""
+        return iter(self._known.values())
+
     def get(self, key: str, population: str) -> Judgement | None:
         """Return the judgement of a function, if there is one."""
         return self._known.get((key, population))
