@@ -45,7 +45,7 @@ setup: .venv/.dev
 	touch $@
 
 search: .venv/.runtime
-	$(BIN)/symact search --grammar pointwise --task ood-suite --budget $(BUDGET) --seed $(SEED) --out $(OUT)
+	$(BIN)/symact search --grammar pointwise --task generalist --budget $(BUDGET) --seed $(SEED) --out $(OUT)
 
 # What docs/history.md shows, by protocol 1.0: about a minute a function.
 COMPARED := ReLU GELU SiLU QuickGELU tanh Mish sin Snake PReLU SwiGLU GELUSine \

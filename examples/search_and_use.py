@@ -34,7 +34,7 @@ def train(activation: torch.nn.Module, seed: int = 0) -> tuple[float, float]:
 
 
 def main() -> None:
-    result = symact.search("pointwise", "ood-suite", budget=250, seed=0)
+    result = symact.search("pointwise", budget=250, seed=0)
     best = result.best
     print(f"found {best.formula} at {best.flops} FLOPs; it prints as a module: {best.to_torch()}")
     for name, activation in (("found", best.to_torch()), ("GELU", torch.nn.GELU())):

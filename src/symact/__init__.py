@@ -4,7 +4,7 @@ A search of five minutes::
 
     import symact
 
-    result = symact.search("pointwise", "ood-suite", budget="5m", seed=0)
+    result = symact.search("pointwise", budget="5m", seed=0)
     activation = result.best.to_torch()
 
 Everything here is loaded when it is first used, so that ``import symact`` is quick.

@@ -131,7 +131,7 @@ def test_the_test_draw_of_this_protocol_version_stays_what_it_is() -> None:
 
 @settings(max_examples=examples(15))
 @given(
-    name=st.sampled_from(TASKS[:4]),
+    name=st.sampled_from(TASKS[1:5]),
     split=st.sampled_from(SPLITS),
     seed=st.integers(0, 2**70),
     few=st.integers(1, 5),
@@ -180,7 +180,7 @@ def test_a_bad_number_of_instances_is_refused(many: Any) -> None:
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(TaskError, match=r"unknown task 'feynmann'; did you mean 'feynman'"):
         task("feynmann")
-    with pytest.raises(TaskError, match=r"known: ood-suite, generalist, polynomial"):
+    with pytest.raises(TaskError, match=r"known: generalist, ood-suite, polynomial"):
         describe("zzz")
     with pytest.raises(TaskError, match=r"unknown split 'tests'; did you mean 'test'"):
         task("digits").draw("tests")

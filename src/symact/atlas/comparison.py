@@ -30,7 +30,7 @@ from symact.reporting import comparison as protocol1
 from symact.reporting.comparison import BEST, task_of
 from symact.reporting.competitors import Item, flat, row_name, with_usual
 from symact.reporting.table import Comparison
-from symact.tasks import GENERALIST, TASKS, Task
+from symact.tasks import GENERALIST, OOD_SUITE, Task
 from symact.tasks.families import population
 from symact.tasks.protocol import VERSION as VERSION_1
 from symact.tasks.protocol import EvaluationProtocol
@@ -227,7 +227,7 @@ def _cases(
     runs: Sequence[Result], task: str | Task | None, form: PopulationForm, families: int | None
 ) -> _Cases:
     named = task or (runs[0].config["task"] if runs else GENERALIST)
-    if named == GENERALIST or (task is None and named == TASKS[0]):
+    if named == GENERALIST or (task is None and named == OOD_SUITE):
         return _Cases(population("test", form.families), form)
     target = task_of(runs, task)
     own = replace(form, name=f"{form.name}-task", families=len(target.families))

@@ -47,7 +47,7 @@ def compare(
         str | None,
         typer.Option(
             help="Judge on test draws of this task (symact tasks). Default: generated families; "
-            "the task of the first run, if it is not ood-suite."
+            "the task of the first run, if it is neither generalist nor ood-suite."
         ),
     ] = None,
     families: Annotated[

@@ -35,7 +35,7 @@ def search(
     grammar: Annotated[
         str, typer.Option(help="A packaged grammar (symact grammar list) or a TOML file.")
     ] = "pointwise",
-    task: Annotated[str, typer.Option(help="A task (symact tasks).")] = "ood-suite",
+    task: Annotated[str, typer.Option(help="A task (symact tasks).")] = "generalist",
     budget: Annotated[
         str,
         typer.Option(
@@ -151,9 +151,9 @@ def new_folder(grammar: str, task: str, seed: int) -> Path:
 
 def _comparison_seconds(task: str) -> float:
     """Return the time to keep for a comparison. Only the default task has known judgements."""
-    from symact.tasks import GENERALIST, TASKS
+    from symact.tasks import GENERALIST, OOD_SUITE
 
-    return _COMPARISON_SECONDS if task in (TASKS[0], GENERALIST) else _TASK_SECONDS
+    return _COMPARISON_SECONDS if task in (GENERALIST, OOD_SUITE) else _TASK_SECONDS
 
 
 def _conclude(result: Result, judge: bool, device: str | None, quiet: bool, before: float) -> None:

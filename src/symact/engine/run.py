@@ -35,7 +35,7 @@ from symact.proposers.seeds import seed_exprs
 from symact.storage.records import RunConfig, SearchRecord
 from symact.storage.repository import Repository, create, in_memory, open_run
 from symact.storage.schema import CONFIG_FILE
-from symact.tasks import TASKS, Task
+from symact.tasks import GENERALIST, TASKS, Task
 from symact.tasks import task as built_in_task
 from symact.tasks.protocol import LADDER, VERSION
 
@@ -45,7 +45,7 @@ _UNFINISHED = -1
 
 def search(
     grammar: str | Path | Grammar = "pointwise",
-    task: str | Task | Problem = "ood-suite",
+    task: str | Task | Problem = GENERALIST,
     *,
     budget: str | int | Budget = "5m",
     seed: int = 0,
@@ -66,7 +66,8 @@ def search(
 
     Args:
         grammar: The name of a packaged grammar, the path of a TOML file, or a Grammar.
-        task: The name of a built-in task, a Task, or a Problem.
+        task: The name of a built-in task, a Task, or a Problem. The default searches one function
+            for many kinds of targets and networks.
         budget: A time such as ``"5m"`` or ``"90s"``, after which the call returns; or a number of
             trained candidates, with which the search is reproducible.
         seed: The seed of the proposals and of the search draws, at least 0.
@@ -95,7 +96,7 @@ def search(
 
     Example::
 
-        result = symact.search("pointwise", "ood-suite", budget=500, out="runs/mine")
+        result = symact.search("pointwise", budget=500, out="runs/mine")
         result.best.formula
     """
     started, total = time.monotonic(), parse_budget(budget)

@@ -34,7 +34,7 @@ from symact.reporting.competitors import (
 from symact.reporting.table import Comparison, Row, from_json, to_json
 from symact.storage.records import Judged
 from symact.storage.repository import Repository, in_memory, open_judged, open_run
-from symact.tasks import TASKS, Task
+from symact.tasks import OOD_SUITE, TASKS, Task
 from symact.tasks import scores as stats
 from symact.tasks import task as built_in_task
 from symact.tasks.protocol import FORMS, REFERENCE, EvaluationProtocol
@@ -106,7 +106,7 @@ def compare(
 
 
 def task_of(runs: Sequence[Result], task: str | Task | None) -> Task:
-    """Return a task by its name; for None, that of the first run, or the default without runs.
+    """Return a task by its name; for None, that of the first run, or ``ood-suite`` without runs.
 
     Raises:
         StoreError: The task of the run was made from arrays.
@@ -117,7 +117,7 @@ def task_of(runs: Sequence[Result], task: str | Task | None) -> Task:
     if task is not None:
         return built_in_task(task)
     if not runs:
-        return built_in_task(TASKS[0])
+        return built_in_task(OOD_SUITE)
     name = runs[0].config["task"]
     if name not in TASKS:
         raise StoreError(

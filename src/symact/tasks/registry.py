@@ -169,6 +169,8 @@ def whole_number(name: str, value: int, least: int) -> int:
 
 #: The task whose instances come from all generated families, see :mod:`.families.generalist`.
 GENERALIST = "generalist"
+#: The task of protocol 1.0.
+OOD_SUITE = "ood-suite"
 
 
 def _strata() -> tuple[Source, ...]:
@@ -180,15 +182,15 @@ def _strata() -> tuple[Source, ...]:
 
 #: The sources of each task, or a function that returns them, and a description.
 _BUILT_IN: dict[str, tuple[tuple[Source, ...] | Callable[[], tuple[Source, ...]], str]] = {
-    "ood-suite": (
-        (POLYNOMIAL, HARMONIC, FEYNMAN),
-        "Polynomials, sums of sines and Feynman equations, measured out to twice the training "
-        "range.",
-    ),
     GENERALIST: (
         _strata,
         "Generated targets of twelve kinds, with the networks of protocol 2.0: four "
         "initialisations and four architectures.",
+    ),
+    OOD_SUITE: (
+        (POLYNOMIAL, HARMONIC, FEYNMAN),
+        "Polynomials, sums of sines and Feynman equations, measured out to twice the training "
+        "range.",
     ),
     "polynomial": (
         (POLYNOMIAL,),
