@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import runpy
 import time
 
@@ -42,7 +43,8 @@ def test_a_quick_benchmark_prints_one_json_object(name):
         assert set(own) == {"value", "goal", "bound", "met"}
         if ratio in ELSEWHERE | OPTIONAL:
             continue
-        assert own["value"] > 0
+        # A rank correlation of the few functions of a quick run may be negative.
+        assert math.isfinite(own["value"])
         reaches = own["value"] >= own["goal"]
         assert own["met"] == (reaches if own["bound"] == "least" else own["value"] <= own["goal"])
     assert "measured: " in done.stderr
