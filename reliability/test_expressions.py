@@ -18,7 +18,7 @@ from symact.expr import parse, show
 from symact.expr.canonical import canonical
 from symact.expr.cost import flops
 from symact.grammar import Grammar
-from symact.proposers import Evolution, make
+from symact.proposers import Evolution, make_proposer
 from symact.proposers.local_search import variants
 from symact.tasks import task
 from symact.tasks.protocol import Training
@@ -31,7 +31,7 @@ SMALL = Training(width=4, depth=2, steps=5, points=16, learning_rate=5e-2)
 def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
     started = time.monotonic()
     grammar = Grammar.load("full")
-    proposer = make("random", grammar, seed=1, evolution=Evolution(), seeds=())
+    proposer = make_proposer("random", grammar, seed=1, evolution=Evolution(), seeds=())
     data = pack(task("polynomial").draw("search", seed=0, per_family=2), SMALL.points, 16)
     mini = Fidelity("mini", 2, (SMALL,), entropy=1)
     full = Fidelity("full", 2, (SMALL,), entropy=501, parts=2)
