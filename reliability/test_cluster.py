@@ -163,7 +163,7 @@ def test_a_worker_without_symact_is_no_fault_of_a_candidate():
     def lacking(*arguments):
         raise ModuleNotFoundError("No module named 'symact'")
 
-    with pytest.raises(SymactError, match="a Ray worker cannot work: ModuleNotFoundError"):
+    with pytest.raises(SymactError, match="a Ray worker failed: ModuleNotFoundError"):
         search(**ARGUMENTS, executor=RayExecutor(2, task=lacking))
 
 
