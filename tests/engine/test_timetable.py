@@ -100,6 +100,13 @@ def test_a_session_plans_what_earlier_sessions_left():
     assert table.spent == 200.0
 
 
+def test_a_run_that_has_spent_its_time_plans_none():
+    table = Timetable(Budget(seconds=60), before=180.0, clock=Clock())
+    table.plan(COSTS)
+    assert table.line == "0 s: 0 s search"
+    assert table.searched(99) == 1.0
+
+
 def test_a_search_is_over_when_the_finals_have_to_begin():
     clock = Clock()
     table = Timetable(Budget(seconds=300), clock=clock)

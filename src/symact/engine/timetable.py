@@ -137,8 +137,9 @@ class Timetable:
     @property
     def line(self) -> str:
         """The plan of the session, for people to read."""
+        left = max((self.budget.seconds or 0.0) - self._before, 0.0)
         parts = {
-            "search": self._search_end - self._before,
+            "search": max(self._search_end - self._before, 0.0),
             "finalists": self._end - self._search_end,
             "comparison": self._reserve,
         }
@@ -147,7 +148,7 @@ class Timetable:
             for name, own in parts.items()
             if own >= 0.5 or name == "search"
         ]
-        return f"{in_words((self.budget.seconds or 0.0) - self._before)}: {', '.join(shown)}"
+        return f"{in_words(left)}: {', '.join(shown)}"
 
     def searched(self, candidates: int) -> float:
         """Return how much of the search is done, in [0, 1]; call it after each step.
