@@ -24,9 +24,10 @@ from symact.errors import SymactError
 if TYPE_CHECKING:
     from symact.engine.result import Result
 
-#: Seconds of a budget of time for the comparison at the end.
+#: Seconds of a budget of time for the comparison at the end on the generated families, where the
+#: package has judgements of the known functions.
 _COMPARISON_SECONDS = 20.0
-#: The same for a task on which the known functions are not judged yet.
+#: The same on draws of a task, where the known functions are trained.
 _TASK_SECONDS = 60.0
 
 
@@ -87,7 +88,7 @@ def search(
                 proposer=proposer,
                 config=config,
                 on_progress=reporter,
-                reserve=before + (_comparison_seconds(task) if judge else 0.0),
+                reserve=_comparison_seconds(task) if judge else 0.0,
                 **training.arguments,
             )
     except SymactError:
@@ -122,14 +123,13 @@ def resume(
     from symact import engine
 
     before = time.monotonic() - started
-
     with Reporter(run, quiet) as reporter:
         result = engine.resume(
             run,
             budget=budget,
             proposer=proposer,
             on_progress=reporter,
-            reserve=before + (_COMPARISON_SECONDS if judge else 0.0),
+            reserve=_comparison_seconds(_task_of(run)) if judge else 0.0,
             **training.arguments,
         )
     _conclude(result, judge, training.local_device, quiet, before)
@@ -149,8 +149,16 @@ def new_folder(grammar: str, task: str, seed: int) -> Path:
     return folder
 
 
+def _task_of(run: Path) -> str:
+    """Return the name of the task of a run."""
+    from symact.storage.repository import open_run
+
+    with contextlib.closing(open_run(run)) as stored:
+        return stored.config().task
+
+
 def _comparison_seconds(task: str) -> float:
-    """Return the time to keep for a comparison. Only the default task has known judgements."""
+    """Return the seconds to keep for the comparison after a search on a task."""
     from symact.tasks import GENERALIST, OOD_SUITE
 
     return _COMPARISON_SECONDS if task in (GENERALIST, OOD_SUITE) else _TASK_SECONDS
