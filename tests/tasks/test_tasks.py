@@ -376,6 +376,11 @@ def test_an_equation_comes_again_on_another_range_under_another_name() -> None:
 # One's own arrays.
 
 
+def test_arrays_cannot_take_the_name_of_a_built_in_task() -> None:
+    with pytest.raises(TaskError, match="'digits' is the name of a built-in task"):
+        Task.from_arrays(*measured(), name="digits")
+
+
 def test_arrays_become_a_task_with_one_family_of_their_name() -> None:
     own = Task.from_arrays(*measured(), name="pump")
     assert own.name == "pump"

@@ -125,10 +125,11 @@ class Task:
             X_ood: Inputs outside the training distribution, at least 72 distinct rows, with the
                 features of ``X_train``.
             y_ood: Targets of ``X_ood``, with the outputs of ``y_train``.
-            name: The name of the task and of its family.
+            name: The name of the task and of its family; not that of a built-in task.
 
         Raises:
-            TaskError: The arrays do not match, have too few rows, or are not finite or constant.
+            TaskError: The arrays do not match, have too few rows, or are not finite or constant;
+                or a built-in task has the name.
 
         Example:
             >>> import numpy as np
@@ -137,6 +138,8 @@ class Task:
             >>> mine.draw("test", per_family=1)[0].name
             'sine/test-0'
         """
+        if name in TASKS:
+            raise TaskError(f"'{name}' is the name of a built-in task; choose another name")
         if X_ood is None and y_ood is None:
             return Task(name, shifted_sources(X_train, y_train, name))
         if X_ood is None or y_ood is None:
