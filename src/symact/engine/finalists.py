@@ -117,7 +117,7 @@ def _ranking(state: SearchState) -> dict[int, float]:
 def _repeated(
     state: SearchState, ladder: Ladder, trials: Sequence[Trial], timetable: Timetable
 ) -> dict[int, Pair]:
-    """Return errors of trials as :func:`_train_on_all_draws`, of as many as fit the time."""
+    """Train trials on all draws, as many as fit the time; return all known mean errors."""
     known = state.repository.repeated()
     new = [trial for trial in trials if trial.id not in known]
     for group in timetable.semifinals(new, ladder.workers):
@@ -129,7 +129,10 @@ def _repeated(
 def _train_on_all_draws(
     state: SearchState, ladder: Ladder, new: Sequence[Trial], before: Mapping[int, Pair]
 ) -> dict[int, Pair]:
-    """Add OOD and ID error of trials, means over all draws of the highest fidelity."""
+    """Return earlier errors and those of new trials.
+
+    They are OOD and ID errors by trial, means over all draws of the highest fidelity.
+    """
     fidelity, repository, known = state.highest, state.repository, dict(before)
     # On one of the draws each was trained already.
     stored = {s.candidate: s.errors for s in repository.scores(fidelity.name)}

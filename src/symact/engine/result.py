@@ -230,7 +230,7 @@ def _result_of(run: Repository) -> Result:
     scores = {name: {s.candidate: s for s in run.scores(name)} for name in names}
     state = run.search() or SearchRecord()
     budget = parse_budget(config.budget)
-    # A time may be left over when the finalists are judged; a longer one clears the mark.
+    # A run with a budget of time is over once its finalists are judged, even if time is left.
     spent = budget.seconds is not None or budget.fraction(state.seconds, state.judged) >= 1
     problem = run.problem() or record_of_earlier_runs()
     front, reference, fidelity = _front(run, problem, config, candidates, scores)

@@ -12,7 +12,7 @@ from symact.tasks import GENERALIST, Task
 from symact.tasks.protocol import Training
 from symact.tasks.protocol2 import ARCHITECTURES, INITIALISATIONS, QUICK
 
-#: Instances of a stratum for each instance of a family in the plan. The default plan is made for
+#: Instances of a family in the plan for each instance of a stratum. The default plan is made for
 #: three families; a population has twelve strata.
 _SHARE = 4
 
@@ -45,7 +45,8 @@ class PopulationProblem(ActivationProblem):
     """Search one activation function for many kinds of targets and networks.
 
     A network has a target, an initialisation, an architecture and a learning rate. Each draw
-    combines them anew. Finalists are judged on families of the split ``selection``.
+    combines them anew. Finalists are judged on families of the split ``selection``. The settings
+    ``as_judged`` and ``final_form`` have no effect.
 
     Example:
         >>> from symact.tasks import GENERALIST, task

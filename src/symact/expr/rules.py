@@ -29,7 +29,7 @@ from typing import Any
 
 #: The number of arguments of each function. ``bell(u)`` is exp(-u**2). ``normal_pdf(u)``
 #: and ``normal_sf(u)`` are the density and the upper tail probability of the standard normal
-#: distribution, with full relative accuracy for u >= 0, where alone ``normal_sf`` is defined.
+#: distribution. Rules use them for u >= 0 alone, where both have full relative accuracy.
 FUNCTIONS: dict[str, int] = {
     "abs": 1,
     "sqrt": 1,

@@ -26,8 +26,8 @@ def read_csv(path: str | Path, name: str = "") -> Table:
         name: The name of the table in errors; "" for the path.
 
     Raises:
-        TaskError: The file cannot be read, has no rows, or a column is no number,
-            or a number is beyond 1e30.
+        TaskError: The file cannot be read or has no rows, or a cell is no number or is beyond
+            1e30.
     """
     what = name or str(path)
     lines = _lines(Path(path), what)
