@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_runs import ONE_CELL
 
 import symact
 from symact.atlas import Leaderboard
@@ -21,19 +21,7 @@ from symact.tasks import Task, task
 from symact.tasks.families import population
 from symact.tasks.instance import Raw, Source
 from symact.tasks.protocol import COMPARED, EvaluationProtocol
-from symact.tasks.protocol2 import QUICK
 
-TINY = replace(
-    QUICK,
-    name="tiny",
-    families=4,
-    cells=1,
-    width=4,
-    steps=4,
-    points=32,
-    judged_points=32,
-    rates=(1e-2,),
-)
 PLAN = Plan(
     mini_instances=1,
     mini_draws=1,
@@ -47,7 +35,7 @@ PLAN = Plan(
 
 
 def compare(*items, **changes) -> Leaderboard:
-    return symact.compare(*items, **{"form": TINY, "device": "cpu", **changes})
+    return symact.compare(*items, **{"form": ONE_CELL, "device": "cpu", **changes})
 
 
 def search(name, out, seed=3):
@@ -68,7 +56,7 @@ def run(tmp_path_factory):
 
 
 def test_functions_are_judged_as_on_the_leaderboard_and_share_its_judgements(tmp_path):
-    board = symact.leaderboard("SiLU", "tanh", form=TINY, out=tmp_path, device="cpu")
+    board = symact.leaderboard("SiLU", "tanh", form=ONE_CELL, out=tmp_path, device="cpu")
     steps = []
     found = compare("SiLU", "tanh", out=tmp_path, on_step=lambda *step: steps.append(step))
     assert steps == []

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_runs import ONE_CELL
 
 import symact
 from symact import zoo
@@ -19,19 +20,6 @@ from symact.evaluation.hierarchy import ood
 from symact.reporting.competitors import of_formula, of_zoo
 from symact.tasks.families import population
 from symact.tasks.protocol import COMPARED
-from symact.tasks.protocol2 import QUICK
-
-TINY = replace(
-    QUICK,
-    name="tiny",
-    families=4,
-    cells=1,
-    width=4,
-    steps=4,
-    points=32,
-    judged_points=32,
-    rates=(1e-2,),
-)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +31,7 @@ def brief():
 
 @pytest.fixture(scope="module")
 def tiny():
-    return CellJudge(population("test", 4), TINY, device="cpu")
+    return CellJudge(population("test", 4), ONE_CELL, device="cpu")
 
 
 def test_the_usual_functions_have_judgements_for_the_end_of_a_search(brief):
@@ -114,7 +102,7 @@ def test_known_judgements_take_no_time(tiny):
 
 
 def test_what_is_left_out_is_named():
-    board = symact.compare("x*tanh(x)", "SiLU", "tanh", form=TINY, device="cpu", seconds=0.0)
+    board = symact.compare("x*tanh(x)", "SiLU", "tanh", form=ONE_CELL, device="cpu", seconds=0.0)
     assert {own.name for own in board.entries} == {"x*tanh(x)", "GELU"}
     assert board.left_out == ("SiLU", "tanh")
     assert explanation(board).endswith("No time was left for SiLU, tanh.")

@@ -13,6 +13,7 @@ from symact.reporting.comparison import compare
 from symact.reporting.report import write_report
 from symact.tasks import task
 from symact.tasks.protocol import QUICK_FORM
+from symact.tasks.protocol2 import QUICK
 
 
 class ShortTraining(ActivationProblem):
@@ -90,3 +91,17 @@ def run(out=None, **changes):
 def go_on(folder, **changes):
     """Resume what `run` began."""
     return resume(folder, **{"task": SHORT, **changes})
+
+
+#: A judgement by protocol 2.0 of milliseconds: four families with one tiny network each.
+ONE_CELL = replace(
+    QUICK,
+    name="tiny",
+    families=4,
+    cells=1,
+    width=4,
+    steps=4,
+    points=32,
+    judged_points=32,
+    rates=(1e-2,),
+)

@@ -37,7 +37,7 @@ def _cells(rates: tuple[float, ...]) -> tuple[Training, ...]:
 #: of them as mini-training (docs/search.md has the rank correlations).
 NETWORKS = _cells((1e-2, 3e-2))
 _FULL_SHARE = 8
-#: The networks of finalists: every setting, at the best of the rates of the protocol.
+#: The networks of finalists: every setting. The rates of the protocol are weighted by ID error.
 JUDGED = _cells((1e-2,))
 
 
@@ -80,7 +80,7 @@ class PopulationProblem(ActivationProblem):
     def final_fidelity(self, plan: Plan) -> Fidelity:
         return Fidelity(
             SELECTION,
-            4 * _of_stratum(plan.selection_instances),
+            plan.selection_instances,
             JUDGED,
             mixed=True,
             split="selection",
