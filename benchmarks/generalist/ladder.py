@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 import numpy as np
+from contest import RESULTS
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -28,7 +28,6 @@ from symact.tasks.families import population
 from symact.tasks.protocol import CLIP
 from symact.tasks.protocol2 import QUICK, REFERENCE
 
-RESULTS = Path("benchmarks/results")
 BOARD, OUT = RESULTS / "leaderboard" / "leaderboard.json", RESULTS / "generalist" / "ladder.json"
 FIDELITIES = ("mini", "full")
 #: How many of the best functions are compared, and the numbers of draws that are pooled.

@@ -1,0 +1,49 @@
+"""The fitness of our former search, by protocol 1.0.
+
+Networks are plain, with torch's initialisation, and learn the three families of ``ood-suite``.
+The numbers are those of the former default plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symact.evaluation import ActivationProblem, Draws, Fidelity, Plan
+from symact.storage.schema import FIDELITIES, SELECTION
+from symact.tasks import OOD_SUITE, task
+from symact.tasks.protocol import FULL, MINI, SELECTION_FORM
+
+#: Tasks of a family in a draw.
+_INSTANCES = 8
+#: Seconds of one finalist, which is many trainings.
+_TIMEOUT = 720.0
+
+
+class FormerProblem(ActivationProblem):
+    """Search on the families and the networks of protocol 1.0."""
+
+    def __init__(self) -> None:
+        super().__init__(task(OOD_SUITE))
+
+    def fidelities(self, plan: Plan) -> tuple[Fidelity, ...]:
+        return (
+            Fidelity(FIDELITIES[0], _INSTANCES, MINI, draws=plan.mini_draws, entropy=1),
+            Fidelity(
+                FIDELITIES[1],
+                _INSTANCES,
+                FULL,
+                draws=plan.full_draws,
+                share=plan.full_share,
+                parts=2,
+                entropy=501,
+                uses_gpu=True,
+            ),
+        )
+
+    def final_fidelity(self, plan: Plan) -> Fidelity:
+        return Fidelity(
+            SELECTION, _INSTANCES, protocol=SELECTION_FORM, uses_gpu=True, timeout=_TIMEOUT
+        )
+
+    def draws(self, seed: int, fidelities: Sequence[Fidelity]) -> Draws:
+        return Draws.of(self.task, seed, fidelities)
