@@ -99,7 +99,7 @@ def evaluate_with_slopes(
 
 
 def to_sympy(expr: Expr) -> sympy.Expr:
-    """Convert to a sympy expression with one real symbol for each variable.
+    """Convert to a sympy expression with one real symbol for each variable and trained parameter.
 
     Raises:
         SymactError: A constant subexpression is not a finite float.
@@ -162,14 +162,16 @@ def to_torch(
     """Return a ``torch.nn.Module`` that applies an expression to tensors of any shape.
 
     The module computes in float32 or float64 and returns the dtype of its input. Batch statistics
-    are over the whole tensor. A pickled module needs symact to load.
+    are over the whole tensor. Trained parameters of the expression are parameters of the module,
+    with their initial values. A pickled module needs symact to load.
 
     Args:
         expr: An expression of one or more variables.
         compile: Whether to use one fused kernel each for the forward and the backward pass. The CPU
             kernel is part of symact; a GPU uses ``torch.compile``. None fuses tensors of at least
             2**14 elements, except for relu, sigmoid and tanh by themselves, which torch computes
-            with one kernel.
+            with one kernel. Functions with trained parameters are not fused; ``torch.compile``
+            fuses their plain operations.
         inputs: The names of the variables, in the order of the tensors; None for alphabetical
             order. Functions of several inputs are not fused.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from symact.expr import Expr
+from symact.expr import Expr, parameters, var, variables, with_parameters
 from symact.expr.primitives import CONST
 from symact.expr.printer import ATOM, Printed, Printer, Template
 
@@ -116,14 +116,26 @@ class _LatexPrinter(Printer):
 
 
 _latex = _LatexPrinter(_TEMPLATES)
+#: Letters for trained parameters. The first that no variable has is used.
+_STEMS = ("theta", "omega", "kappa", "rho")
 
 
 def to_latex(expr: Expr) -> str:
     r"""Return the LaTeX source of an expression for math mode. Numbers have six digits.
+
+    A trained parameter is printed as a Greek letter without its initial value: \theta for one,
+    \theta_{1}, \theta_{2}, ... for several.
 
     Example:
         >>> from symact.expr import parse
         >>> to_latex(parse("x*sigmoid(1.7*x)"))
         'x \\sigma(1.7 x)'
     """
-    return _latex(expr)
+    trained = parameters(expr)
+    stem = next((name for name in _STEMS if _is_free(name, expr)), _STEMS[0])
+    names = [stem] if len(trained) == 1 else [f"{stem}{i}" for i, _ in enumerate(trained, 1)]
+    return _latex(with_parameters(expr, [var(name) for name in names]))
+
+
+def _is_free(stem: str, expr: Expr) -> bool:
+    return all(name.rstrip("0123456789") != stem for name in variables(expr))

@@ -17,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.backends.sampling import SIMPLIFICATION
-from symact.expr import Expr, const, uses_statistics, variables
+from symact.expr import (
+    Expr,
+    const,
+    parameters,
+    show,
+    uses_statistics,
+    var,
+    variables,
+    with_parameters,
+)
 from symact.expr.canonical import canonical
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST
@@ -45,7 +54,8 @@ def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = No
 
     The result has fewer FLOPs, or the same FLOPs and no more nodes. Its values agree with those of
     the original at points from -1e4 to 1e4, including which values are finite. Results are cached.
-    Functions of batch statistics are simplified by rules only.
+    Trained parameters are treated as inputs. Functions of batch statistics are simplified by rules
+    only.
 
     The result depends on the speed of the machine only if the time limit is reached in the main
     thread. Other threads limit the number of function calls instead; see :func:`time_limit`.
@@ -67,15 +77,21 @@ def simplify(expr: Expr, *, seconds: float = 2.0, evaluate: Evaluate | None = No
 
 @functools.lru_cache(maxsize=4096)
 def _simplify(expr: Expr, seconds: float, evaluate: Evaluate) -> Expr:
-    inputs = variables(expr) or ("x",)
+    # Forms must agree at all values of the trained parameters.
+    trained = {own: var(show(own)) for own in parameters(expr)}
+    inputs = (*(variables(expr) or ("x",)), *(show(own) for own in trained))
     points = SIMPLIFICATION.points(len(inputs))
     values = None  # computed when the first rewrite is compared
+
+    def at_points(form: Expr) -> NDArray[np.float64]:
+        named = with_parameters(form, [trained[own] for own in parameters(form)])
+        return evaluate(named, *points, inputs=inputs)
 
     def agrees(other: Expr) -> bool:
         nonlocal values
         with np.errstate(all="ignore"):
-            values = evaluate(expr, *points, inputs=inputs) if values is None else values
-            return _agree(evaluate(other, *points, inputs=inputs), values)
+            values = at_points(expr) if values is None else values
+            return _agree(at_points(other), values)
 
     best, normal = expr, canonical(expr)
     if normal != expr and _price(normal) <= _price(expr) and agrees(normal):

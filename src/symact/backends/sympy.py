@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import sympy
 
 from symact.errors import SymactError
-from symact.expr import Expr, call, const, fold, show, var
-from symact.expr.primitives import CONST, PRIMITIVES, VAR, Primitive
+from symact.expr import Expr, call, const, fold, parse, show, var
+from symact.expr.primitives import CONST, PARAM, PRIMITIVES, VAR, Primitive
 from symact.expr.rules import ARGUMENTS, interpret
 
 _MAX_POWER = 64
@@ -311,6 +311,7 @@ TO_SYMPY: dict[str, Callable[..., Any]] = {
 def to_sympy(expr: Expr) -> Any:
     """Convert an expression to sympy, with one real symbol for each variable.
 
+    The symbol of a trained parameter has the text of the parameter as its name, ``"param(1)"``.
     sympy simplifies during construction and ignores IEEE arithmetic: ``exp(log(x))`` becomes ``x``.
 
     Raises:
@@ -327,6 +328,8 @@ def to_sympy(expr: Expr) -> Any:
 def _build(node: Expr, args: Sequence[Any]) -> Any:
     if node.op == VAR:
         return sympy.Symbol(str(node.value), real=True)
+    if node.op == PARAM:
+        return sympy.Symbol(show(node), real=True)
     if node.op == CONST:
         number = node.number
         is_whole = number.is_integer() and abs(number) < 1e15
@@ -362,7 +365,8 @@ def from_sympy(e: Any) -> Expr:
     if getattr(e, "is_number", False):
         return _number(e)
     if e.is_Symbol:
-        return var(str(e.name))
+        symbol = str(e.name)
+        return parse(symbol) if symbol.startswith(f"{PARAM}(") else var(symbol)
     for kind, build in _FROM_SYMPY:
         if isinstance(e, kind):
             return build(e)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from symact.backends import evaluate, evaluate_with_slopes
 from symact.backends.sampling import SCREEN, SKEWED, fingerprint, mirror_key, opposite
-from symact.expr import Expr, uses_statistics
+from symact.expr import Expr, const, parameters, uses_statistics, with_parameters
 
 #: Where pre-activations usually are, and where a large slope makes training unstable.
 _CORE = np.abs(SCREEN.line) <= 4
@@ -64,6 +64,9 @@ def screen(
 ) -> Screened:
     """Reject functions that cannot be trained: non-finite, constant, affine, flat or too steep.
 
+    Trained parameters have their initial values. The keys also depend on the values at other
+    parameters, so ``x*sigmoid(param(1)*x)`` is no duplicate of SiLU.
+
     Args:
         expr: A function of the inputs.
         max_slope: The largest slope that passes, by any input, where no input exceeds 8.
@@ -89,13 +92,32 @@ def screen(
     if not (np.isfinite(value).all() and np.isfinite(slopes).all()):
         return Screened(Outcome.NON_FINITE)
     outcome = _outcome(value, slopes, max_slope)
-    skewed = [_on_skewed(expr, inputs)] if uses_statistics(expr) else []
-    own = Screened(outcome, fingerprint(np.concatenate([value, *skewed])))
+    moved = [_on_grid(own, points, inputs) for own in _moved(expr)]
+    skewed = [_on_skewed(own, inputs) for own in (expr, *_moved(expr)) if uses_statistics(own)]
+    own = Screened(outcome, fingerprint(np.concatenate([value, *moved, *skewed])))
     if not mirrors or outcome is not Outcome.PASSED or len(inputs) > 1:
         return own
-    images = [_on_skewed(expr, inputs, -1.0)] if skewed else []
-    key = mirror_key(np.concatenate([value, *skewed]), np.concatenate([opposite(value), *images]))
+    images = [opposite(values) for values in (value, *moved)]
+    if skewed:
+        images += [_on_skewed(own, inputs, -1.0) for own in (expr, *_moved(expr))]
+    key = mirror_key(np.concatenate([value, *moved, *skewed]), np.concatenate(images))
     return replace(own, mirror_key=key)
+
+
+def _moved(expr: Expr) -> list[Expr]:
+    """Return an expression with other values of its trained parameters; none without parameters."""
+    trained = [own.parameter for own in parameters(expr)]
+    others = [const(initial + 0.3 + 0.17 * index) for initial, index in trained]
+    return [with_parameters(expr, others)] if trained else []
+
+
+def _on_grid(
+    expr: Expr, points: NDArray[np.float64], inputs: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """Return values on the grid of the screen, ``[point]``; 0 where they are not finite."""
+    with np.errstate(all="ignore"):
+        values = evaluate(expr, *points, inputs=inputs)
+    return np.nan_to_num(values, posinf=0.0, neginf=0.0)
 
 
 def _on_skewed(expr: Expr, inputs: tuple[str, ...], sign: float = 1.0) -> NDArray[np.float64]:

@@ -7,12 +7,15 @@ from symact.expr.expression import (
     distinct,
     fold,
     literals,
+    param,
+    parameters,
     sort_of,
     substitute,
     uses_statistics,
     var,
     variables,
     with_literals,
+    with_parameters,
 )
 from symact.expr.parser import MAX_DEPTH, MAX_TEXT, parse
 from symact.expr.printer import show
@@ -26,6 +29,8 @@ __all__ = [
     "distinct",
     "fold",
     "literals",
+    "param",
+    "parameters",
     "parse",
     "show",
     "sort_of",
@@ -34,4 +39,5 @@ __all__ = [
     "var",
     "variables",
     "with_literals",
+    "with_parameters",
 ]

@@ -16,7 +16,7 @@ from typing import Any
 
 from symact.expr import Expr, call, const, sort_of
 from symact.expr.cost import flops
-from symact.expr.primitives import CONST, PRIMITIVES, VAR, is_subtype
+from symact.expr.primitives import CONST, PARAM, PRIMITIVES, VAR, is_subtype
 from symact.expr.printer import POWERS
 from symact.expr.rules import ARGUMENTS, MATH, interpret
 
@@ -71,7 +71,7 @@ def _types(expr: Expr) -> frozenset[str]:
     if expr.op == CONST:
         known = {"Const", "PositiveConst"} if expr.number > 0 else {"Const"}
         return frozenset(known | ({"NonNegative"} if expr.number >= 0 else {"Real"}))
-    if expr.op == VAR:
+    if expr.op in (VAR, PARAM):
         return frozenset({"Real"})
     return _result_types(expr.op, *map(_types, expr.args))
 

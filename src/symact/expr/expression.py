@@ -8,10 +8,16 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from symact.errors import ParseError
-from symact.expr.primitives import CONST, PRIMITIVES, VAR
+from symact.expr.primitives import CONST, PARAM, PRIMITIVES, VAR
 from symact.expr.spellings import nearest_primitive
 
 T = TypeVar("T")
+
+#: What a leaf holds: a number, the name of a variable, or the initial value and the index of a
+#: trained parameter.
+Value = float | str | tuple[float, int] | None
+#: The largest index of a trained parameter.
+MAX_INDEX = 99
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -19,9 +25,10 @@ class Expr:
     """An immutable expression tree.
 
     Attributes:
-        op: The name of a primitive, ``"var"`` or ``"const"``.
+        op: The name of a primitive, ``"var"``, ``"const"`` or ``"param"``.
         args: The argument expressions, in order.
-        value: The number of a constant, the name of a variable, or None for a primitive.
+        value: The number of a constant, the name of a variable, the initial value and the index of
+            a trained parameter, or None for a primitive.
         size: The number of nodes of the tree, leaves included.
         depth: The height of the tree. A leaf has depth 1.
         varies: Whether the expression contains a variable.
@@ -35,7 +42,7 @@ class Expr:
 
     op: str
     args: tuple[Expr, ...]
-    value: float | str | None
+    value: Value
     size: int = field(repr=False)
     depth: int = field(repr=False)
     varies: bool = field(repr=False)
@@ -43,9 +50,7 @@ class Expr:
 
     # The constructor and the comparison are written by hand for speed: the generated ones took a
     # third of the time of evolution.
-    def __init__(
-        self, op: str, args: tuple[Expr, ...] = (), value: float | str | None = None
-    ) -> None:
+    def __init__(self, op: str, args: tuple[Expr, ...] = (), value: Value = None) -> None:
         size, depth, varies = 1, 0, op == VAR
         for arg in args:
             size += arg.size
@@ -76,7 +81,7 @@ class Expr:
     def __hash__(self) -> int:
         return self._hash
 
-    def __reduce__(self) -> tuple[type[Expr], tuple[str, tuple[Expr, ...], float | str | None]]:
+    def __reduce__(self) -> tuple[type[Expr], tuple[str, tuple[Expr, ...], Value]]:
         # The constructor computes the hash anew: hashes differ between processes.
         return Expr, (self.op, self.args, self.value)
 
@@ -89,6 +94,12 @@ class Expr:
     def number(self) -> float:
         """The value of a constant."""
         assert isinstance(self.value, float)
+        return self.value
+
+    @property
+    def parameter(self) -> tuple[float, int]:
+        """The initial value and the index of a trained parameter."""
+        assert isinstance(self.value, tuple)
         return self.value
 
 
@@ -114,6 +125,34 @@ def var(name: str = "x") -> Expr:
     return Expr(VAR, (), name)
 
 
+def param(initial: float, index: float = 0) -> Expr:
+    """Return a trained parameter, one for each hidden layer of a network.
+
+    Training starts at the initial value and changes the parameter together with the weights. An
+    evaluation without training uses the initial value. Equal leaves are one parameter: two
+    parameters with equal initial values need different indices.
+
+    Args:
+        initial: The initial value.
+        index: A whole number from 0 to :data:`MAX_INDEX`.
+
+    Raises:
+        ParseError: The initial value is not finite, or the index is wrong.
+
+    Example:
+        >>> str(param(0.25)), str(param(0.25, 1))
+        ('param(0.25)', 'param(0.25, 1)')
+    """
+    number = float(initial)
+    if not math.isfinite(number):
+        raise ParseError(f"the initial value of a parameter must be finite, got {initial}")
+    if not (float(index).is_integer() and 0 <= index <= MAX_INDEX):
+        raise ParseError(
+            f"the index of a parameter must be a whole number from 0 to {MAX_INDEX}, got {index:g}"
+        )
+    return Expr(PARAM, (), (number + 0.0, int(index)))
+
+
 def call(name: str, *args: Expr) -> Expr:
     """Return the call of a primitive.
 
@@ -134,7 +173,7 @@ def call(name: str, *args: Expr) -> Expr:
 
 def sort_of(expr: Expr) -> str:
     """Return ``"Bool"`` for a comparison, else ``"Real"``."""
-    return "Real" if expr.op in (VAR, CONST) else PRIMITIVES[expr.op].sort
+    return PRIMITIVES[expr.op].sort if expr.args else "Real"
 
 
 def fold(
@@ -193,6 +232,33 @@ def with_literals(expr: Expr, values: Sequence[float]) -> Expr:
         if node.op == CONST:
             return const(new[node.number])
         return Expr(node.op, tuple(args), node.value)
+
+    return fold(expr, visit)
+
+
+def parameters(expr: Expr) -> tuple[Expr, ...]:
+    """Return the distinct trained parameters of an expression, in the order of :func:`distinct`."""
+    return tuple(node for node in distinct(expr) if node.op == PARAM)
+
+
+def with_parameters(expr: Expr, values: Sequence[Expr]) -> Expr:
+    """Replace the trained parameters of an expression.
+
+    Args:
+        expr: The expression.
+        values: The replacement of each parameter in :func:`parameters`, in that order.
+
+    Example:
+        >>> from symact.expr import parse
+        >>> str(with_parameters(parse("x*sigmoid(param(1)*x)"), [const(1.7)]))
+        'x*sigmoid(1.7*x)'
+    """
+    new = dict(zip(parameters(expr), values, strict=True))
+    if not new:
+        return expr
+
+    def visit(node: Expr, args: Sequence[Expr]) -> Expr:
+        return new[node] if node.op == PARAM else Expr(node.op, tuple(args), node.value)
 
     return fold(expr, visit)
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 
 from symact.errors import ParseError, choices
-from symact.expr.expression import Expr, call, const, sort_of, var
-from symact.expr.primitives import CONST
+from symact.expr.expression import Expr, call, const, param, sort_of, var
+from symact.expr.primitives import CONST, PARAM
 from symact.expr.printer import BY_INFIX, INFIX_LEVEL, POWERS
 
 MAX_TEXT = 20_000
@@ -34,7 +34,8 @@ def parse(text: str, names: tuple[str, ...] = ("x",)) -> Expr:
 
     Args:
         text: Infix arithmetic, ``**2`` and ``**3``, comparisons inside ``where``, and calls of
-            primitives. ``pi`` is a literal.
+            primitives. ``pi`` is a literal. ``param(1)`` is a trained parameter with the initial
+            value 1; see :func:`.param`.
         names: The allowed variables.
 
     Raises:
@@ -166,7 +167,8 @@ class _Parser:
             return const(value)
         if kind == "name" and self._peek() == "(":
             self._next()
-            return self._call(found, self._arguments(), column)
+            make = self._parameter if found == PARAM else functools.partial(self._call, found)
+            return make(self._arguments(), column)
         if kind == "name":
             return self._leaf(found, column)
         if found == "(":
@@ -188,8 +190,21 @@ class _Parser:
             return var(name)
         if name in NAMED_NUMBERS:
             return const(NAMED_NUMBERS[name])
+        if name == PARAM:
+            raise self._error("a parameter has an initial value, such as param(1)", column)
         known = [*self.names, *NAMED_NUMBERS]
         raise self._error(f"unknown name '{name}'; {choices(name, known)}", column)
+
+    def _parameter(self, args: tuple[Expr, ...], column: int) -> Expr:
+        if len(args) > 2 or any(arg.op != CONST for arg in args):
+            raise self._error(
+                "'param' takes an initial value and an index, as numbers: param(1) or param(1, 2)",
+                column,
+            )
+        try:
+            return param(args[0].number, *(arg.number for arg in args[1:]))
+        except ParseError as error:
+            raise self._error(str(error), column) from None
 
     def _call(self, name: str, args: tuple[Expr, ...], column: int) -> Expr:
         try:

@@ -441,9 +441,10 @@ PRIMITIVES: dict[str, Primitive] = {
 #: The primitive of each opcode.
 BY_OPCODE: dict[int, Primitive] = {row.opcode: row for row in PRIMITIVES.values()}
 
-#: Operations of the leaves: a variable and a literal.
+#: Operations of the leaves: a variable, a literal and a trained parameter.
 VAR = "var"
 CONST = "const"
+PARAM = "param"
 
 
 def is_subtype(lower: str, upper: str, types: dict[str, tuple[str, ...]] = TYPES) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symact.expr.expression import Expr, fold
-from symact.expr.primitives import CONST, PRIMITIVES, VAR
+from symact.expr.primitives import CONST, PARAM, PRIMITIVES, VAR
 
 #: The precedence level of a text that never needs parentheses.
 ATOM = 100
@@ -59,6 +59,8 @@ class Printer:
             return self.variable(str(node.value)), ATOM
         if node.op == CONST:
             return self.number(node.number)
+        if node.op == PARAM:
+            return self.parameter(*node.parameter), ATOM
         template = self.template(node, args)
         if template is None:
             return self.call(node.op, [text for text, _ in args]), ATOM
@@ -78,6 +80,10 @@ class Printer:
 
     def number(self, value: float) -> Printed:
         """Return the text and the level of a literal."""
+        raise NotImplementedError
+
+    def parameter(self, initial: float, index: int) -> str:
+        """Return the text of a trained parameter."""
         raise NotImplementedError
 
     def call(self, name: str, args: Sequence[str]) -> str:
@@ -117,6 +123,10 @@ class _TextPrinter(Printer):
     def number(self, value: float) -> Printed:
         is_whole = value.is_integer() and abs(value) < 1e15
         return repr(int(value)) if is_whole else repr(value), _SIGN if value < 0 else ATOM
+
+    def parameter(self, initial: float, index: int) -> str:
+        number, _ = self.number(initial)
+        return self.call(PARAM, [number, str(index)] if index else [number])
 
 
 _text = _TextPrinter(

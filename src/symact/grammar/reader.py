@@ -13,7 +13,7 @@ from symact._validation import Location, key_of, validated
 from symact.errors import GrammarError, ParseError, choices
 from symact.expr import Expr, parse, var, variables
 from symact.expr.parser import NAMED_NUMBERS
-from symact.expr.primitives import PRIMITIVES, TYPES, is_subtype
+from symact.expr.primitives import PARAM, PRIMITIVES, TYPES, is_subtype
 from symact.expr.spellings import nearest_primitive
 from symact.grammar.productions import HOLES, Constants, Grammar, Limits, Production
 from symact.grammar.schema import GrammarFile, RuleTable
@@ -101,7 +101,7 @@ class Reader:
             where = f"key 'terminals.{name}'"
             if not (name.isidentifier() and name.isascii()):
                 self._fail(where, "expected a name of letters, digits and underscores")
-            if any(name in taken for taken in (HOLES, PRIMITIVES, NAMED_NUMBERS, TYPES)):
+            if any(name in taken for taken in (HOLES, PRIMITIVES, NAMED_NUMBERS, TYPES, (PARAM,))):
                 self._fail(where, f"'{name}' has another meaning in formulas; choose another name")
         return {
             name: self._number_type(f"key 'terminals.{name}'", type_)

@@ -15,7 +15,7 @@ from symact import zoo
 from symact.engine.result import Found, Result, is_pointwise, load
 from symact.errors import SymactError, ZooError
 from symact.evaluation import Function, Trainable
-from symact.expr import Expr, show, uses_statistics
+from symact.expr import Expr, parameters, show, uses_statistics
 from symact.storage.repository import is_run
 from symact.tasks.protocol import COMPARED, ID_LIMIT, REFERENCE
 from symact.zoo import Known
@@ -265,8 +265,12 @@ def found_name(result: Result, found: Found, many: bool) -> str:
 
 
 def known_as(function: Function) -> str:
-    """Return the name of the zoo's function equal up to scale and sign; ``""`` if there is none."""
-    return _recognised(function) if isinstance(function, Expr) else ""
+    """Return the name of the zoo's function equal up to scale and sign; ``""`` if there is none.
+
+    A function with trained parameters is none of the zoo: its values change.
+    """
+    is_fixed = isinstance(function, Expr) and not parameters(function)
+    return _recognised(function) if is_fixed else ""
 
 
 @lru_cache(maxsize=256)

@@ -74,7 +74,8 @@ def recognise(expr: Expr) -> Recognised | None:
     """Return the known function that equals an expression up to scaling and sign, or None.
 
     Values are compared to seven digits for |x| from 1/256 to 64, with input scales from 1/16 to 16.
-    Trained parameters are fitted without scaling, for entries with at most three parameters.
+    Trained parameters of entries are fitted without scaling, for entries with at most three
+    parameters. Those of the expression have their initial values.
 
     Args:
         expr: A function of x.

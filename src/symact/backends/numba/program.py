@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.expr import Expr, distinct
-from symact.expr.primitives import CONST, PRIMITIVES, VAR
+from symact.expr.primitives import CONST, PARAM, PRIMITIVES, VAR
 
 _PADDING = {arity: (0,) * (3 - arity) for arity in (1, 2, 3)}
 
@@ -20,7 +20,9 @@ class Program:
 
     Attributes:
         code: int32 [instruction, 5]: opcode, destination and three operand registers.
-        constants: float64 [constant]. Their registers follow those of the inputs.
+        constants: float64 [constant]: the literals, then the initial values of the trained
+            parameters. Their registers follow those of the inputs.
+        parameters: The number of trained parameters, in the order of :func:`.parameters`.
         inputs: The names of the inputs, in registers from 0.
         registers: The number of registers.
         result: The register of the result.
@@ -29,10 +31,16 @@ class Program:
 
     code: NDArray[np.int32]
     constants: NDArray[np.float64]
+    parameters: int
     inputs: tuple[str, ...]
     registers: int
     result: int
     statistics: bool
+
+    @property
+    def first_parameter(self) -> int:
+        """The register of the first trained parameter; the others follow."""
+        return len(self.inputs) + len(self.constants) - self.parameters
 
 
 @lru_cache(maxsize=4096)
@@ -64,6 +72,10 @@ def to_tape(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Program:
         elif node.op == CONST:
             register[position] = len(inputs) + len(constants)
             constants.append(node.number)
+    trained = [position for position, node in enumerate(nodes) if node.op == PARAM]
+    for position in trained:
+        register[position] = len(inputs) + len(constants)
+        constants.append(nodes[position].parameter[0])
     count = len(inputs) + len(constants)
     free: list[int] = []
     code: list[int] = []
@@ -83,6 +95,7 @@ def to_tape(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Program:
     return Program(
         np.array(code, dtype=np.int32).reshape(-1, 5),
         np.array(constants, dtype=np.float64),
+        len(trained),
         inputs,
         count,
         register[-1],

@@ -71,7 +71,8 @@ def workspace(rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 @compiled
-def _fill(w, first, blocks, number):
+def fill(w, first, blocks, number):
+    """Fill some rows of the workspace with a number."""
     start = np.uint64(first * BLOCK)
     for i in range(np.uint64(blocks * BLOCK)):
         w[start + i] = number
@@ -84,7 +85,7 @@ def lay_out(inputs, seed, constants, w, first, blocks, v, t):
     Args:
         inputs: The number of inputs. Their rows follow those of the other registers. A caller may
             replace their entries in ``v``.
-        seed: The index of the input with tangent 1.
+        seed: The register of the input or trained parameter with tangent 1.
         constants: The constants of the program, in the workspace's dtype.
         w: The workspace. :func:`rows_needed` rows are used.
         first: The first row to use.
@@ -108,7 +109,7 @@ def lay_out(inputs, seed, constants, w, first, blocks, v, t):
         v[r] = at
         at += blocks
         if r < fixed:
-            _fill(w, v[r], blocks, constants[r - inputs])
+            fill(w, v[r], blocks, constants[r - inputs])
     for r in range(inputs):
         v[r] = at
         at += blocks
@@ -202,7 +203,7 @@ def _apply_many(address, code, constants, spans, x, seed, values, tangents, w, f
     for program in range(first, last):
         first_code, last_code, first_constant, last_constant, _, result = spans[program]
         for r in range(inputs, inputs + last_constant - first_constant):
-            _fill(w, v[r], CHUNK, constants[first_constant + r - inputs])
+            fill(w, v[r], CHUNK, constants[first_constant + r - inputs])
             if t.size:
                 t[r] = zeros
         instructions = code[first_code:last_code]

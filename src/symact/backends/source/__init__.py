@@ -9,7 +9,7 @@ from symact.backends.source.base import Source
 from symact.backends.source.c import C_SOURCE
 from symact.backends.source.python import JAX_SOURCE, NUMPY_SOURCE
 from symact.errors import SymactError, choices
-from symact.expr import Expr, uses_statistics
+from symact.expr import Expr, parameters, uses_statistics
 
 _LANGUAGES: dict[str, Source] = {"numpy": NUMPY_SOURCE, "jax": JAX_SOURCE, "c": C_SOURCE}
 #: The names of the supported languages.
@@ -20,7 +20,9 @@ def to_source(expr: Expr, language: str = "numpy", *, name: str = "activation") 
     """Return the source code of a function that computes an expression.
 
     The function has one argument for each variable, in alphabetical order. In NumPy and JAX the
-    arguments are arrays of any shape. In C they are of type ``double``.
+    arguments are arrays of any shape. In C they are of type ``double``. In NumPy and JAX a trained
+    parameter is a further argument, p0, p1, ... in the order of :func:`.parameters`, with its
+    initial value as the default.
 
     Args:
         expr: The expression.
@@ -28,8 +30,8 @@ def to_source(expr: Expr, language: str = "numpy", *, name: str = "activation") 
         name: The name of the function, an identifier.
 
     Raises:
-        SymactError: The language is unknown, ``name`` is not an identifier, or the expression has
-            batch statistics and the language has no arrays.
+        SymactError: The language is unknown, ``name`` is not an identifier, or the language cannot
+            express batch statistics or trained parameters of the expression.
 
     Example:
         >>> from symact.expr import parse
@@ -52,5 +54,9 @@ def to_source(expr: Expr, language: str = "numpy", *, name: str = "activation") 
         raise SymactError(
             f"{language} source code supports single elements only; "
             "this function has batch statistics"
+        )
+    if parameters(expr) and not source.has_defaults:
+        raise SymactError(
+            f"{language} source code has no trained parameters; write their values as numbers"
         )
     return source.write(expr, name)

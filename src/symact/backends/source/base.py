@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 
-from symact.expr import Expr, distinct, variables
+from symact.expr import Expr, distinct, parameters, var, variables, with_parameters
 from symact.expr.expression import fold
 from symact.expr.primitives import PRIMITIVES
 from symact.expr.printer import ATOM, BY_INFIX, Printed, Printer, Template, infix
@@ -29,9 +29,11 @@ class Source(Printer):
 
     Attributes:
         has_statistics: Whether the language has arrays and thus batch statistics.
+        has_defaults: Whether arguments can have default values, as trained parameters need.
     """
 
     has_statistics = True
+    has_defaults = True
 
     def __init__(self, target: Target, templates: dict[str, Template]) -> None:
         inline = {
@@ -42,9 +44,15 @@ class Source(Printer):
         self._target = target
 
     def write(self, expr: Expr, name: str) -> str:
-        """Return the source code of a function with one argument for each variable."""
-        uses = Counter(arg for node in distinct(expr) for arg in node.args)
+        """Return the source code of a function with one argument for each variable.
+
+        Trained parameters are further arguments. Their initial values are the defaults.
+        """
         names = variables(expr) or ("x",)
+        trained = {_free(f"p{i}", names): own for i, own in enumerate(parameters(expr))}
+        expr = with_parameters(expr, [var(name) for name in trained])
+        uses = Counter(arg for node in distinct(expr) for arg in node.args)
+        args = (*names, *(f"{name}={own.parameter[0]!r}" for name, own in trained.items()))
         lines: list[tuple[str, str]] = []
 
         def visit(node: Expr, args: Sequence[Printed]) -> Printed:
@@ -57,7 +65,7 @@ class Source(Printer):
         lines.append(("", fold(expr, visit)[0]))
         helpers = [op for op in PRIMITIVES if op not in self.templates and _occurs(op, expr)]
         parts = [self.helper(op) for op in helpers]
-        return self.module([*parts, self.function(name, names, lines[:-1], lines[-1][1])])
+        return self.module([*parts, self.function(name, args, lines[:-1], lines[-1][1])])
 
     def helper(self, op: str) -> str:
         """Return the helper function of a primitive."""
@@ -86,6 +94,11 @@ class Source(Printer):
     @abstractmethod
     def module(self, functions: Sequence[str]) -> str:
         """Return the source code of a file with some functions."""
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """Return a name that is not taken."""
+    return _free(f"{name}_", taken) if name in taken else name
 
 
 def _occurs(op: str, expr: Expr) -> bool:

@@ -26,6 +26,7 @@ class CSource(Source):
     """Writes C99 in double precision."""
 
     has_statistics = False
+    has_defaults = False
 
     def __init__(self) -> None:
         super().__init__(C, {"where": Template("({0} ? {1} : {2})", needs=(2, 2, 2))})

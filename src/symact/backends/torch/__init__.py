@@ -2,5 +2,15 @@
 
 from symact.backends.torch.functional import STATISTICS, TORCH, lower, lower_in_dtype
 from symact.backends.torch.module import Activation, ActivationOfSeveral
+from symact.backends.torch.parameters import TrainedParameters, bound_of
 
-__all__ = ["STATISTICS", "TORCH", "Activation", "ActivationOfSeveral", "lower", "lower_in_dtype"]
+__all__ = [
+    "STATISTICS",
+    "TORCH",
+    "Activation",
+    "ActivationOfSeveral",
+    "TrainedParameters",
+    "bound_of",
+    "lower",
+    "lower_in_dtype",
+]

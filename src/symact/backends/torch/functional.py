@@ -17,8 +17,8 @@ from torch import Tensor
 
 from symact.backends.torch.rules import by_rule
 from symact.errors import DtypeError
-from symact.expr import Expr, fold
-from symact.expr.primitives import CONST, PRIMITIVES, VAR
+from symact.expr import Expr, fold, show
+from symact.expr.primitives import CONST, PARAM, PRIMITIVES, VAR
 
 #: Beyond this argument silu, gelu and gaussian equal their limits in float32 and float64.
 _FAR = 1e3
@@ -188,7 +188,7 @@ class _Context:
     """The inputs of an expression, and the elements at which its result is used.
 
     Attributes:
-        tensors: The inputs by name.
+        tensors: The inputs by name, and values of trained parameters by text.
         like: A tensor with the shape, dtype and device of the result.
         axes: The axes that statistics reduce.
         mask: True for elements at which the result is used; None for all elements.
@@ -227,6 +227,13 @@ class _Context:
         # The backward pass of ``where`` stops NaN from the other branch.
         return torch.where(self.mask, tensor, tensor.detach())
 
+    def parameter(self, node: Expr) -> Tensor:
+        """Return the value of a trained parameter: a tensor, or else the initial value."""
+        text = show(node)
+        if text not in self.tensors:
+            return self.literal(node.parameter[0])
+        return self.read(text).to(self.like.dtype)
+
     def literal(self, value: float) -> Tensor:
         if abs(value) > _LARGEST_LITERAL:
             scale = math.copysign(_LARGEST_LITERAL, value)
@@ -252,6 +259,8 @@ def _apply(expr: Expr, context: _Context) -> Tensor:
             return context.read(str(node.value))
         if node.op == CONST:
             return context.literal(node.number)
+        if node.op == PARAM:
+            return context.parameter(node)
         if node.op in STATISTICS:
             arg = args[0] if args else _apply(node.args[0], context.reduced())
             if context.axes is not None:
@@ -326,7 +335,9 @@ def lower(
         expr: An expression of the variable x and of the variables in ``bound``.
         x: A real tensor of any shape.
         axes: The axes that batch statistics reduce; None for all axes.
-        bound: Tensors for other variables, such as parameters. They broadcast to the shape of x.
+        bound: Tensors for other variables by name, and for trained parameters by their text, such
+            as ``"param(1)"``. They broadcast to the shape of x. Other parameters have their initial
+            values.
 
     Returns:
         A tensor with the shape, dtype and device of x. The dtype is the default one for integers.
@@ -366,7 +377,12 @@ def lower_in_dtype(
     return _apply(expr, _Context({"x": x, **(bound or {})}, x, axes)).expand_as(x)
 
 
-def lower_inputs(expr: Expr, inputs: Sequence[str], tensors: Sequence[Tensor]) -> Tensor:
+def lower_inputs(
+    expr: Expr,
+    inputs: Sequence[str],
+    tensors: Sequence[Tensor],
+    bound: Mapping[str, Tensor] | None = None,
+) -> Tensor:
     """Apply an expression of several variables to tensors.
 
     Args:
@@ -374,6 +390,7 @@ def lower_inputs(expr: Expr, inputs: Sequence[str], tensors: Sequence[Tensor]) -
         inputs: The names of the variables.
         tensors: One real tensor for each variable. The tensors must broadcast. Batch statistics are
             over all points.
+        bound: Values of trained parameters by their text. Others have their initial values.
 
     Returns:
         A tensor of the broadcast shape and the common dtype.
@@ -387,5 +404,5 @@ def lower_inputs(expr: Expr, inputs: Sequence[str], tensors: Sequence[Tensor]) -
     typed = (tensor.to(common) for tensor in tensors)
     full = torch.broadcast_tensors(*typed)  # type: ignore[no-untyped-call]
     wide = [widen(tensor) for tensor in full]
-    context = _Context(dict(zip(inputs, wide, strict=True)), wide[0], None)
+    context = _Context({**dict(zip(inputs, wide, strict=True)), **(bound or {})}, wide[0], None)
     return narrow(_apply(expr, context), full[0])

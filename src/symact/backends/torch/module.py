@@ -20,8 +20,18 @@ from symact.backends.torch.functional import (
     narrow,
     widen,
 )
+from symact.backends.torch.parameters import TrainedParameters, bound_of
 from symact.errors import SymactError
-from symact.expr import Expr, call, show, substitute, uses_statistics, var, variables
+from symact.expr import (
+    Expr,
+    call,
+    parameters,
+    show,
+    substitute,
+    uses_statistics,
+    var,
+    variables,
+)
 
 #: The smallest number of elements for which a fused pass is faster than single operations. Smaller
 #: tensors take some ten microseconds either way, and plain operations need no compilation.
@@ -66,8 +76,8 @@ class Activation(nn.Module):
     """Applies an expression of one variable to a tensor of any shape, element by element.
 
     The module computes in float32 or float64 and returns the dtype of its input. Integers and bools
-    become the default floating dtype. Batch statistics are over the whole tensor. The module has no
-    parameters. It can be copied and pickled; loading needs symact.
+    become the default floating dtype. Batch statistics are over the whole tensor. The module can be
+    copied and pickled; loading needs symact.
 
     Args:
         expr: An expression of one variable of any name.
@@ -75,13 +85,16 @@ class Activation(nn.Module):
             kernel is part of symact; a GPU uses ``torch.compile``. None fuses tensors of at least
             2**14 elements, except for a formula that is one kernel of torch: relu, and sigmoid and
             tanh in float32 and float64. The choice depends on the formula, the dtype and the size
-            only, so it is the same in every run. Functions of batch statistics are not fused.
+            only, so it is the same in every run. Functions of batch statistics and functions with
+            trained parameters are not fused.
 
     Attributes:
         expr: The expression.
         formula: The text of the expression.
         fused: Whether the module uses fused kernels. Tracing, export, function transforms and
             second derivatives always use plain operations, with equal values up to rounding.
+        trained: The trained parameters of the expression, a list of scalars of type
+            ``nn.Parameter``. A module without them has no such attribute.
 
     Raises:
         SymactError: The expression has several variables.
@@ -103,7 +116,11 @@ class Activation(nn.Module):
             raise SymactError(f"an Activation has one input, got {several}; use to_torch()")
         self.expr = expr
         self.formula = show(expr)
-        self.fused = compile is not False and not uses_statistics(expr)
+        has_parameters = bool(parameters(expr))
+        if has_parameters:
+            self.trained = TrainedParameters(expr)
+        # The fused kernel takes one tensor and gives one gradient.
+        self.fused = compile is not False and not uses_statistics(expr) and not has_parameters
         self._of_x = substitute(expr, {names[0]: var()})
         self._least = 0 if compile else WORTH_FUSING
         self._has_kernel = self._of_x in [call(name, var()) for name in _ONE_KERNEL]
@@ -122,7 +139,7 @@ class Activation(nn.Module):
             DtypeError: The tensor is complex.
         """
         if not self.fused or _is_traced(x) or x.numel() < self._least:
-            return lower(self._of_x, x)
+            return lower(self._of_x, x, bound=bound_of(self))
         if self._has_kernel and self._least and _is_exact(self._of_x.op, x):
             return lower_in_dtype(self._of_x, x)
         if x.is_cpu:
@@ -164,6 +181,7 @@ class ActivationOfSeveral(nn.Module):
         expr: The expression.
         formula: The text of the expression.
         inputs: The names of the variables.
+        trained: As for :class:`Activation`.
 
     Raises:
         SymactError: The expression has a variable outside ``inputs``.
@@ -184,6 +202,8 @@ class ActivationOfSeveral(nn.Module):
             raise SymactError(f"'{missing[0]}' is not among the inputs {', '.join(self.inputs)}")
         self.expr = expr
         self.formula = show(expr)
+        if parameters(expr):
+            self.trained = TrainedParameters(expr)
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Apply the function.
@@ -201,7 +221,7 @@ class ActivationOfSeveral(nn.Module):
         if len(tensors) != len(self.inputs):
             names = ", ".join(self.inputs)
             raise TypeError(f"expected {len(self.inputs)} tensors ({names}), got {len(tensors)}")
-        return lower_inputs(self.expr, self.inputs, tensors)
+        return lower_inputs(self.expr, self.inputs, tensors, bound_of(self))
 
     def extra_repr(self) -> str:
         return f"{', '.join(self.inputs)}: {self.formula}"

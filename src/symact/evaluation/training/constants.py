@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symact.backends.torch import lower
+from symact.backends.torch import TrainedParameters, lower
 from symact.evaluation.function import Trainable
 from symact.evaluation.training.networks import Data, learning_rates
 from symact.evaluation.training.torch_mlp import TorchMLPTrainer, single_torch_thread
@@ -23,11 +23,10 @@ _PREFIX = "literal"
 
 
 class _Shared(nn.Module):
-    """A function with its literals as parameters of the shape [1, 1, 1]."""
+    """Literals as parameters of the shape [1, 1, 1]."""
 
-    def __init__(self, expr: Expr, start: Sequence[float]) -> None:
+    def __init__(self, start: Sequence[float]) -> None:
         super().__init__()
-        self._expr = expr
         self.register_buffer("start", torch.tensor(start, dtype=torch.float32))
         self.change = nn.Parameter(torch.zeros(len(start), 1, 1))
 
@@ -37,9 +36,21 @@ class _Shared(nn.Module):
         start: Tensor = self.start[:, None, None]  # type: ignore[index]
         return start * (1 + STEP * self.change)
 
+    def bound(self) -> dict[str, Tensor]:
+        """Return the current values of the literals by name."""
+        return {f"{_PREFIX}{index}": value for index, value in enumerate(self.literals)}
+
+
+class _Layer(nn.Module):
+    """A function of one layer, with trained parameters of its own beside the shared literals."""
+
+    def __init__(self, expr: Expr, shared: _Shared, networks: int) -> None:
+        super().__init__()
+        self._expr, self.shared = expr, shared
+        self.trained = TrainedParameters(expr, (networks, 1, 1))
+
     def forward(self, x: Tensor) -> Tensor:
-        bound = {f"{_PREFIX}{index}": value for index, value in enumerate(self.literals)}
-        return lower(self._expr, x, bound=bound)
+        return lower(self._expr, x, bound={**self.shared.bound(), **self.trained.bound()})
 
 
 class Tuner:
@@ -59,7 +70,8 @@ class Tuner:
     def tune(self, expr: Expr, is_stopped: Callable[[], bool] = lambda: False) -> Expr | None:
         """Return the function with trained literals.
 
-        All layers of all networks share the same literals.
+        All layers of all networks share the same literals. Trained parameters are trained too, in
+        each layer of each network; the result has their initial values.
 
         Args:
             expr: The function.
@@ -72,8 +84,8 @@ class Tuner:
         start = literals(expr)
         if not start or uses_statistics(expr):
             return None
-        shared = _Shared(_with_names(expr), start)
-        function = Trainable(show(expr), lambda networks, layer: shared)
+        named, shared = _with_names(expr), _Shared(start)
+        function = Trainable(show(expr), lambda networks, layer: _Layer(named, shared, networks))
         self._trainer._draw((1, 1))
         with single_torch_thread():
             self._trainer._train_stack(

@@ -175,6 +175,12 @@ def transposed_product(weights, turned, g, out):
 def pull_back(weights, turned, g, slope, out):
     """Compute out [in, point] = (weights.T @ g) * slope. ``turned`` is a buffer for weights.T."""
     transposed_product(weights, turned, g, out)
+    scale(out, slope)
+
+
+@sums
+def scale(out, slope):
+    """Multiply out [unit, point] by slope, element by element, in place."""
     for i in range(out.shape[0]):
         row, factor = out[i], slope[i]
         for p in range(row.size):

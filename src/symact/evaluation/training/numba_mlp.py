@@ -33,6 +33,15 @@ from symact.evaluation.training.numba_layers import (
     pull_back,
     tensor_rows,
 )
+from symact.evaluation.training.numba_parameters import (
+    count_of,
+    differentiate,
+    layer_parameters,
+    pull_back_trained,
+    seeds_of,
+    set_parameters,
+    with_initial,
+)
 from symact.evaluation.training.numba_residual import (
     judge_residual,
     residual_tensors,
@@ -44,10 +53,13 @@ from symact.tasks.protocol import Training
 
 
 @compiled
-def _train_plain(address, code, result, v, t, w, at, x, y, parameters, width, depth, rates, stop):
+def _train_plain(
+    address, code, result, v, t, w, at, x, y, parameters, width, depth, rates, stop, trained
+):
     """Train a plain network in place. Return whether its loss stayed finite and it was not stopped.
 
-    The workspace ``w`` is free from row ``at`` on. A step allocates no memory.
+    The workspace ``w`` is free from row ``at`` on. A step allocates no memory. ``trained`` is that
+    of :mod:`.numba_parameters`.
     """
     inputs, points = x.shape
     outputs = y.shape[0]
@@ -60,6 +72,7 @@ def _train_plain(address, code, result, v, t, w, at, x, y, parameters, width, de
     blocks = tensor_rows(width, points)
     rooms = (at, at + blocks)
     values = at + 2 * blocks  # values of hidden layer i at 2 i, followed by its slopes
+    partials = values + 2 * depth * blocks  # derivatives by the parameters, layer by layer
     out = np.empty((outputs, points), dtype=np.float32)
     for step in range(rates.size):
         for i in range(depth):
@@ -73,6 +86,10 @@ def _train_plain(address, code, result, v, t, w, at, x, y, parameters, width, de
                 affine(weights, biases, x, z)
             else:
                 affine(weights, biases, matrix(w, own - 2 * blocks, width, points), z)
+            if trained is not None:
+                set_parameters(w, v, trained, parameters, i, depth)
+                partial = partials + i * count_of(trained) * blocks
+                differentiate(address, code, result, w, v, trained, rooms[0], own, partial, blocks)
             tape.apply_rows(address, code, result, w, v, t, rooms[0], own, own + blocks, blocks)
         last = matrix(w, values + 2 * (depth - 1) * blocks, width, points)
         weights = layer_weights(parameters, depth, *sizes)
@@ -86,8 +103,16 @@ def _train_plain(address, code, result, v, t, w, at, x, y, parameters, width, de
             layer_biases(gradients, depth, *sizes),
         )
         g = matrix(w, rooms[depth % 2], width, points)
-        slopes = values + (2 * (depth - 1) + 1) * blocks
-        pull_back(weights, turned_out, out, matrix(w, slopes, width, points), g)
+        slopes = matrix(w, values + (2 * (depth - 1) + 1) * blocks, width, points)
+        if trained is None:
+            pull_back(weights, turned_out, out, slopes, g)
+        else:
+            count = count_of(trained)
+            partial = partials + (depth - 1) * count * blocks
+            own_parameters = layer_parameters(gradients, depth - 1, depth, count)
+            pull_back_trained(
+                weights, turned_out, out, slopes, g, w, partial, blocks, own_parameters
+            )
         for i in range(depth - 1, -1, -1):
             own_weights, own_biases = (
                 layer_weights(gradients, i, *sizes),
@@ -100,14 +125,23 @@ def _train_plain(address, code, result, v, t, w, at, x, y, parameters, width, de
             layer_gradients(g, matrix(w, below, width, points), own_weights, own_biases)
             target = matrix(w, rooms[i % 2], width, points)
             slopes = matrix(w, below + blocks, width, points)
-            pull_back(layer_weights(parameters, i, *sizes), turned, g, slopes, target)
+            weights = layer_weights(parameters, i, *sizes)
+            if trained is None:
+                pull_back(weights, turned, g, slopes, target)
+            else:
+                count = count_of(trained)
+                partial = partials + (i - 1) * count * blocks
+                own_parameters = layer_parameters(gradients, i - 1, depth, count)
+                pull_back_trained(
+                    weights, turned, g, slopes, target, w, partial, blocks, own_parameters
+                )
             g = target
         adam_step(parameters, gradients, first, second, step + 1, rates[step])
     return True
 
 
 @compiled
-def _judge_plain(address, code, result, v, t, w, at, x, y, parameters, width, depth):
+def _judge_plain(address, code, result, v, t, w, at, x, y, parameters, width, depth, trained):
     """Return the mean squared error of a trained plain network on one set of points."""
     inputs, points = x.shape
     outputs = y.shape[0]
@@ -121,6 +155,8 @@ def _judge_plain(address, code, result, v, t, w, at, x, y, parameters, width, de
             affine(weights, biases, x, z)
         else:
             affine(weights, biases, h, z)
+        if trained is not None:
+            set_parameters(w, v, trained, parameters, i, depth)
         tape.apply_rows(address, code, result, w, v, t[:0], at, at + blocks, 0, blocks)
     affine(
         layer_weights(parameters, depth, *sizes), layer_biases(parameters, depth, *sizes), h, out
@@ -144,6 +180,7 @@ def _train_some(
     width,
     depth,
     residual,
+    initial,
     rates,
     errors,
     w,
@@ -157,33 +194,44 @@ def _train_some(
     Results are written to errors [instance, seed, part]. They stay NaN for diverged networks.
     Training stops soon after ``stop[0]`` becomes nonzero. ``depth`` is the index of the output
     layer. ``residual`` is None for plain networks, so that numba compiles only one of the branches.
+    ``initial`` has the initial values of the trained parameters, float32; None for none.
     """
     v, t = np.empty(registers, dtype=np.intp), np.empty(registers, dtype=np.intp)
     tape.lay_out(1, 0, constants, w, 0, tape.CHUNK, v, t)
+    if initial is None:
+        trained = None
+    else:
+        first_parameter = 1 + constants.size - initial.size
+        trained = (first_parameter, seeds_of(t, first_parameter, initial.size))
+    layers = depth if residual is None else (depth - 1) // 2
     seeds = parameters.shape[1]
     for network in range(first, last):
         instance, seed = network // seeds, network % seeds
         real = inputs[instance]
         count = layer_sizes(depth, depth, real, width, 0)[2] + y.shape[1] * (width + 1)
         own = parameters[instance, seed, :count].copy()
+        if initial is not None:
+            own = with_initial(own, initial, layers)
         xs, ys = x[instance, :real], y[instance]
         if residual is None:
             is_finite = _train_plain(
-                address, code, result, v, t, w, at, xs, ys, own, width, depth, rates, stop
+                address, code, result, v, t, w, at, xs, ys, own, width, depth, rates, stop, trained
             )
         else:
             is_finite = train_residual(
-                address, code, result, v, t, w, at, xs, ys, own, width, depth, rates, stop
+                address, code, result, v, t, w, at, xs, ys, own, width, depth, rates, stop, trained
             )
         if not is_finite:
             continue
         for part in range(x_judged.shape[1]):
             xs, ys = x_judged[instance, part, :real], y_judged[instance, part]
             if residual is None:
-                error = _judge_plain(address, code, result, v, t, w, at, xs, ys, own, width, depth)
+                error = _judge_plain(
+                    address, code, result, v, t, w, at, xs, ys, own, width, depth, trained
+                )
             else:
                 error = judge_residual(
-                    address, code, result, v, t, w, at, xs, ys, own, width, depth
+                    address, code, result, v, t, w, at, xs, ys, own, width, depth, trained
                 )
             errors[instance, seed, part] = error
 
@@ -277,10 +325,12 @@ class NumbaMLPTrainer:
         program, data, training = tape.to_tape(expr), self.data, self.training
         rows = tape.rows_needed(program)
         float32 = np.dtype(np.float32)
+        constants = program.constants.astype(float32)
+        initial = constants[len(constants) - program.parameters :] if program.parameters else None
         _train_some(
             tape.interpreter(float32),
             program.code,
-            program.constants.astype(float32),
+            constants,
             program.registers,
             program.result,
             data.x,
@@ -292,24 +342,25 @@ class NumbaMLPTrainer:
             training.width,
             self._layers - 1,
             True if training.residual else None,
+            initial,
             rates,
             errors,
-            tape.workspace(rows + self._rows(), float32),
+            tape.workspace(rows + self._rows(program.parameters), float32),
             rows,
             first,
             last,
             stop,
         )
 
-    def _rows(self) -> int:
+    def _rows(self, parameters: int) -> int:
         """Return the number of rows of the workspace that the tensors of a network take."""
         width, depth = self.training.width, self.training.depth
         trained, judged = (
             tensor_rows(width, array.shape[-1]) for array in (self.data.x, self.data.x_judged)
         )
         if self.training.residual:
-            return residual_tensors(depth) * max(trained, judged)
-        return max((2 + 2 * depth) * trained, 2 * judged)
+            return residual_tensors(depth, parameters) * max(trained, judged)
+        return max((2 + (2 + parameters) * depth) * trained, 2 * judged)
 
 
 def _flatten(

@@ -6,7 +6,8 @@ and divides by their standard deviation, for each point (J. L. Ba et al., "Layer
 2016), without gain and offset.
 
 Tensors are in the workspace, in this order: h, z = W1 u + b1, the gradient of h, and for each block
-u, f(z) and f'(z). A step allocates no memory.
+u, f(z) and f'(z). Derivatives by trained parameters follow, block by block. A step allocates no
+memory. ``trained`` is that of :mod:`.numba_parameters`.
 """
 
 from __future__ import annotations
@@ -31,15 +32,22 @@ from symact.evaluation.training.numba_layers import (
     tensor_rows,
     transposed_product,
 )
+from symact.evaluation.training.numba_parameters import (
+    count_of,
+    differentiate,
+    layer_parameters,
+    pull_back_trained,
+    set_parameters,
+)
 
 #: Added to the variance of the units, as in ``torch.nn.LayerNorm``.
 EPSILON = 1e-5
 
 
 @register_jitable
-def residual_tensors(blocks):
+def residual_tensors(blocks, parameters=0):
     """Return the number of tensors [unit, point] in the workspace."""
-    return 3 + 3 * blocks
+    return 3 + (3 + parameters) * blocks
 
 
 @sums
@@ -102,7 +110,9 @@ def _add_affine(weights, biases, h, z):
 
 
 @compiled
-def _forward(address, code, result, v, t, w, at, x, parameters, width, depth, scratch, out):
+def _forward(
+    address, code, result, v, t, w, at, x, parameters, width, depth, scratch, out, trained
+):
     """Compute the outputs of a network.
 
     ``scratch`` [block + 2, point] receives the inverse deviations of each block. Its last two rows
@@ -120,6 +130,13 @@ def _forward(address, code, result, v, t, w, at, x, parameters, width, depth, sc
         _normalise(h, u, scratch[blocks], scratch[block])
         weights, biases = layer_views(parameters, 1 + 2 * block, *sizes)
         affine(weights, biases, u, z)
+        if trained is not None:
+            set_parameters(w, v, trained, parameters, block, blocks)
+            if t.size:
+                partial = _partials(at, rows, blocks, block, trained)
+                differentiate(
+                    address, code, result, w, v, trained, at + rows, own + rows, partial, rows
+                )
         tape.apply_rows(address, code, result, w, v, t, at + rows, own + rows, own + 2 * rows, rows)
         weights, biases = layer_views(parameters, 2 + 2 * block, *sizes)
         _add_affine(weights, biases, values, h)
@@ -128,7 +145,15 @@ def _forward(address, code, result, v, t, w, at, x, parameters, width, depth, sc
 
 
 @compiled
-def _backward(w, at, x, parameters, gradients, width, depth, scratch, turned, turned_out, out):
+def _partials(at, rows, blocks, block, trained):
+    """Return the first row of the derivatives by the parameters of a block."""
+    return at + (residual_tensors(blocks) + block * count_of(trained)) * rows
+
+
+@compiled
+def _backward(
+    w, at, x, parameters, gradients, width, depth, scratch, turned, turned_out, out, trained
+):
     """Compute the gradients of all parameters, given the gradient ``out`` of the outputs.
 
     The workspace and ``scratch`` are those of :func:`_forward`. ``turned`` and ``turned_out`` are
@@ -147,7 +172,13 @@ def _backward(w, at, x, parameters, gradients, width, depth, scratch, turned, tu
         u, values = matrix(w, own, width, points), matrix(w, own + rows, width, points)
         slopes = matrix(w, own + 2 * rows, width, points)
         layer_gradients(g, values, *layer_views(gradients, second, *sizes))
-        pull_back(layer_weights(parameters, second, *sizes), turned, g, slopes, z)
+        weights = layer_weights(parameters, second, *sizes)
+        if trained is None:
+            pull_back(weights, turned, g, slopes, z)
+        else:
+            partial = _partials(at, rows, blocks, block, trained)
+            own_parameters = layer_parameters(gradients, block, blocks, count_of(trained))
+            pull_back_trained(weights, turned, g, slopes, z, w, partial, rows, own_parameters)
         layer_gradients(z, u, *layer_views(gradients, first, *sizes))
         # The values are no longer needed. Their tensor receives the gradient of u.
         transposed_product(layer_weights(parameters, first, *sizes), turned, z, values)
@@ -156,7 +187,9 @@ def _backward(w, at, x, parameters, gradients, width, depth, scratch, turned, tu
 
 
 @compiled
-def train_residual(address, code, result, v, t, w, at, x, y, parameters, width, depth, rates, stop):
+def train_residual(
+    address, code, result, v, t, w, at, x, y, parameters, width, depth, rates, stop, trained
+):
     """Train one network in place. Return whether its loss stayed finite and it was not stopped.
 
     ``depth`` is the index of the output layer. The workspace ``w`` is free from row ``at`` on.
@@ -169,19 +202,25 @@ def train_residual(address, code, result, v, t, w, at, x, y, parameters, width, 
     scratch = np.empty(((depth - 1) // 2 + 2, points), dtype=np.float32)
     out = np.empty((outputs, points), dtype=np.float32)
     for step in range(rates.size):
-        _forward(address, code, result, v, t, w, at, x, parameters, width, depth, scratch, out)
+        _forward(
+            address, code, result, v, t, w, at, x, parameters, width, depth, scratch, out, trained
+        )
         if stop[0] or not np.isfinite(loss_gradient(out, y)):
             return False
-        _backward(w, at, x, parameters, gradients, width, depth, scratch, turned, turned_out, out)
+        _backward(
+            w, at, x, parameters, gradients, width, depth, scratch, turned, turned_out, out, trained
+        )
         adam_step(parameters, gradients, first, second, step + 1, rates[step])
     return True
 
 
 @compiled
-def judge_residual(address, code, result, v, t, w, at, x, y, parameters, width, depth):
+def judge_residual(address, code, result, v, t, w, at, x, y, parameters, width, depth, trained):
     """Return the mean squared error of a trained network on one set of points."""
     outputs, points = y.shape
     scratch = np.empty(((depth - 1) // 2 + 2, points), dtype=np.float32)
     out = np.empty((outputs, points), dtype=np.float32)
-    _forward(address, code, result, v, t[:0], w, at, x, parameters, width, depth, scratch, out)
+    _forward(
+        address, code, result, v, t[:0], w, at, x, parameters, width, depth, scratch, out, trained
+    )
     return mean_squared_error(out, y)

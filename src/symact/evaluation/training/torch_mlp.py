@@ -17,9 +17,10 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from symact.backends.numba import tape
+from symact.backends.torch import TrainedParameters, lower
 from symact.evaluation.function import Function, Trainable
 from symact.evaluation.futures import split
 from symact.evaluation.jobs import TIMEOUT, Trained, failure
@@ -28,6 +29,7 @@ from symact.evaluation.training.networks import GPU_NETWORKS, Data, initial_weig
 from symact.evaluation.training.parts import Stop, run_parts
 from symact.evaluation.training.residual_stack import ResidualStack
 from symact.evaluation.training.stack import Span, Stack
+from symact.expr import Expr, parameters, show
 from symact.tasks.protocol import Training
 
 #: Number of networks in a stack on the CPU. One thread trains a stack. More networks make batched
@@ -110,6 +112,7 @@ class TorchMLPTrainer:
             exprs: The candidates.
             learning_rate: Maximum learning rate; None for the rate of the training.
         """
+        exprs = [with_modules(expr) for expr in exprs]
         rates = learning_rates(self.training, learning_rate)
         (count, parts), seeds = self.data.variance.shape, len(self.seeds)
         each = count * seeds
@@ -171,6 +174,7 @@ class TorchMLPTrainer:
             timeout: Time limit of each candidate on the CPU, in seconds.
             learning_rate: Maximum learning rate; None for the rate of the training.
         """
+        exprs = [with_modules(expr) for expr in exprs]
         if self.device.type != "cpu":
             together = pool.submit(self._one_by_one, exprs, learning_rate)
             return split(together, len(exprs))
@@ -271,6 +275,24 @@ class TorchMLPTrainer:
                 columns.append(residual.square().mean(dim=(-2, -1)))
             errors: NDArray[np.float64] = torch.stack(columns, dim=-1).cpu().numpy()
         return errors
+
+
+class _WithParameters(nn.Module):
+    """An expression with its trained parameters, one of each for each network."""
+
+    def __init__(self, expr: Expr, networks: int) -> None:
+        super().__init__()
+        self._expr, self.trained = expr, TrainedParameters(expr, (networks, 1, 1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return lower(self._expr, z, axes=(-2, -1), bound=self.trained.bound())
+
+
+def with_modules(function: Function) -> Function:
+    """Return an expression with trained parameters as modules, any other function unchanged."""
+    if isinstance(function, Trainable) or not parameters(function):
+        return function
+    return Trainable(show(function), lambda networks, layer: _WithParameters(function, networks))
 
 
 def _shape(function: Function) -> tuple[int, int]:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symact.errors import GrammarError
-from symact.expr import Expr, substitute, uses_statistics
+from symact.expr import Expr, parameters, show, substitute, uses_statistics
 from symact.expr.primitives import VAR
 from symact.grammar import Grammar, Group, Language, SentenceCount, union
 from symact.grammar.enumeration.kept import MOST_STORED, Level, Made, Seen, empty, runs
@@ -111,6 +111,13 @@ class Placement:
     estimate: float | None
 
 
+def _check_fixed(grammar: Grammar) -> None:
+    if any(parameters(production.template) for production in grammar.productions):
+        raise GrammarError(
+            f"grammar '{grammar.name}' has trained parameters; an enumeration compares values"
+        )
+
+
 class Enumeration:
     """The distinct sentences of a grammar, ordered by size.
 
@@ -130,7 +137,8 @@ class Enumeration:
             result does not depend on it.
 
     Raises:
-        GrammarError: As for :class:`symact.grammar.Language`.
+        GrammarError: As for :class:`symact.grammar.Language`, or a rule of the grammar has trained
+            parameters: its functions do not follow from their values.
     """
 
     def __init__(
@@ -143,6 +151,7 @@ class Enumeration:
         chunk: int = CHUNK,
         most_stored: int = MOST_STORED,
     ) -> None:
+        _check_fixed(grammar)
         self.grammar = grammar
         self.language = Language(grammar, constants, depth)
         self.limit, self._chunk, self._most_stored = limit, chunk, most_stored
@@ -229,7 +238,12 @@ class Enumeration:
 
         Args:
             expr: An expression of the terminals. It need not be a sentence.
+
+        Raises:
+            GrammarError: The expression has trained parameters.
         """
+        if parameters(expr):
+            raise GrammarError(f"'{show(expr)}' has trained parameters; an enumeration has none")
         place = self._place(key(expr, self._inputs, self.reads_batch))
         first = None if place is None else self.sentence(place).expr
         counter = self._counter()

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from symact.backends.torch import lower_in_dtype
+from symact.backends.torch import TrainedParameters, bound_of, lower_in_dtype
 from symact.errors import ZooError
-from symact.expr import Expr, distinct, show
-from symact.expr.primitives import CONST, VAR
+from symact.expr import Expr, distinct, parameters, show
+from symact.expr.primitives import CONST, PARAM, VAR
 from symact.zoo.catalogue import Known
 
 #: Primitives that are complex differentiable; an expression of others has no complex meaning.
 _ANALYTIC = frozenset(
-    {VAR, CONST, "add", "sub", "mul", "div", "neg", "square", "cube", "sqrt", "exp", "log"}
+    {VAR, CONST, PARAM, "add", "sub", "mul", "div", "neg", "square", "cube", "sqrt", "exp", "log"}
     | {"sin", "cos", "tanh", "sigmoid", "silu", "gaussian", "atan", "asinh"}
 )
 
@@ -114,19 +114,26 @@ def _floating(x: Tensor) -> torch.dtype:
 
 
 class Pointwise(KnownModule):
-    """An expression of x without parameters.
+    """An expression of x. Its trained parameters are parameters of the module.
 
     Args:
         expr: The expression.
         known: The entry of the zoo; None for other functions.
         axes: The axes that a statistic of the whole tensor is taken over; None for all.
+        shape: The shape of each parameter.
     """
 
     def __init__(
-        self, expr: Expr, known: Known | None = None, axes: tuple[int, ...] | None = None
+        self,
+        expr: Expr,
+        known: Known | None = None,
+        axes: tuple[int, ...] | None = None,
+        shape: tuple[int, ...] = (),
     ) -> None:
         super().__init__(known)
         self.expr, self._axes = expr, axes
+        if parameters(expr):
+            self.trained = TrainedParameters(expr, shape)
 
     @property
     def is_complex(self) -> bool:
@@ -137,7 +144,7 @@ class Pointwise(KnownModule):
         return show(self.expr)
 
     def compute(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
-        return lower_in_dtype(self.expr, x, self._axes)
+        return lower_in_dtype(self.expr, x, self._axes, bound_of(self))
 
     def extra_repr(self) -> str:
         return self.formula if self.known is None else super().extra_repr()

@@ -66,7 +66,7 @@ def activation(
     if isinstance(entry, Expr):
         if constants:
             raise ZooError(f"a formula holds its constants; '{next(iter(constants))}' is not used")
-        return Pointwise(entry, None, axes)
+        return Pointwise(entry, None, axes, shape)
     made = _of_known(entry.with_constants(**constants), options)
     if constants:
         _check_finite(made)

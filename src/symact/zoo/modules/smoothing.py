@@ -17,7 +17,17 @@ from torch import Tensor
 from symact.backends import evaluate
 from symact.backends.sampling import KINKS
 from symact.errors import ZooError
-from symact.expr import Expr, call, const, distinct, parse, substitute, uses_statistics
+from symact.expr import (
+    Expr,
+    call,
+    const,
+    distinct,
+    parameters,
+    parse,
+    substitute,
+    uses_statistics,
+    with_parameters,
+)
 from symact.zoo.catalogue import Known
 from symact.zoo.modules.base import KnownModule, Pointwise
 from symact.zoo.modules.learnable import Formula
@@ -31,6 +41,8 @@ _AT_EQUAL = frozenset({"min", "max", "lt", "le", "gt", "ge"})
 _MAX_KINKS = 32
 #: N(0, 1) has 2e-19 of its mass outside.
 _TAIL = 9.0
+#: Factors and shifts of parameters: none, then two small ones.
+_MOVES = ((1.0, 0.0), (1.1, 0.05), (0.9, -0.03))
 
 
 def kinks(expr: Expr) -> Floats:
@@ -133,7 +145,7 @@ class Smoothed(KnownModule):
 
 def _kinks_of(function: torch.nn.Module) -> Floats:
     if isinstance(function, Pointwise):
-        exprs = [function.expr]
+        exprs = _moved(function.expr)
     elif isinstance(function, Formula) and function.known is not None:
         exprs = _perturbed(function.known)
     else:
@@ -154,8 +166,16 @@ def _perturbed(known: Known) -> list[Expr]:
     assert known.parametric is not None
     names = tuple(known.parameters)
     expr = parse(known.parametric, ("x", *names))
-    moves = ((1.0, 0.0), (1.1, 0.05), (0.9, -0.03))
     return [
         substitute(expr, {n: const(factor * known.parameters[n] + shift) for n in names})
-        for factor, shift in moves
+        for factor, shift in _MOVES
+    ]
+
+
+def _moved(expr: Expr) -> list[Expr]:
+    """Return an expression at the initial values of its parameters and at others near by."""
+    starts = [own.parameter[0] for own in parameters(expr)]
+    return [
+        with_parameters(expr, [const(factor * start + shift) for start in starts])
+        for factor, shift in (_MOVES if starts else _MOVES[:1])
     ]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from symact.errors import ZooError
-from symact.expr import Expr
+from symact.expr import Expr, parameters
 from symact.zoo.modules.base import KnownModule, Numbers, Pointwise
 from symact.zoo.modules.features import TopK
 from symact.zoo.modules.gradients import StepGradient, WithGradient, WithSlope, fit_steps
@@ -47,7 +47,7 @@ def fixed_expr(function: Function, what: str) -> Expr:
         ZooError: Another function; ``what`` says what needs a fixed one.
     """
     made = as_module(function)
-    if isinstance(made, Pointwise):
+    if isinstance(made, Pointwise) and not parameters(made.expr):
         return made.expr
     name = made.name if isinstance(made, KnownModule) else type(made).__name__
     why = "trains parameters" if any(True for _ in made.parameters()) else "has none"
