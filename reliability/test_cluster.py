@@ -116,8 +116,8 @@ def test_a_gpu_trains_by_ray_as_it_does_without():
 
 def test_the_command_line_makes_a_cluster_of_its_own_where_there_is_none(tmp_path):
     """Or takes the one that runs here, which is that of these tests."""
-    tiny = ("mini_instances=1", "mini_draws=1", "full_instances=1", "full_draws=1", "generation=8")
-    tiny += ("finalists=1", "selection_instances=1", "final_form=quick")
+    tiny = ("mini_networks=1", "mini_draws=1", "full_networks=1", "full_draws=1", "generation=8")
+    tiny += ("finalists=1", "selection_networks=1")
     words = ["search", "--task", "polynomial", "--budget", "16", "--no-compare"]
     words += [word for setting in tiny for word in ("--set", setting)]
     for name, more in (("own", []), ("ray", ["--ray", "auto"])):

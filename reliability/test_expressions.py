@@ -34,7 +34,7 @@ def test_every_function_is_judged_or_rejected_and_nothing_else_happens(capsys):
     proposer = make_proposer("random", grammar, seed=1, evolution=Evolution(), seeds=())
     data = pack(task("polynomial").draw("search", seed=0, per_family=2), SMALL.points, 16)
     mini = Fidelity("mini", 2, (SMALL,), entropy=1)
-    full = Fidelity("full", 2, (SMALL,), entropy=501, parts=2)
+    full = Fidelity("full", 2, (SMALL,), entropy=501)
     arrays = dict.fromkeys(("mini/0/0", "full/0/0", "tuning"), data)
     evaluator = Evaluator(Draws((mini, full), arrays, 1000), "cpu")
     became: collections.Counter[str] = collections.Counter()

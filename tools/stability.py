@@ -27,23 +27,33 @@ from symact import zoo
 from symact.backends import evaluate
 from symact.evaluation import statistics
 from symact.evaluation.draws import by_family
-from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, assign_network_sizes
-from symact.evaluation.training.networks import ENTROPY
+from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, TrainingSet
+from symact.evaluation.training.networks import ENTROPY, pack
 from symact.evaluation.training.stack import Span
 from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import Expr, show
 from symact.reporting.comparison import compare
 from symact.storage.repository import open_judged
+from symact.tasks import Instance, task
 from symact.tasks import scores as stats
-from symact.tasks import task
-from symact.tasks.protocol import COMPARED, FULL, FULL_FORM, QUICK_FORM, EvaluationProtocol
+from symact.tasks.protocol import COMPARED, FULL_FORM, QUICK_FORM, EvaluationProtocol, Training
 
 SPLITS = 200  # random halves of the tasks
+#: The networks of the fitted initial weights. The instances of a family take them in turn.
+NETWORKS = (Training(32, 2, 1000, 128, 3e-2), Training(64, 3, 1000, 128, 3e-2))
 
 
 def names() -> list[str]:
     fixed = [k.name for k in zoo.known() if not k.learnable and not k.statistics]
     return list(dict.fromkeys([*fixed[::3], *(name for name in COMPARED if name in fixed)]))
+
+
+def _sets(families: Sequence[Sequence[Instance]]) -> list[TrainingSet]:
+    turns = [[i for own in families for i in own[k :: len(NETWORKS)]] for k in range(len(NETWORKS))]
+    return [
+        TrainingSet(pack(own, training.points), training, (training.learning_rate,))
+        for own, training in zip(turns, NETWORKS, strict=True)
+    ]
 
 
 class Fitted(TorchMLPTrainer):
@@ -185,7 +195,7 @@ def main() -> None:
     ways = {}
     for label, kind in (("linear", TorchMLPTrainer), ("fitted", Fitted)):
         make = partial(kind, seeds=[0], entropy=ENTROPY["test"], device="cpu")
-        trainer = MixedSizeTrainer(assign_network_sizes(drawn, FULL), make)
+        trainer = MixedSizeTrainer(_sets(drawn), make)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             ways[label] = [
                 ood(future.result(), trainer.families) for future in trainer.start(pool, exprs)

@@ -1,7 +1,8 @@
 """The fitness of our former search, by protocol 1.0.
 
 Networks are plain, with torch's initialisation, and learn the three families of ``ood-suite``.
-The numbers are those of the former default plan.
+The numbers are those of the former default plan. Finalists had a rate chosen by ID error, here the
+rates are weighted by ID error.
 """
 
 from __future__ import annotations
@@ -11,8 +12,20 @@ from collections.abc import Sequence
 from symact.evaluation import ActivationProblem, Draws, Fidelity, Plan
 from symact.storage.schema import FIDELITIES, SELECTION
 from symact.tasks import OOD_SUITE, task
-from symact.tasks.protocol import FULL, MINI, SELECTION_FORM
+from symact.tasks.protocol import Training
 
+#: The networks of mini-training, of full training and of finalists, and the rates of finalists.
+MINI = tuple(Training(24, depth, steps=400, points=64, learning_rate=5e-2) for depth in (2, 3))
+FULL = tuple(
+    Training(width, depth, steps=1000, points=128, learning_rate=3e-2)
+    for width, depth in ((32, 2), (64, 3))
+)
+JUDGED = tuple(
+    Training(width, depth, steps=1000, points=256, learning_rate=3e-2)
+    for depth in (2, 3)
+    for width in (32, 64)
+)
+RATES = (3e-2, 1e-1)
 #: Tasks of a family in a draw.
 _INSTANCES = 8
 #: Seconds of one finalist, which is many trainings.
@@ -34,7 +47,6 @@ class FormerProblem(ActivationProblem):
                 FULL,
                 draws=plan.full_draws,
                 share=plan.full_share,
-                parts=2,
                 entropy=501,
                 uses_gpu=True,
             ),
@@ -42,7 +54,14 @@ class FormerProblem(ActivationProblem):
 
     def final_fidelity(self, plan: Plan) -> Fidelity:
         return Fidelity(
-            SELECTION, _INSTANCES, protocol=SELECTION_FORM, uses_gpu=True, timeout=_TIMEOUT
+            SELECTION,
+            _INSTANCES,
+            JUDGED,
+            RATES,
+            split="selection",
+            entropy=901,
+            uses_gpu=True,
+            timeout=_TIMEOUT,
         )
 
     def draws(self, seed: int, fidelities: Sequence[Fidelity]) -> Draws:

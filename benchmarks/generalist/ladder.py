@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from symact import zoo
-from symact.evaluation import Ladder, Plan, PopulationProblem
+from symact.evaluation import ActivationProblem, Ladder, Plan
 from symact.evaluation.cells import CellJudge
 from symact.evaluation.hierarchy import ood
 from symact.expr import Expr
@@ -57,7 +57,7 @@ def measure(functions: dict[str, Expr]) -> None:
         judged[name] = ood(judge.judge([expr])[0].errors)
         print("judged", name, flush=True)
     above = {name: (own - judged[REFERENCE]).mean(axis=1) for name, own in judged.items()}
-    ladder = Ladder(PopulationProblem(task(GENERALIST)), 0, Plan())
+    ladder = Ladder(ActivationProblem(task(GENERALIST)), 0, Plan())
     found = {
         "functions": list(functions),
         "judged": [np.round(above[name], 4).tolist() for name in functions],

@@ -26,7 +26,7 @@ from methods_of_rivals import METHODS
 
 from symact.atlas.board import form_of
 from symact.errors import SymactError, choices
-from symact.evaluation import PopulationProblem
+from symact.evaluation import ActivationProblem
 from symact.evaluation.cells import CellJudge
 from symact.tasks import GENERALIST, task
 from symact.tasks.families import FAMILY_SPLITS, population
@@ -58,9 +58,9 @@ def main() -> None:
         raise SystemExit(f"error: {error}") from None
 
 
-def generalist() -> PopulationProblem:
+def generalist() -> ActivationProblem:
     """Return the problem of the default search."""
-    return PopulationProblem(task(GENERALIST))
+    return ActivationProblem(task(GENERALIST))
 
 
 def parser_of(text: str, methods: Sequence[Method], results: Path) -> argparse.ArgumentParser:

@@ -27,7 +27,6 @@ from runs import run
 
 from symact.errors import SymactError, choices
 from symact.evaluation import Plan
-from symact.evaluation.finals import FINALS
 
 #: What the repository keeps: one record a run, errors on test draws, tables and figures.
 KEPT = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
@@ -38,8 +37,8 @@ KEPT = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 PARTS = ("finals", "curves", "all", "fresh", "chosen")
 
 #: For a look at whether all works: minutes, and figures that mean nothing.
-QUICK = {"mini_instances": 1, "mini_draws": 1, "full_instances": 1, "full_draws": 1}
-QUICK_PLAN = Plan(**QUICK, finalists=1, selection_instances=1, final_form="quick")
+QUICK = {"mini_networks": 1, "mini_draws": 1, "full_networks": 1, "full_draws": 1}
+QUICK_PLAN = Plan(**QUICK, finalists=1, selection_networks=1)
 
 
 def main() -> None:
@@ -50,10 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="20-24", help="search seeds, such as 20-24")
     parser.add_argument("--budget", default="5m", help="of one search; judging finalists on top")
     parser.add_argument("--finalists", type=int, default=6)
-    parser.add_argument(
-        "--selection-instances", type=int, default=8, help="of a family, for the finalists"
-    )
-    parser.add_argument("--final-form", default="selection", choices=tuple(FINALS))
+    parser.add_argument("--selection-networks", type=int, default=96, help="for the finalists")
     parser.add_argument("--part", default="all", choices=PARTS)
     parser.add_argument("--training-seeds", type=int, default=SEEDS, help="for the finals")
     parser.add_argument("--quick", action="store_true", help="tiny draws, to see that it works")
@@ -68,11 +64,7 @@ def main() -> None:
         methods = groups.get(given.methods) or [_method(name) for name in given.methods.split(",")]
         kept = given.results / "runs"
         if given.step == "run":
-            plan = Plan(
-                finalists=given.finalists,
-                selection_instances=given.selection_instances,
-                final_form=given.final_form,
-            )
+            plan = Plan(finalists=given.finalists, selection_networks=given.selection_networks)
             plan = QUICK_PLAN if given.quick else plan
             run(methods, _seeds(given.seeds), given.budget, plan, given.runs, kept, _say)
         names = [method.name for method in methods]

@@ -80,7 +80,7 @@ def run(
 
 
 def _common(budget: str, plan: Plan) -> dict[str, Any]:
-    finals = [plan.finalists, plan.selection_instances, plan.final_form]
+    finals = [plan.finalists, plan.selection_networks]
     return {"budget": budget, "protocol": VERSION, "ladder": LADDER, "finals": finals}
 
 

@@ -32,8 +32,8 @@ def errors(draws, job):
 
 def plan(**changes):
     """Return a plan of many candidates a generation, without what only costs training time."""
-    values = {"generation": GENERATION, "pool": 1, "finalists": 1, "selection_instances": 1}
-    return Plan(**{**values, "final_form": "quick", **changes})
+    values = {"generation": GENERATION, "pool": 1, "finalists": 1, "selection_networks": 1}
+    return Plan(**{**values, **changes})
 
 
 def timed(count, proposer, out=None, on_progress=None, executor=None, **changes):

@@ -23,14 +23,13 @@ from symact.tasks.instance import Raw, Source
 from symact.tasks.protocol import COMPARED, EvaluationProtocol
 
 PLAN = Plan(
-    mini_instances=1,
+    mini_networks=1,
     mini_draws=1,
-    full_instances=1,
+    full_networks=1,
     full_draws=1,
-    selection_instances=1,
+    selection_networks=1,
     generation=8,
     finalists=1,
-    final_form="quick",
 )
 
 

@@ -19,12 +19,11 @@ compare = false
 #: Searches of seconds.
 SMALL = """
 [settings]
-mini_instances = 2
+mini_networks = 2
 mini_draws = 1
-full_instances = 1
+full_networks = 1
 full_draws = 1
-final_form = "quick"
-selection_instances = 1
+selection_networks = 1
 finalists = 1
 refine_share = 0
 """

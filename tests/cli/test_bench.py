@@ -24,7 +24,7 @@ OPTIONAL = {"over_pyoperon_256", "over_pyoperon_1024"}
 
 #: Compilers of torch stay in the process that used them.
 BENCHMARKS = {
-    **dict.fromkeys(("evaluator", "mini", "full", "ladder", "proposer", "protocol2"), called),
+    **dict.fromkeys(("evaluator", "mini", "full", "proposer", "protocol2"), called),
     "activation": symact,
 }
 
@@ -51,7 +51,7 @@ def test_a_quick_benchmark_prints_one_json_object(name):
 
 
 def test_every_script_can_be_found_and_loaded():
-    assert {"evaluator", "mini", "full", "ladder", "activation"} <= set(scripts())
+    assert {"evaluator", "mini", "full", "activation"} <= set(scripts())
     for file in scripts().values():
         assert callable(runpy.run_path(str(file))["measure"])
 

@@ -13,8 +13,8 @@ def run(tmp_path_factory):
     """A small run with the comparison at its end."""
     folder = tmp_path_factory.mktemp("compare") / "run"
     settings = (
-        *("mini_instances=1", "mini_draws=1", "full_instances=1", "full_draws=1"),
-        *("final_form=quick", "selection_instances=1", "finalists=1", "refine_share=0"),
+        *("mini_networks=1", "mini_draws=1", "full_networks=1", "full_draws=1"),
+        *("selection_networks=1", "finalists=1", "refine_share=0"),
     )
     done = called(
         *("search", "--task", "polynomial", "--budget", 12, "--seed", 1, "--out", folder),

@@ -25,10 +25,10 @@ def network(depth, steps):
 
 #: Steps that take minutes; their learning rates are computed before the first.
 LONG = 10**6
-QUICK = Fidelity("quick", 3, (network(1, 12), network(2, 12)), draws=2, parts=2)
+QUICK = Fidelity("quick", 3, (network(1, 12), network(2, 12)), draws=2)
 LATE = Fidelity("late", 1, (network(2, LONG),), timeout=0.3)
 ENDLESS = Fidelity("endless", 1, (network(2, LONG),), timeout=3600.0)
-FINAL = ShortTraining(task("ood-suite")).final_fidelity(Plan(selection_instances=1))
+FINAL = ShortTraining(task("ood-suite")).final_fidelity(Plan(selection_networks=1))
 
 
 @functools.cache

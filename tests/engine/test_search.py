@@ -30,17 +30,16 @@ from symact.storage.repository import in_memory, open_run
 from symact.tasks import task
 
 PLAN = Plan(
-    mini_instances=2,
+    mini_networks=2,
     mini_draws=2,
-    full_instances=1,
+    full_networks=1,
     full_draws=2,
     full_share=0.25,
     refine_share=0.05,
     generation=8,
     pool=1,
     finalists=2,
-    selection_instances=1,
-    final_form="quick",
+    selection_networks=1,
 )
 
 
@@ -65,11 +64,11 @@ def run(out=None, **changes):
 def test_a_fidelity_is_added_by_one_object(mode):
     """Trials climb three fidelities; each takes its share of the one below."""
     plan = replace(PLAN, mode=mode, refine_share=0.0)
-    mini, full = plan.fidelities()
+    problem = ActivationProblem(task("polynomial"))
+    mini, full = problem.fidelities(plan)
     middle = replace(full, name="middle", share=0.5, entropy=251)
     fidelities = (mini, middle, replace(full, share=0.5))
     executor = InlineExecutor(errors)
-    problem = ActivationProblem(task("polynomial"))
     ladder = Ladder(problem, 3, plan, executor=executor, fidelities=fidelities)
     grammar = Grammar.load("pointwise")
     proposer = make_proposer("random", grammar, seed=3, evolution=Evolution(), seeds=())

@@ -33,7 +33,7 @@ def test_names_find_their_section_and_texts_become_values_of_the_type():
         ("full_share=2", "expected 0 to 1"),
         ("prune=perhaps", "expected true or false"),
         ("diversity=agee", "did you mean 'age'"),
-        ("final_form=quik", "did you mean 'quick'"),
+        ("mode=synchronos", "did you mean 'synchronous'"),
         ("population=3", "population: 4 islands need at least 8 individuals, got 3"),
     ],
 )

@@ -26,7 +26,7 @@ def test_a_diagnosis_warns_where_a_straight_line_wins():
         return 2 * x[:, 0] - x[:, 1]
 
     linear = Task.from_arrays(inside, line(inside), outside, line(outside))
-    plan = Plan(mini_instances=2, mini_draws=1, full_instances=1, full_draws=1)
+    plan = Plan(mini_networks=2, mini_draws=1, full_networks=1, full_draws=1)
     diagnosis = check_task(Ladder(ActivationProblem(linear), 0, plan))
     assert diagnosis.entries[0].name == "identity"
     assert any("identity has the lowest OOD error" in warning for warning in diagnosis.warnings)

@@ -24,7 +24,6 @@ from symact.evaluation import (
     ActivationProblem,
     Draws,
     Failed,
-    Fidelity,
     Job,
     Ladder,
     Plan,
@@ -35,18 +34,18 @@ from symact.evaluation import (
 )
 from symact.evaluation.evaluator import Evaluator
 from symact.evaluation.futures import done
-from symact.evaluation.judge import Judge
 from symact.evaluation.training.networks import pack
 from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 from symact.evaluation.training.parts import run_parts
 from symact.evaluation.training.torch_mlp import TorchMLPTrainer
 from symact.expr import Expr, parse, var
 from symact.tasks import Task, task
-from symact.tasks.protocol import SELECTION_FORM, Training
+from symact.tasks.protocol import Training
 
 pytestmark = pytest.mark.slow
 EXPRS = [parse(text) for text in ("gelu(x)", "x*tanh(2*x)", "sin(x)")]
-PLAN = Plan(mini_instances=2, mini_draws=2, full_instances=1, full_draws=2)
+PLAN = Plan(mini_networks=2, mini_draws=2, full_networks=1, full_draws=2)
+FIDELITIES = ActivationProblem(task("polynomial")).fidelities(PLAN)
 ENDLESS_TRAINING = Training(width=16, depth=2, steps=10**6, points=64, learning_rate=1e-2)
 
 
@@ -57,7 +56,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def draws():
-    return Draws.of(task("polynomial"), 1, PLAN.fidelities())
+    return Draws.of(task("polynomial"), 1, FIDELITIES)
 
 
 @pytest.mark.parametrize("trainer", [NumbaMLPTrainer, TorchMLPTrainer])
@@ -180,7 +179,7 @@ POISONED = (sys.executable, str(Path(__file__).parents[1] / "support" / "poisone
 
 @pytest.fixture
 def poisoned():
-    hasty = [replace(fidelity, timeout=2.5) for fidelity in PLAN.fidelities()]
+    hasty = [replace(fidelity, timeout=2.5) for fidelity in FIDELITIES]
     own = ProcessExecutor(2, command=POISONED, attempts=3, start_timeout=30.0)
     own.open(Draws.of(task("polynomial"), 1, hasty), "cpu")
     yield own
@@ -253,11 +252,12 @@ def test_a_worker_imports_nothing_from_the_current_directory(draws, tmp_path, mo
 ORPHANED = """
 import sys
 from symact.expr import parse
-from symact.evaluation import Draws, Job, Plan, ProcessExecutor
+from symact.evaluation import ActivationProblem, Draws, Job, Plan, ProcessExecutor
 from symact.tasks import task
-plan = Plan(mini_instances=1, mini_draws=1, full_instances=1, full_draws=1)
+own_task = task("polynomial")
+plan = Plan(mini_networks=1, mini_draws=1, full_networks=1, full_draws=1)
 own = ProcessExecutor(1, command=sys.argv[1:])
-own.open(Draws.of(task("polynomial"), 0, plan.fidelities()), "cpu")
+own.open(Draws.of(own_task, 0, ActivationProblem(own_task).fidelities(plan)), "cpu")
 own.submit(Job("mini", parse("sin(x)"))).result()
 print(*own.pids, flush=True)
 own.submit(Job("mini", parse("cos(3*x)"))).result()
@@ -310,7 +310,7 @@ def test_a_ladder_of_processes_needs_no_task_there():
     rng = np.random.default_rng(0)
     inside, outside = rng.uniform(-1, 1, (200, 2)), rng.uniform(1, 2, (200, 2))
     own = Task.from_arrays(inside, inside[:, 0] ** 2, outside, outside[:, 0] ** 2)
-    plan = replace(PLAN, mini_instances=1, full_instances=1)
+    plan = replace(PLAN, mini_networks=1, full_networks=1)
     found = []
     for executor in ("threads", "processes"):
         ladder = Ladder(ActivationProblem(own), 0, plan, threads=1, executor=executor)
@@ -322,8 +322,8 @@ def test_a_ladder_of_processes_needs_no_task_there():
 
 
 def test_the_command_line_takes_workers_and_says_what_it_cannot_use(tmp_path):
-    small = "--set mini_instances=1 --set mini_draws=1 --set full_instances=1 --set full_draws=1"
-    rest = "--set finalists=1 --set selection_instances=1 --set final_form=quick --no-compare"
+    small = "--set mini_networks=1 --set mini_draws=1 --set full_networks=1 --set full_draws=1"
+    rest = "--set finalists=1 --set selection_networks=1 --no-compare"
     arguments = f"search --task polynomial --budget 8 {small} {rest} --executor".split()
     done = called(*arguments, "processes", "--workers", "1", "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
@@ -361,17 +361,3 @@ def test_finalists_are_judged_by_who_trains_and_one_that_ends_its_process_is_qua
     frame = found.to_frame().set_index("id")
     columns = ["formula", "mini_ood", "full_ood"]
     assert frame[columns].equals(expected.to_frame().set_index("id")[columns])
-
-
-def test_finals_in_a_pool_say_what_the_judge_says():
-    """The judge and the fidelity of finalists choose the same rates and find the same errors."""
-    form = replace(SELECTION_FORM, sizes=((8, 2), (6, 1)), tuning=1, steps=40)
-    own, functions = task("polynomial"), [*EXPRS, parse("0.001*x**3")]
-    fidelity = Fidelity("selection", 2, protocol=form)
-    found = Evaluator(Draws.of(own, 0, [*PLAN.fidelities(), fidelity]), "cpu").run(
-        [Job("selection", expr) for expr in functions]
-    )
-    judge = Judge(own, form, 2, 1, "cpu", split="selection")
-    expected = judge.errors(functions, judge.rates(functions))
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)

@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 
 from symact.errors import SymactError
-from symact.evaluation import ActivationProblem, Draws, Failed, Fidelity, Job, Ladder, Plan
+from symact.evaluation import ActivationProblem, Draws, Failed, Fidelity, Ladder, Plan
 from symact.evaluation.draws import by_family
-from symact.evaluation.evaluator import Evaluator
 from symact.evaluation.training.mixed_sizes import (
     MixedSizeTrainer,
-    assign_network_sizes,
+    TrainingSet,
     expected_errors,
+    shuffled_networks,
 )
-from symact.evaluation.training.networks import Data, pack
+from symact.evaluation.training.networks import Data
 from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 from symact.expr import parse
 from symact.tasks import task
-from symact.tasks.protocol import FULL, FULL_FORM, FULL_RATES, MINI, RATE_DOUBT, Training
+from symact.tasks.protocol import RATE_DOUBT, Training
 
 SIZES = tuple(
     Training(width=6, depth=d, steps=12, points=32, learning_rate=1e-2) for d in (1, 2, 3)
 )
 EXPRS = [parse(text) for text in ("gelu(x)", "x*tanh(2*x)", "sin(x)")]
-PLAN = Plan(mini_instances=2, mini_draws=2, full_instances=1, full_draws=2)
+PLAN = Plan(mini_networks=2, mini_draws=2, full_networks=1, full_draws=2)
 PROBLEM = ActivationProblem(task("polynomial"))
 
 
@@ -36,32 +36,61 @@ def families():
     return by_family(task("ood-suite").draw("search", seed=3, per_family=5))
 
 
+def sets_of(shuffled, networks) -> list[TrainingSet]:
+    return [
+        TrainingSet(data, networks[index], (networks[index].learning_rate,))
+        for index, data in shuffled.items()
+    ]
+
+
 def trainer(data: Data, training: Training) -> NumbaMLPTrainer:
     return NumbaMLPTrainer(data, training, [0], 7)
 
 
 @pytest.mark.parametrize("sizes", [SIZES[:1], SIZES[:2], SIZES])
-def test_instances_of_a_family_take_the_sizes_in_turn_and_errors_follow_the_families(
-    families, sizes
-):
-    count = len(sizes)
-    shares = [[i for own in families for i in own[place::count]] for place in range(count)]
-    mixed = MixedSizeTrainer(assign_network_sizes(families, sizes), trainer)
-    assert mixed.families == tuple(i.family for own in shares for i in own)
+def test_errors_are_those_of_each_network_sorted_by_family(families, sizes):
+    shuffled = shuffled_networks(families, sizes, (3, 4))
+    counts = [len(own.families) for own in shuffled.values()]
+    assert sum(counts) == 5 * len(families)
+    assert max(counts) - min(counts) <= 1
+    mixed = MixedSizeTrainer(sets_of(shuffled, sizes), trainer)
     with ThreadPoolExecutor(2) as pool:
         found = [future.result() for future in mixed.start(pool, EXPRS)]
+    names = [name for own in shuffled.values() for name in own.families]
+    order = np.argsort(names, kind="stable")
+    assert mixed.families == tuple(sorted(names))
     for expr, errors in zip(EXPRS, found, strict=True):
-        parts = [
-            trainer(pack(own, size.points), size).judge(expr)
-            for own, size in zip(shares, sizes, strict=True)
-        ]
-        np.testing.assert_array_equal(errors, np.concatenate(parts))
+        parts = [trainer(data, sizes[index]).judge(expr) for index, data in shuffled.items()]
+        np.testing.assert_array_equal(errors, np.concatenate(parts)[order])
 
 
-def test_a_size_that_no_instance_is_left_for_trains_nothing(families):
+def test_every_lap_over_the_networks_has_an_order_of_its_own(families):
+    """No family meets the same networks in every lap."""
+    networks = tuple(
+        replace(SIZES[0], learning_rate=rate) for rate in (1e-3, 2e-3, 3e-3, 4e-3, 5e-3)
+    )
+    met = shuffled_networks(families, networks, (1,))
+    assert {len(own.families) for own in met.values()} == {len(families)}
+    orders = set()
+    for family in families:
+        place = {instance.y_train.ravel()[:3].tobytes(): i for i, instance in enumerate(family)}
+        orders.add(
+            tuple(
+                place[y.ravel()[:3].tobytes()]
+                for own in met.values()
+                for y, name in zip(own.y, own.families, strict=True)
+                if name == family[0].family
+            )
+        )
+    assert len(orders) == len(families)
+
+
+def test_a_network_that_no_instance_is_left_for_trains_nothing(families):
     few = [own[:1] for own in families]
-    mixed = MixedSizeTrainer(assign_network_sizes(few, SIZES), trainer)
-    assert mixed.families == tuple(own[0].family for own in families)
+    more = (*SIZES, replace(SIZES[0], steps=10))
+    shuffled = shuffled_networks(few, more, (3,))
+    assert len(shuffled) == len(families)
+    mixed = MixedSizeTrainer(sets_of(shuffled, more), trainer)
     with ThreadPoolExecutor(1) as pool:
         (future,) = mixed.start(pool, EXPRS[:1])
         errors = future.result()
@@ -70,13 +99,14 @@ def test_a_size_that_no_instance_is_left_for_trains_nothing(families):
 
 def test_of_several_rates_each_counts_as_likely_as_a_judge_would_choose_it(families):
     rates = (1e-2, 3e-2)
-    both = MixedSizeTrainer(assign_network_sizes(families, SIZES[:1], rates), trainer)
-    data = pack([i for own in families for i in own], SIZES[0].points)
+    (data,) = shuffled_networks(families, SIZES[:1], (1,)).values()
+    both = MixedSizeTrainer([TrainingSet(data, SIZES[0], rates)], trainer)
     with ThreadPoolExecutor(2) as pool:
         found = [future.result() for future in both.start(pool, EXPRS)]
     for expr, errors in zip(EXPRS, found, strict=True):
         tried = [trainer(data, replace(SIZES[0], learning_rate=r)).judge(expr) for r in rates]
-        np.testing.assert_array_equal(errors, expected_errors(tried, data.families))
+        expected = expected_errors(tried, data.families)[np.argsort(data.families, kind="stable")]
+        np.testing.assert_array_equal(errors, expected)
 
 
 def test_the_rate_with_the_lower_error_inside_counts_whatever_it_does_outside():
@@ -100,21 +130,6 @@ def test_the_rate_with_the_lower_error_inside_counts_whatever_it_does_outside():
     lost = np.full((3, 1, 4), np.nan)
     np.testing.assert_allclose(expected_errors([lost, good], own), good, rtol=1e-5)
     assert expected_errors([good, Failed("too hot")], own) == Failed("too hot")
-
-
-def test_full_training_as_judged_takes_all_sizes_and_rates_and_travels_as_it_is():
-    plan = replace(PLAN, full_instances=4, as_judged=True, final_form="tuned")
-    draws = Draws.of(task("polynomial"), 1, (*plan.fidelities(), plan.final_fidelity()))
-    for own in (draws, Draws.load(draws.dump())):
-        full = own.sets("full", 0)
-        assert tuple((s.training.width, s.training.depth) for s in full) == FULL_FORM.sizes
-        assert {s.rates for s in full} == {FULL_RATES}
-        assert {s.rates for s in own.sets("mini", 0)} == {(MINI[0].learning_rate,)}
-        assert len(own.data["selection/tuning"].families) == FULL_FORM.tuning
-        (errors,) = Evaluator(own, "cpu").run([Job("full", EXPRS[0])])
-        assert errors.shape == own.error_shape("full") == (4, 1, 4)
-    plain = Draws.of(task("polynomial"), 1, replace(PLAN, full_instances=4).fidelities())
-    assert {s.rates for s in plain.sets("full", 0)} == {(FULL[0].learning_rate,)}
 
 
 @dataclass
@@ -141,7 +156,8 @@ def test_all_sizes_are_under_way_before_any_is_waited_for(families):
         return made[-1]
 
     with ThreadPoolExecutor(1) as pool:
-        found = MixedSizeTrainer(assign_network_sizes(families, SIZES), make).start(pool, EXPRS)
+        sets = sets_of(shuffled_networks(families, SIZES, (1,)), SIZES)
+        found = MixedSizeTrainer(sets, make).start(pool, EXPRS)
         assert [one.started for one in made] == [[3]] * 3
         assert not any(future.done() for future in found)
         for one in made:
@@ -179,7 +195,7 @@ def test_a_ladder_answers_in_order_whatever_the_threads_and_the_kinds_of_functio
 def test_a_fidelity_is_added_by_one_object_and_leaves_the_others_as_they_are():
     medium = Fidelity("medium", 2, SIZES[:2], draws=2, share=0.3, entropy=900)
     ladders = [
-        Ladder(PROBLEM, 1, PLAN, fidelities=(*PLAN.fidelities(), *more), threads=2)
+        Ladder(PROBLEM, 1, PLAN, fidelities=(*PROBLEM.fidelities(PLAN), *more), threads=2)
         for more in ((), (medium,))
     ]
     try:
@@ -196,16 +212,15 @@ def test_a_fidelity_is_added_by_one_object_and_leaves_the_others_as_they_are():
             ladder.close()
 
 
-@pytest.mark.parametrize("changes", [{}, {"networks": SIZES, "protocol": FULL_FORM}])
-def test_a_fidelity_has_either_networks_or_a_protocol(changes):
-    with pytest.raises(SymactError, match="fidelity 'own': give either networks or a protocol"):
-        Draws.of(task("polynomial"), 0, [Fidelity("own", 2, **changes)])
+def test_draws_for_training_need_networks():
+    with pytest.raises(SymactError, match="fidelity 'own' has no networks; give at least one"):
+        Draws.of(task("polynomial"), 0, [Fidelity("own", 2)])
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mini_instances": 0}, "mini_instances: expected at least 1, got 0"),
+        ({"mini_networks": 0}, "mini_networks: expected at least 1, got 0"),
         ({"full_share": 1.5}, "full_share: expected 0 to 1, got 1.5"),
         ({"refine_share": -0.1}, "refine_share: expected 0 to 1, got -0.1"),
         ({"generation": 0}, "generation: expected at least 1, got 0"),

@@ -9,7 +9,7 @@ import pytest
 
 from symact.engine import resume, search
 from symact.engine.baselines import penalised_score
-from symact.evaluation import Draws, Fidelity, Job, Plan, PopulationProblem, problem_of
+from symact.evaluation import ActivationProblem, Draws, Fidelity, Job, Plan
 from symact.evaluation.evaluator import Evaluator
 from symact.evaluation.training.numba_mlp import NumbaMLPTrainer
 from symact.expr import parse, show
@@ -23,8 +23,8 @@ NETWORKS = tuple(
     for name in ("torch", "he")
     for depth in (1, 2)
 )
-MIXED = Fidelity("mini", 1, NETWORKS, draws=2, mixed=True, entropy=1)
-CHOSEN = Fidelity("selection", 1, NETWORKS, mixed=True, split="selection", entropy=901)
+MIXED = Fidelity("mini", 1, NETWORKS, draws=2, entropy=1)
+CHOSEN = Fidelity("selection", 1, NETWORKS, split="selection", entropy=901)
 
 
 @pytest.fixture(scope="module")
@@ -87,30 +87,25 @@ def test_draws_travel_with_their_order(draws):
     assert again.families("mini") == draws.families("mini")
 
 
-def test_a_task_has_its_problem():
-    assert isinstance(problem_of(task(GENERALIST)), PopulationProblem)
-    assert not isinstance(problem_of(task("polynomial")), PopulationProblem)
-
-
 def test_all_settings_of_the_protocol_are_searched():
-    ladder = PopulationProblem(task(GENERALIST)).fidelities(Plan())
+    ladder = ActivationProblem(task(GENERALIST)).fidelities(Plan())
     for fidelity in ladder:
         settings = {(n.initialisation, n.depth, n.residual) for n in fidelity.networks}
         assert len(settings) == 16
 
 
-class Small(PopulationProblem):
+class Small(ActivationProblem):
     """The search for a generalist with tiny networks."""
 
     def fidelities(self, plan):
-        few = {"networks": NETWORKS, "mixed": True}
+        few = {"networks": NETWORKS}
         return (
             Fidelity("mini", 1, draws=2, entropy=1, **few),
             Fidelity("full", 3, draws=1, entropy=501, share=0.5, **few),
         )
 
     def final_fidelity(self, plan):
-        return Fidelity("selection", 1, NETWORKS, mixed=True, split="selection", entropy=901)
+        return Fidelity("selection", 1, NETWORKS, split="selection", entropy=901)
 
 
 class Noting:

@@ -446,12 +446,11 @@ def test_the_enumerator_ends_where_the_grammar_does():
 
 def test_a_search_by_enumeration_judges_the_smallest_sentences():
     plan = Plan(
-        selection_instances=1,
-        final_form="quick",
+        selection_networks=1,
         generation=15,
-        mini_instances=1,
+        mini_networks=1,
         mini_draws=1,
-        full_instances=1,
+        full_networks=1,
         full_draws=1,
         full_share=0.1,
         finalists=1,

@@ -111,7 +111,6 @@ compare = false
 out = "runs"
 [settings]
 islands = 2
-final_form = "quick"
 """
 
 

@@ -41,14 +41,13 @@ SHORTER = {
 }
 TINY = {
     "TINY_PLAN": Plan(
-        mini_instances=1,
+        mini_networks=1,
         mini_draws=1,
-        full_instances=1,
+        full_networks=1,
         full_draws=1,
-        selection_instances=1,
+        selection_networks=1,
         generation=8,
         finalists=1,
-        final_form="quick",
     ),
     "TINY_EVOLUTION": Evolution(population=16, islands=2),
     "TINY_FORM": PopulationForm("tiny", 2, 1, 1, 4, 2, 32, 32, (1e-2,)),

@@ -20,8 +20,8 @@ from symact.errors import StoreError
 
 pytestmark = pytest.mark.slow
 SETTINGS = [
-    *("mini_instances=1", "mini_draws=1", "full_instances=1", "full_draws=1", "generation=8"),
-    *("finalists=1", "selection_instances=1", "final_form=quick", "pool=1", "refine_share=0"),
+    *("mini_networks=1", "mini_draws=1", "full_networks=1", "full_draws=1", "generation=8"),
+    *("finalists=1", "selection_networks=1", "pool=1", "refine_share=0"),
 ]
 
 

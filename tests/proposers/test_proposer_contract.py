@@ -171,14 +171,13 @@ def test_a_former_name_warns_and_works(old, new):
 
 # Whole searches.
 PLAN = Plan(
-    mini_instances=2,
+    mini_networks=2,
     mini_draws=1,
-    full_instances=1,
+    full_networks=1,
     full_draws=1,
-    selection_instances=1,
+    selection_networks=1,
     finalists=2,
     generation=8,
-    final_form="quick",
     refine_share=0.1,
 )
 

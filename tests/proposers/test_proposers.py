@@ -24,12 +24,11 @@ from symact.storage.repository import open_run
 from symact.tasks.protocol import SEARCH_ID_LIMIT
 
 SMALL = {
-    "mini_instances": 2,
+    "mini_networks": 2,
     "mini_draws": 1,
-    "full_instances": 1,
+    "full_networks": 1,
     "full_draws": 1,
-    "selection_instances": 1,
-    "final_form": "quick",
+    "selection_networks": 1,
     "finalists": 2,
 }
 PLAN = Plan(**SMALL, generation=8)

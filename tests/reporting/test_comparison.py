@@ -35,12 +35,11 @@ class Steps:
 
 
 SMALL: dict[str, Any] = {
-    "mini_instances": 2,
+    "mini_networks": 2,
     "mini_draws": 1,
-    "full_instances": 1,
+    "full_networks": 1,
     "full_draws": 1,
-    "selection_instances": 1,
-    "final_form": "quick",
+    "selection_networks": 1,
     "finalists": 3,
 }
 

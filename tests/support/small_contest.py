@@ -8,7 +8,7 @@ import numpy as np
 
 from symact import zoo
 from symact.backends import evaluate
-from symact.evaluation import InlineExecutor, PopulationProblem
+from symact.evaluation import ActivationProblem, InlineExecutor
 from symact.evaluation.jobs import TUNING
 from symact.expr import parse
 from symact.tasks import GENERALIST, task
@@ -16,7 +16,7 @@ from symact.tasks import GENERALIST, task
 X = np.linspace(-3, 3, 61)
 
 
-class Short(PopulationProblem):
+class Short(ActivationProblem):
     """The usual problem with few networks of eight units that train for ten steps."""
 
     def fidelities(self, plan):

@@ -24,13 +24,13 @@ class ShortTraining(ActivationProblem):
 
     def fidelities(self, plan):
         return tuple(
-            replace(own, networks=tuple(map(shortened, own.networks)))
+            replace(own, networks=tuple(map(shortened, own.networks[:2])))
             for own in super().fidelities(plan)
         )
 
     def final_fidelity(self, plan):
         own = super().final_fidelity(plan)
-        return replace(own, protocol=replace(own.protocol, sizes=((8, 2),), steps=40))
+        return replace(own, networks=tuple(map(shortened, own.networks[:1])), rates=(1e-2, 3e-2))
 
 
 def shortened(training):
@@ -40,16 +40,15 @@ def shortened(training):
 SHORT = ShortTraining(task("polynomial"))
 #: A plan of seconds.
 TINY = Plan(
-    mini_instances=2,
+    mini_networks=2,
     mini_draws=2,
-    full_instances=1,
+    full_networks=1,
     full_draws=2,
     full_share=0.1,
     refine_share=0.05,
     generation=8,
     finalists=2,
-    selection_instances=1,
-    final_form="quick",
+    selection_networks=1,
 )
 #: For runs whose choice of the best does not matter.
 BRIEF = replace(TINY, finalists=1)

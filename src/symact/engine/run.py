@@ -21,13 +21,13 @@ from symact.engine.settings import SearchConfig
 from symact.engine.timetable import FinalCosts, Timetable, plan_for
 from symact.errors import StoreError, SymactError, TaskError
 from symact.evaluation import (
+    ActivationProblem,
     Executor,
     Ladder,
     Plan,
     Problem,
     check_device,
     check_executor,
-    problem_of,
 )
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
@@ -246,9 +246,9 @@ def _problem(task: str | Task | Problem) -> Problem:
     if isinstance(task, Problem):
         return task
     if isinstance(task, Task):
-        return problem_of(task)
+        return ActivationProblem(task)
     if isinstance(task, str):
-        return problem_of(built_in_task(task))
+        return ActivationProblem(built_in_task(task))
     raise TaskError(
         f"a task is a name, a Task or a Problem, got {type(task).__name__}; "
         "make one from arrays with symact.Task.from_arrays"

@@ -28,7 +28,7 @@ MARGIN = 1.2
 #: A budget of fewer seconds has fewer draws and shorter finals, or baselines would take most of it.
 SHORT = 180.0
 #: The settings of a short budget.
-SHORT_SETTINGS: dict[str, Any] = {"mini_draws": 4, "full_draws": 1, "final_form": "quick"}
+SHORT_SETTINGS: dict[str, Any] = {"mini_draws": 4, "full_draws": 1}
 
 
 def plan_for(budget: Budget, plan: Plan) -> Plan:

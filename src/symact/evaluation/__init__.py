@@ -16,7 +16,6 @@ from symact.evaluation.function import Function, Trainable
 from symact.evaluation.jobs import Failed, Job, JobResult, Trained, failure, raise_on_failure
 from symact.evaluation.ladder import Ladder, check_device
 from symact.evaluation.plan import Plan
-from symact.evaluation.population import PopulationProblem, problem_of
 from symact.evaluation.problem import Problem
 from symact.evaluation.screen import Outcome, Screened, screen
 from symact.evaluation.surrogate import Surrogate, drop_near_duplicates, features
@@ -36,7 +35,6 @@ __all__ = [
     "Ladder",
     "Outcome",
     "Plan",
-    "PopulationProblem",
     "Problem",
     "ProcessExecutor",
     "Screened",
@@ -52,7 +50,6 @@ __all__ = [
     "features",
     "fingerprint",
     "from_text",
-    "problem_of",
     "raise_on_failure",
     "screen",
     "to_text",

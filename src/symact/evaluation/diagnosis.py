@@ -18,12 +18,17 @@ from symact.evaluation import statistics
 from symact.evaluation.draws import by_family
 from symact.evaluation.jobs import raise_on_failure
 from symact.evaluation.ladder import Ladder
-from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, assign_network_sizes
+from symact.evaluation.training.mixed_sizes import (
+    MixedSizeTrainer,
+    TrainingSet,
+    shuffled_networks,
+)
 from symact.evaluation.training.networks import ENTROPY, Data
 from symact.expr import Expr, const
 from symact.tasks import Task
 from symact.tasks import scores as stats
-from symact.tasks.protocol import MINI, REFERENCE, Training
+from symact.tasks.protocol import REFERENCE, Training
+from symact.tasks.protocol2 import SEARCHED
 
 #: Functions that a diagnosis ranks. With a constant, the network predicts the training mean.
 RANKED = ("ReLU", REFERENCE, "SiLU", "tanh", "identity", "constant", "GELUSine")
@@ -70,7 +75,12 @@ def diagnose_task(task: Task, *, per_family: int = 8, seeds: int = 3) -> Diagnos
         return NumbaMLPTrainer(data, training, range(seeds), ENTROPY["diagnosis"])
 
     families = by_family(task.draw("search", seed=0, per_family=per_family))
-    judge = MixedSizeTrainer(assign_network_sizes(families, MINI), trainer)
+    assigned = shuffled_networks(families, SEARCHED, (0, ENTROPY["diagnosis"]))
+    sets = [
+        TrainingSet(data, SEARCHED[index], (SEARCHED[index].learning_rate,))
+        for index, data in assigned.items()
+    ]
+    judge = MixedSizeTrainer(sets, trainer)
     names, exprs = _functions()
     with ThreadPoolExecutor() as pool:
         futures = judge.start(pool, exprs)

@@ -20,7 +20,6 @@ from symact.evaluation.fidelity import Fidelity
 from symact.evaluation.jobs import TIMEOUT, TUNING
 from symact.evaluation.training.mixed_sizes import (
     TrainingSet,
-    assign_network_sizes,
     by_name,
     shuffled_networks,
 )
@@ -39,8 +38,7 @@ class Draws:
 
     Attributes:
         fidelities: The fidelities of the search.
-        data: Arrays by name: ``FIDELITY/DRAW/SIZE`` for each draw and network size,
-            ``FIDELITY/evaluation`` and ``FIDELITY/tuning`` for a protocol, ``tuning`` for
+        data: Arrays by name: ``FIDELITY/DRAW/NETWORK`` for each draw and network, ``tuning`` for
             constants. A fidelity without training has ``FIDELITY/evaluation`` alone.
         entropy: Where the seeds of the initial weights begin.
     """
@@ -59,17 +57,15 @@ class Draws:
             fidelities: The fidelities, in the order in which they take their instances.
 
         Raises:
-            SymactError: One has neither networks nor a protocol.
+            SymactError: One has no networks.
         """
         for fidelity in fidelities:
-            if not fidelity.networks and fidelity.protocol is None:
-                raise SymactError(f"fidelity '{fidelity.name}': give either networks or a protocol")
-        trained = [own for own in fidelities if own.protocol is None]
+            if not fidelity.networks:
+                raise SymactError(f"fidelity '{fidelity.name}' has no networks; give at least one")
         data: dict[str, Data] = {}
-        for split in sorted({own.split for own in trained}):
-            data |= _for_training(task, split, seed, [own for own in trained if own.split == split])
-        for fidelity in fidelities:
-            data |= _for_protocol(task, fidelity)
+        for split in sorted({own.split for own in fidelities}):
+            own = [fidelity for fidelity in fidelities if fidelity.split == split]
+            data |= _for_training(task, split, seed, own)
         # The entropies below 1000 belong to the protocol.
         return cls(tuple(fidelities), data, 1000 * (seed + 1))
 
@@ -84,7 +80,7 @@ class Draws:
         return self._by_name[name]
 
     def sets(self, name: str, draw: int) -> tuple[TrainingSet, ...]:
-        """Return what a fidelity without a protocol trains on, one set for each network size."""
+        """Return what a fidelity trains on, one set for each network."""
         fidelity = self.fidelity(name)
         return tuple(
             TrainingSet(data, training, fidelity.rates or (training.learning_rate,))
@@ -122,7 +118,7 @@ class Draws:
 
     def _trained_families(self, fidelity: Fidelity) -> tuple[str, ...]:
         found = [f for one in self.sets(fidelity.name, 0) for f in one.data.families]
-        return tuple(found[i] for i in by_name(found)) if fidelity.mixed else tuple(found)
+        return tuple(found[i] for i in by_name(found))
 
     def dump(self) -> bytes:
         """Return the draws as the bytes of an ``.npz`` file."""
@@ -171,35 +167,11 @@ def _for_training(
     for fidelity in fidelities:
         for draw in range(fidelity.draws):
             own = [family[first : first + fidelity.instances] for family in families]
-            sets = _networks_of(fidelity, own, (own_seed, fidelity.entropy, draw))
+            entropy = (own_seed, fidelity.entropy, draw)
+            sets = shuffled_networks(own, fidelity.networks, entropy)
             data |= {f"{fidelity.name}/{draw}/{i}": packed for i, packed in sets.items()}
             first += fidelity.instances
     return data
-
-
-def _networks_of(
-    fidelity: Fidelity, families: Sequence[Sequence[Instance]], entropy: Sequence[int]
-) -> dict[int, Data]:
-    """Return the instances of each network of a fidelity, by its index."""
-    if fidelity.mixed:
-        return shuffled_networks(families, fidelity.networks, entropy)
-    sets = assign_network_sizes(families, fidelity.networks)
-    return {index: own.data for index, own in enumerate(sets)}
-
-
-def _for_protocol(task: Task, fidelity: Fidelity) -> dict[str, Data]:
-    """Return the draws of the selection split that a protocol needs."""
-    protocol = fidelity.protocol
-    if protocol is None:
-        return {}
-    sizes = {"evaluation": fidelity.instances}
-    if len(protocol.rates) > 1:
-        sizes["tuning"] = protocol.tuning
-    points = protocol.training(0, 0.0).points
-    return {
-        f"{fidelity.name}/{use}": pack(task.draw("selection", seed=0, per_family=size), points)
-        for use, size in sizes.items()
-    }
 
 
 def _data(stored: Mapping[str, Any], name: str) -> Data:

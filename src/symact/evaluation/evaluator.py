@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from symact.evaluation.draws import TUNING_TRAINING, Draws
 from symact.evaluation.fidelity import Fidelity
-from symact.evaluation.finals import ProtocolTrainer
 from symact.evaluation.jobs import TIMEOUT, TUNING, Job, JobResult, Trained, Tuned
 from symact.evaluation.training.mixed_sizes import MixedSizeTrainer, Trainer
 from symact.evaluation.training.mlp import MLPTrainer
@@ -92,11 +91,6 @@ class Evaluator:
     def _make(self, fidelity: Fidelity) -> Sequence[Trainer]:
         """Return the trainer of each draw of a fidelity."""
         device = self._device if fidelity.uses_gpu else "cpu"
-        if fidelity.protocol is not None:
-            evaluation = self.draws.data[f"{fidelity.name}/evaluation"]
-            tuning = self.draws.data.get(f"{fidelity.name}/tuning")
-            timeout = min(TIMEOUT, fidelity.timeout)
-            return [ProtocolTrainer(evaluation, tuning, fidelity.protocol, device, timeout)]
         return [
             MixedSizeTrainer(
                 self.draws.sets(fidelity.name, draw),
@@ -105,10 +99,8 @@ class Evaluator:
                     seeds=[0],
                     entropy=self.draws.entropy + fidelity.entropy + draw,
                     device=device,
-                    parts=fidelity.parts,
                     timeout=fidelity.timeout,
                 ),
-                sort=fidelity.mixed,
             )
             for draw in range(fidelity.draws)
         ]

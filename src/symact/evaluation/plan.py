@@ -9,16 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from symact._validation import one_line_errors
-from symact.evaluation.fidelity import FINAL_TIMEOUT, Fidelity
-from symact.evaluation.finals import FINALS
 from symact.evaluation.surrogate import LEAST
-from symact.storage.schema import FIDELITIES, SELECTION
-from symact.tasks.protocol import (
-    FULL,
-    FULL_AS_JUDGED,
-    FULL_RATES,
-    MINI,
-)
 
 #: Earlier names of modes, in stored configurations and on command lines.
 MODE_ALIASES = {"asked": "synchronous", "arrival": "asynchronous"}
@@ -52,15 +43,19 @@ class Plan:
 
     Example:
         >>> plan = Plan(finalists=3, full_share=0.1)
-        >>> [fidelity.name for fidelity in plan.fidelities()]
-        ['mini', 'full']
+        >>> plan.mini_networks, plan.full_networks
+        (24, 192)
     """
 
-    mini_instances: Count = Field(default=8, description="tasks of each family for mini-training")
+    mini_networks: Count = Field(
+        default=24, description="networks of mini-training, shared evenly by the families"
+    )
     mini_draws: Count = Field(
         default=8, description="draws for mini-training, which generations use in turn"
     )
-    full_instances: Count = Field(default=8, description="tasks of each family for full training")
+    full_networks: Count = Field(
+        default=192, description="networks of full training, shared evenly by the families"
+    )
     full_draws: Count = Field(
         default=3, description="draws for full training, which candidates use in turn"
     )
@@ -79,12 +74,8 @@ class Plan:
     finalists: Count = Field(
         default=10, description="candidates that are judged on the validation draws at the end"
     )
-    selection_instances: Count = Field(
-        default=8, description="tasks of each family on which finalists are judged"
-    )
-    final_form: Literal["selection", "tuned", "quick"] = Field(
-        default="selection",
-        description="protocol of finalists: selection, tuned or quick",
+    selection_networks: Count = Field(
+        default=96, description="networks in which finalists are judged, shared by the families"
     )
     ladder: bool = Field(
         default=True,
@@ -106,10 +97,6 @@ class Plan:
         default="synchronous",
         description="synchronous (reproducible) or asynchronous (no worker waits)",
     )
-    as_judged: bool = Field(
-        default=False,
-        description="fully train in all network sizes of the judge, at two learning rates",
-    )
     surrogate_after: Count = Field(
         default=LEAST, description="trained candidates from which on the surrogate predicts"
     )
@@ -119,31 +106,3 @@ class Plan:
     def __post_init__(self, order: str | None) -> None:
         if order is not None:
             object.__setattr__(self, "mode", MODE_ALIASES.get(order, order))
-
-    def fidelities(self) -> tuple[Fidelity, ...]:
-        """Return the ladder: mini-training, which every candidate takes, and full training."""
-        networks, rates = (FULL_AS_JUDGED, FULL_RATES) if self.as_judged else (FULL, ())
-        return (
-            Fidelity(FIDELITIES[0], self.mini_instances, MINI, draws=self.mini_draws, entropy=1),
-            Fidelity(
-                FIDELITIES[1],
-                self.full_instances,
-                networks,
-                rates,
-                draws=self.full_draws,
-                share=self.full_share,
-                parts=2,
-                entropy=501,
-                uses_gpu=True,
-            ),
-        )
-
-    def final_fidelity(self) -> Fidelity:
-        """Return how finalists are evaluated: by a protocol, on the selection split."""
-        return Fidelity(
-            SELECTION,
-            self.selection_instances,
-            protocol=FINALS[self.final_form],
-            uses_gpu=True,
-            timeout=FINAL_TIMEOUT,
-        )

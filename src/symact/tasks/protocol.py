@@ -8,11 +8,11 @@ have a separate version, :data:`LADDER`.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 VERSION = "1.0"
-LADDER = "6"
+LADDER = "7"
 
 SPLITS = ("search", "selection", "test")
 SHELLS = ("near", "middle", "far")
@@ -56,28 +56,9 @@ class Training:
     residual: bool = False
 
 
-#: The networks of the two fidelities of a search. The instances of a family use the networks in
-#: turn. Two depths detect functions such as ``x**2``: it solves polynomials with two layers and
-#: diverges with three. :data:`MINI` has many short trainings at a large learning rate.
-#: :data:`FULL` has a wider, deeper network, where some functions fail that succeed in small
-#: networks (docs/search.md).
-MINI = tuple(
-    Training(width=24, depth=depth, steps=400, points=64, learning_rate=5e-2) for depth in (2, 3)
-)
-FULL = tuple(
-    Training(width=width, depth=depth, steps=1000, points=128, learning_rate=3e-2)
-    for width, depth in ((32, 2), (64, 3))
-)
-#: An alternative to :data:`FULL` that is closer to the final evaluation (``as_judged``): all
-#: network sizes of the final protocol and two of its learning rates. The final evaluation chooses
-#: the rate with the lower in-distribution error. This fidelity averages over the rates, with
-#: weights by the probability of that choice. ``RATE_DOUBT`` is the scale of the weights: a
-#: difference of in-distribution errors, in log10.
-FULL_AS_JUDGED = tuple(
-    Training(width=width, depth=depth, steps=1000, points=128, learning_rate=3e-2)
-    for width, depth in ((32, 2), (64, 2), (32, 3), (64, 3))
-)
-FULL_RATES = (3e-2, 1e-1)
+#: The judge chooses the learning rate with the lower ID error. The finals of a search average over
+#: the rates, with weights by the probability of that choice. This is the scale of the weights: a
+#: difference of ID errors, in log10.
 RATE_DOUBT = 0.07
 #: The largest absolute log10 of the error of an instance relative to the reference, at both
 #: fidelities. A few instances therefore cannot dominate a score.
@@ -141,21 +122,6 @@ QUICK_FORM = EvaluationProtocol(
     seeds=2,
     steps=1000,
 )
-
-#: The evaluation of the finalists of a search on validation draws: half of the tasks, one seed and
-#: fewer learning rates.
-SELECTION_FORM = EvaluationProtocol(
-    name="selection",
-    sizes=FULL_FORM.sizes,
-    rates=(3e-2, 1e-1),
-    tuning=2,
-    per_family=8,
-    seeds=1,
-    steps=1000,
-)
-
-#: As :data:`SELECTION_FORM`, with the tuning instances of the complete protocol.
-TUNED_FORM = replace(SELECTION_FORM, name="tuned", tuning=FULL_FORM.tuning)
 
 FORMS = {form.name: form for form in (FULL_FORM, QUICK_FORM)}
 

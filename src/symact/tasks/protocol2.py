@@ -185,3 +185,14 @@ FULL = PopulationForm(
 QUICK = replace(FULL, name="quick", cells=4, width=24, steps=400, points=64)
 
 FORMS = {form.name: form for form in (FULL, QUICK)}
+
+
+def _networks(rates: tuple[float, ...]) -> tuple[Training, ...]:
+    """Return the trainings of all settings of the quick form, at all rates."""
+    return tuple(QUICK.training(setting, rate) for rate in rates for setting in SETTINGS)
+
+
+#: The networks of a search: every setting at two rates.
+SEARCHED = _networks((1e-2, 3e-2))
+#: The networks of finalists: every setting. The rates of the protocol are weighted by ID error.
+JUDGED = _networks((1e-2,))

@@ -1,4 +1,4 @@
-"""Train networks of several sizes, one size for each instance."""
+"""Train different networks, one for each instance."""
 
 from __future__ import annotations
 
@@ -21,48 +21,26 @@ from symact.tasks.protocol import RATE_DOUBT, Training
 
 
 class Trainer(Protocol):
-    """Trains networks of one size."""
+    """Trains networks of one kind."""
 
     def start(self, pool: Executor, exprs: Sequence[Expr], /) -> list[Future[Trained]]:
         """Start to train candidates in a pool of threads."""
 
 
 class TrainingSet(NamedTuple):
-    """The instances of one network size, with the training and the learning rates to try."""
+    """The instances of one network, with its training and the learning rates to try."""
 
     data: Data
     training: Training
     rates: tuple[float, ...]
 
 
-def assign_network_sizes(
-    families: Sequence[Sequence[Instance]],
-    trainings: Sequence[Training],
-    rates: tuple[float, ...] = (),
-) -> tuple[TrainingSet, ...]:
-    """Assign the training ``i mod len(trainings)`` to instance ``i`` of a family.
-
-    Args:
-        families: The instances of each family.
-        trainings: The trainings, one for each network size.
-        rates: Learning rates to try. If empty, each training uses its own rate.
-
-    Returns:
-        A training set for each network size with at least one instance.
-    """
-    count = len(trainings)
-    assigned = [[i for own in families for i in own[index::count]] for index in range(count)]
-    return tuple(
-        TrainingSet(pack(own, training.points), training, rates or (training.learning_rate,))
-        for own, training in zip(assigned, trainings, strict=True)
-        if own
-    )
-
-
 def shuffled_networks(
     families: Sequence[Sequence[Instance]], trainings: Sequence[Training], entropy: Sequence[int]
 ) -> dict[int, Data]:
     """Assign the trainings in turn to the instances of all families, in a shuffled order.
+
+    The order is shuffled again after all trainings were assigned.
 
     Args:
         families: The instances of each family.
@@ -72,11 +50,12 @@ def shuffled_networks(
     Returns:
         The instances of each training that has some, by its index.
     """
-    instances = [instance for own in families for instance in own]
-    order = np.random.Generator(np.random.PCG64(list(entropy))).permutation(len(trainings))
+    rng = np.random.Generator(np.random.PCG64(list(entropy)))
     assigned: dict[int, list[Instance]] = {}
-    for place, instance in enumerate(instances):
-        assigned.setdefault(int(order[place % len(order)]), []).append(instance)
+    order: list[int] = []
+    for instance in (instance for own in families for instance in own):
+        order = order or rng.permutation(len(trainings)).tolist()
+        assigned.setdefault(order.pop(0), []).append(instance)
     return {index: pack(assigned[index], trainings[index].points) for index in sorted(assigned)}
 
 
@@ -86,24 +65,21 @@ def by_name(families: Sequence[str]) -> NDArray[np.intp]:
 
 
 class MixedSizeTrainer:
-    """Trains on several training sets, each with its own network size.
+    """Trains on several training sets, each with its own network.
 
     Args:
-        sets: Training sets from :func:`assign_network_sizes`.
-        make: Function that returns the trainer of the instances of one size.
-        sort: Whether the errors are sorted by the names of the families. Draws that assign
-            networks by chance then have equal orders.
+        sets: The training sets.
+        make: Function that returns the trainer of a training set.
 
     Attributes:
-        families: Family of each instance, in the order of the errors.
+        families: Family of each instance, in the order of the errors: sorted by name, so that the
+            draws of a fidelity have equal orders.
     """
 
     def __init__(
         self,
         sets: Sequence[TrainingSet],
         make: Callable[[Data, Training], Trainer],
-        *,
-        sort: bool = False,
     ) -> None:
         self._trainers = [
             [make(own.data, replace(own.training, learning_rate=rate)) for rate in own.rates]
@@ -111,13 +87,13 @@ class MixedSizeTrainer:
         ]
         self._sets = sets
         families = [family for own in sets for family in own.data.families]
-        self._order = by_name(families) if sort else np.arange(len(families))
+        self._order = by_name(families)
         self.families = tuple(families[index] for index in self._order)
 
     def start(self, pool: Executor, exprs: Sequence[Expr]) -> list[Future[Trained]]:
         """Start to train candidates; each future has errors [instance, seed, 4].
 
-        A candidate has failed if the training of one size has failed.
+        A candidate has failed if the training of one set has failed.
         """
         if not exprs:
             return []
