@@ -103,7 +103,7 @@ def test_the_snippets_run(page, tmp_path, monkeypatch, one_thread):
 
 
 def test_snippets_are_found_with_their_exemptions():
-    assert len(snippets(ROOT / "docs" / "zoo.md")) == 12
+    assert len(snippets(ROOT / "docs" / "zoo.md")) == 13
     text = "<!-- not run: needs a cluster -->\n```python\na\n```\n\n```python\nb\n```\n"
     found = [(match["reason"], match["code"]) for match in SNIPPET.finditer(text)]
     assert found == [("needs a cluster", "a\n"), (None, "b\n")]

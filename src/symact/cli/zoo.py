@@ -157,6 +157,7 @@ def _print_like(formula: str, as_json: bool) -> None:
 
 def _print_one(name: str, plot: Path | None, as_json: bool) -> None:
     from symact import zoo as functions
+    from symact.expr import show
 
     entry = functions.find(name)
     if plot is not None:
@@ -165,7 +166,9 @@ def _print_one(name: str, plot: Path | None, as_json: bool) -> None:
         draw_function(entry.name, entry.expr, plot)
     won = functions.where_it_wins(entry.name)
     if as_json:
-        print_json({**asdict(entry), "where_it_wins": None if won is None else asdict(won)})
+        trained = None if entry.trained is None else show(entry.trained)
+        where = None if won is None else asdict(won)
+        print_json({**asdict(entry), "trained": trained, "where_it_wins": where})
         return
     print(entry.name)
     rows = [("", key, value) for key, value in _facts(entry).items() if value]
@@ -200,11 +203,14 @@ def _is_plotted(entry: Known) -> bool:
 
 def _facts(entry: Known) -> dict[str, str]:
     """Return known and computed facts about a function."""
+    from symact.expr import show
     from symact.reporting.text_plot import behaviour
 
     facts = {"kind": entry.kind, **_definition(entry)}
     if entry.parametric is not None:
         facts["in full"] = entry.parametric
+    if entry.trained is not None:
+        facts["trained as"] = show(entry.trained)
     facts["parameters"] = ", ".join(
         f"{name} = {value:g}{' (trained)' if name in entry.learnable else ''}"
         for name, value in entry.parameters.items()

@@ -129,7 +129,7 @@ def merge_known(found: Sequence[Competitor]) -> list[Competitor]:
     A function in two rows would count twice in Holm's correction. The merged row has the zoo's name
     and the kind ``"found"``.
     """
-    known = {one.name for one in found if one.kind == "zoo" and isinstance(one.function, Expr)}
+    known = {one.name for one in found if one.kind == "zoo" and not _is_trained(one)}
     rediscovered: dict[str, list[str]] = {}
     kept = []
     for one in found:
@@ -181,10 +181,12 @@ def of_zoo(known: Known) -> Competitor:
     row = json.dumps([known.parametric, known.definition, dict(known.parameters), known.kind])
     digest = hashlib.sha256(row.encode()).hexdigest()[:12]
     notes = [known.kind] + ([f"trains {', '.join(known.learnable)}"] if known.learnable else [])
+    # A formula trains in the compiled loops. The key is that of the module, which it equals.
+    function = known.trained or Trainable(known.name, build, inputs, outputs)
     return Competitor(
         known.name,
         "zoo",
-        Trainable(known.name, build, inputs, outputs),
+        function,
         f"zoo:{known.name}:{digest}",
         known.text,
         "; ".join(notes),
@@ -269,8 +271,14 @@ def known_as(function: Function) -> str:
 
     A function with trained parameters is none of the zoo: its values change.
     """
-    is_fixed = isinstance(function, Expr) and not parameters(function)
-    return _recognised(function) if is_fixed else ""
+    if not isinstance(function, Expr) or parameters(function):
+        return ""
+    return _recognised(function)
+
+
+def _is_trained(competitor: Competitor) -> bool:
+    function = competitor.function
+    return not isinstance(function, Expr) or bool(parameters(function))
 
 
 @lru_cache(maxsize=256)

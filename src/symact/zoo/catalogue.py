@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from importlib import resources
 
 from symact.errors import ParseError, ZooError, choices
-from symact.expr import Expr, const, parse, show, substitute
+from symact.expr import Expr, const, param, parse, show, substitute
 
 #: The largest exponent, and the largest value of a size.
 _MAX_POWER, _MAX_SIZE = 64, 1024
@@ -80,6 +80,27 @@ class Known:
             reason = self.definition or "its formula is not known"
             raise ZooError(f"'{self.name}' has no formula in x ({self.kind}): {reason}")
         return parse(self.formula)
+
+    @cached_property
+    def trained(self) -> Expr | None:
+        """The formula with its learnable constants as trained parameters, one set for each layer.
+
+        It trains as the module of the entry whose parameters are scalars. None for a function
+        without learnable constants or without such a formula, and for other :attr:`sizes`.
+
+        Example:
+            >>> str(find("AGLU").trained)
+            'x*exp(-softplus(log(max(param(1), 0.0001)) - param(1, 1)*x)/max(param(1), 0.0001))'
+        """
+        if self.kind != "learnable" or self.parametric is None or not self.learnable:
+            return None
+        if self.sizes != find(self.name).sizes:
+            return None
+        leaves = {name: const(value) for name, value in self.parameters.items()}
+        starts = [self.parameters[name] for name in self.learnable]
+        for place, (name, start) in enumerate(zip(self.learnable, starts, strict=True)):
+            leaves[name] = param(start, starts[:place].count(start))
+        return substitute(parse(self.parametric, ("x", *leaves)), leaves)
 
     @property
     def is_activation(self) -> bool:
