@@ -11,7 +11,15 @@ import pytest
 
 from symact import zoo
 from symact.errors import GrammarError, ZooError
-from symact.expr import Expr, distinct, parse, substitute, uses_statistics
+from symact.expr import (
+    Expr,
+    distinct,
+    literals,
+    parameters,
+    parse,
+    substitute,
+    uses_statistics,
+)
 from symact.expr.primitives import CONST, PRIMITIVES, TYPES
 from symact.grammar import HOLES, Derivation, Grammar, grammar_names
 from symact.grammar.schema import GrammarFile
@@ -47,7 +55,8 @@ def rebuilt(derivation: Derivation) -> Expr:
 
 def test_the_packaged_grammars_load_and_the_default_comes_first():
     assert NAMES[0] == "pointwise"
-    assert set(NAMES) == {"pointwise", "swish", "periodic", "rational", "batch", "full"}
+    expected = {"pointwise", "pointwise-trained", "swish", "periodic", "rational", "batch", "full"}
+    assert set(NAMES) == expected
     for name in NAMES:
         grammar = Grammar.load(name)
         assert grammar.name == name
@@ -108,7 +117,7 @@ def test_random_sentences_derive_and_their_derivations_make_them(name):
         assert grammar.is_subtype(derivation.type, grammar.start)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "swish"])
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"swish", "pointwise-trained"}))
 def test_full_produces_what_the_grammars_of_primitives_produce(name):
     assert [expr for expr in sentences(name) if FULL.derive(expr) is None] == []
 
@@ -309,6 +318,10 @@ def test_a_file_loads_by_its_path(tmp_path):
         ("[limits]\ndepth = true", "key 'limits.depth': expected a whole number above 0, got True"),
         ('[seeds]\nzoo = "GELU"', "key 'seeds.zoo': expected a list of names or formulas"),
         ("[constants]\nparameters = 3", "key 'constants.parameters': expected two numbers"),
+        ("[trained]\nparameters = 3", "key 'trained.parameters': expected two numbers"),
+        ("[trained]\nindices = 0", "key 'trained.indices': expected 1 to 100, got 0"),
+        ("[trained]\nindex = 2", "key 'trained.index': unknown; did you mean 'indices'?"),
+        ('[terminals]\nparam = "Real"', "'param' has another meaning in formulas"),
         ('[constants]\nparameters = ["a", 1]', "key 'constants.parameters': expected two numbers"),
         ('rules = [{rule = "sin(a", args = ["Real"]}]', "column 6: expected ')', found the end"),
         ('rules = [{rule = "a < 1", args = ["Real"]}]', "a comparison is not a number"),
@@ -483,6 +496,34 @@ def test_a_derivation_does_not_depend_on_what_was_derived_before():
     )
     assert grammar.derive(parse("tanh(x)"), "A") is not None
     assert grammar.derive(parse("tanh(x)"), "B") is not None
+
+
+def test_trained_parameters_stand_where_literals_of_either_sign_do():
+    grammar = Grammar.parse("[trained]\n[productions]\nmul = 1.0\nadd = 1.0\nsin = 1.0")
+    for text in ("param(0.5)*x", "sin(x + param(-2, 3))", "param(1)*x*param(1, 1)"):
+        assert rebuilt(grammar.derive(parse(text))) == parse(text)
+    for text in ("sin(param(1))", "param(1)", "param(1)*param(2)", "2*x"):
+        assert grammar.derive(parse(text)) is None
+    found = [p.expr for p in RandomProposer(grammar, seed=0).ask(50)]
+    assert any(map(parameters, found))
+    assert not any(map(literals, found))
+
+
+def test_trained_parameters_are_drawn_beside_literals():
+    found = sentences("pointwise-trained")
+    assert sum(bool(parameters(expr)) for expr in found) > 10
+    assert sum(bool(literals(expr)) for expr in found) > 30
+    starts = [abs(own.parameter[0]) for expr in found for own in parameters(expr)]
+    assert min(starts) >= 0.1
+    assert max(starts) <= 2.0
+
+
+def test_indices_tell_parameters_with_one_initial_value_apart():
+    table = '[trained]\ndistribution = "choice"\nparameters = [1.0]\nindices = 3'
+    grammar = Grammar.parse(f"{table}\n[productions]\nmul = 1.0\nadd = 1.0")
+    found = [p.expr for p in RandomProposer(grammar, seed=0).ask(60)]
+    leaves = {own.parameter for expr in found for own in parameters(expr)}
+    assert leaves == {(1.0, 0), (1.0, 1), (1.0, 2)}
 
 
 def test_a_message_names_the_file_that_was_loaded(tmp_path):

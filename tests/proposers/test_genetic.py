@@ -27,7 +27,7 @@ from profiles import examples
 
 from symact.backends import evaluate
 from symact.backends.simplify import simplify
-from symact.expr import Expr, const, parse, show, substitute, var
+from symact.expr import Expr, const, param, parameters, parse, show, substitute, var
 from symact.expr.cost import flops
 from symact.grammar import HOLES, Grammar, grammar_names
 from symact.proposers import (
@@ -43,7 +43,14 @@ from symact.proposers.genetic import VARIATION
 from symact.proposers.population import survivors
 from symact.proposers.reshape import reshape
 from symact.proposers.trees import Tree, Trees, draw_constant
-from symact.proposers.variation import MUTATIONS, cross, insert_node, replace_node, shrink
+from symact.proposers.variation import (
+    MUTATIONS,
+    cross,
+    insert_node,
+    perturb_constants,
+    replace_node,
+    shrink,
+)
 
 NAMES = grammar_names()
 SEEDS = tuple(map(parse, ("relu(x)", "gelu(x)", "x*tanh(softplus(x))", "x + sin(x)**2")))
@@ -127,7 +134,9 @@ def folded(name: str, tree: Sequence[Any]) -> Expr:
     stack: list[Expr] = []
     for node in reversed(tree):
         if node.arity == 0:
-            stack.append(var() if node.name == "x" else const(node.value))
+            is_trained = isinstance(getattr(node, "value", None), tuple)
+            leaf = param(*node.value) if is_trained else None
+            stack.append(leaf or (var() if node.name == "x" else const(node.value)))
         else:
             bindings = {hole: stack.pop() for hole, _ in zip(HOLES, node.args, strict=False)}
             stack.append(substitute(productions[node.name].template, bindings))
@@ -219,6 +228,29 @@ def test_a_wrapped_branch_is_a_typed_branch_with_one_more_literal(name, seed):
         tree.put(place, new, made.parts(new))
         assert_parts_are_right(name, tree)
         grammar(name).check(tree.parts[0].expr)
+
+
+def test_mutations_change_initial_values_and_keep_parameters():
+    made = trees("pointwise-trained")
+    made.rng.seed(0)
+    found = set()
+    for _ in range(300):
+        tree = made.from_expr(parse("x*sigmoid(param(0.5)*x)"))
+        perturb_constants(tree, made)
+        found.add(tree.parts[0].expr)
+    starts = [own.parameter[0] for expr in found for own in parameters(expr)]
+    assert len(starts) == len(found) > 50
+    assert found == {parse(f"x*sigmoid(param({start!r})*x)") for start in starts}
+    assert sum(0.3 < start < 0.8 for start in starts) > len(starts) / 3
+
+
+def test_wrapping_adds_literals_and_parameters():
+    made = trees("pointwise-trained")
+    branch = list(made.from_expr(parse("silu(x)")))
+    made.rng.seed(0)
+    wrapped = [made.parts(made.wrapped(branch, made.pset.ret))[0].expr for _ in range(200)]
+    assert {expr.op for expr in wrapped} == {"add", "sub", "mul", "min", "max"}
+    assert 60 < sum(bool(parameters(expr)) for expr in wrapped) < 140
 
 
 def test_wrapping_scales_shifts_and_cuts_off():

@@ -4,11 +4,13 @@ from symact.grammar.counting import SentenceCount
 from symact.grammar.derivation import DEFAULT_CONSTANTS, Group, Language, default_constants, union
 from symact.grammar.productions import (
     HOLES,
+    TRAINED_TYPE,
     Constants,
     Derivation,
     Grammar,
     Limits,
     Production,
+    Trained,
     grammar_names,
 )
 from symact.grammar.sizes import smallest_sentences
@@ -16,6 +18,7 @@ from symact.grammar.sizes import smallest_sentences
 __all__ = [
     "DEFAULT_CONSTANTS",
     "HOLES",
+    "TRAINED_TYPE",
     "Constants",
     "Derivation",
     "Grammar",
@@ -24,6 +27,7 @@ __all__ = [
     "Limits",
     "Production",
     "SentenceCount",
+    "Trained",
     "default_constants",
     "grammar_names",
     "smallest_sentences",

@@ -6,6 +6,7 @@ for structured spaces such as the core units of the Swish search.
 
 Literals have the types ``Const`` and ``PositiveConst``. These are not subtypes of ``Real``. A
 literal therefore occurs only in signatures with such a type, and ``sin(0.3)`` is never proposed.
+A trained parameter has the type ``Const``: it occurs wherever a literal of either sign does.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import NamedTuple
 
 from symact.errors import GrammarError, choices
 from symact.expr import Expr, distinct, show, var
-from symact.expr.primitives import CONST, PRIMITIVES, VAR, is_subtype
+from symact.expr.primitives import CONST, PARAM, PRIMITIVES, VAR, is_subtype
 
 HOLES = ("a", "b", "c")
+#: The type of a trained parameter. It may change its sign in training.
+TRAINED_TYPE = "Const"
 
 #: The cache of derivations is cleared when it has more entries.
 _MOST_REMEMBERED = 100_000
@@ -70,6 +73,17 @@ class Constants:
 
 
 @dataclass(frozen=True, slots=True)
+class Trained(Constants):
+    """The distribution of the initial values of trained parameters.
+
+    Attributes:
+        indices: The number of different parameters with one initial value.
+    """
+
+    indices: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """The largest number of nodes, depth and FLOPs per element of a candidate."""
 
@@ -107,6 +121,8 @@ class Grammar:
         productions: The productions, in the order of the file.
         terminals: The type of each input variable, in the order of the file.
         constants: The distribution of literals; None for a grammar without literals.
+        trained: The distribution of the initial values of trained parameters; None for a grammar
+            without such leaves.
         limits: The largest size, depth and cost of a candidate.
         seeds: Names of the zoo, or formulas, that a search starts from.
         max_slope: The screen rejects a candidate with a larger absolute slope within [-8, 8].
@@ -126,6 +142,7 @@ class Grammar:
     productions: tuple[Production, ...]
     terminals: Mapping[str, str]
     constants: Constants | None
+    trained: Trained | None
     limits: Limits
     seeds: tuple[str, ...]
     max_slope: float
@@ -210,7 +227,7 @@ class Grammar:
         for wanted, productions in self.by_type.items():
             for production in productions:
                 root = production.template
-                made = (VAR, CONST, *PRIMITIVES) if _is_hole(root) else (root.op,)
+                made = (VAR, CONST, PARAM, *PRIMITIVES) if _is_hole(root) else (root.op,)
                 for op in made:
                     found.setdefault((wanted, op), []).append(production)
         return found
@@ -228,6 +245,8 @@ class Grammar:
         if expr.op == CONST and self.constants is not None:
             type_ = "PositiveConst" if expr.number > 0 and wanted == "PositiveConst" else "Const"
             return type_ if self.is_subtype(type_, wanted) else None
+        if expr.op == PARAM and self.trained is not None:
+            return TRAINED_TYPE if self.is_subtype(TRAINED_TYPE, wanted) else None
         return None
 
     def derive(self, expr: Expr, wanted: str | None = None) -> Derivation | None:

@@ -15,7 +15,15 @@ from symact.expr import Expr, parse, var, variables
 from symact.expr.parser import NAMED_NUMBERS
 from symact.expr.primitives import PARAM, PRIMITIVES, TYPES, is_subtype
 from symact.expr.spellings import nearest_primitive
-from symact.grammar.productions import HOLES, Constants, Grammar, Limits, Production
+from symact.grammar.productions import (
+    HOLES,
+    TRAINED_TYPE,
+    Constants,
+    Grammar,
+    Limits,
+    Production,
+    Trained,
+)
 from symact.grammar.schema import GrammarFile, RuleTable
 from symact.grammar.sizes import smallest_sentences
 
@@ -44,6 +52,7 @@ class Reader:
         start = self._number_type("key 'start'", file.start)
         terminals = self._terminals(file.terminals)
         leaves = [*terminals.values(), *(_CONSTANT_TYPES if file.constants else ())]
+        leaves += [TRAINED_TYPE] if file.trained else []
         proposed = [*self._primitives(file.productions), *self._rules(file.rules, terminals)]
         productions = self._producible(proposed, start, leaves)
         limits = Limits(**file.limits.model_dump())
@@ -57,6 +66,7 @@ class Reader:
             productions=productions,
             terminals=terminals,
             constants=Constants(**file.constants.model_dump()) if file.constants else None,
+            trained=Trained(**file.trained.model_dump()) if file.trained else None,
             limits=limits,
             seeds=file.seeds.zoo,
             max_slope=file.constraints.max_slope,

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from symact.expr.expression import MAX_INDEX
+
 #: The largest weight and the largest limit on a slope. Sums of weights cannot overflow.
 LARGEST = 1e9
 #: Limits of the largest parameter of a distribution. Below them, every draw rounds to 0.
@@ -40,6 +42,12 @@ def _positive_integer(value: Any) -> int:
 def _digits(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 15:
         raise ValueError(f"expected 1 to 15, got {value!r:.40}")
+    return value
+
+
+def _indices(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INDEX + 1:
+        raise ValueError(f"expected 1 to {MAX_INDEX + 1}, got {value!r:.40}")
     return value
 
 
@@ -94,6 +102,12 @@ class ConstantsTable(_Table):
         return tuple(map(float, listed))
 
 
+class TrainedTable(ConstantsTable):
+    """``[trained]``: the distribution of the initial values of trained parameters."""
+
+    indices: Annotated[int, BeforeValidator(_indices), Field(ge=1, le=MAX_INDEX + 1)] = 1
+
+
 class RuleTable(_Table):
     """``[[rules]]``: a template of one to three typed arguments a, b, c."""
 
@@ -132,6 +146,7 @@ class GrammarFile(_Table):
     types: dict[str, Annotated[tuple[str, ...], BeforeValidator(_type_names)]] = {}
     terminals: Annotated[dict[str, str], Field(min_length=1)] = {"x": "Real"}
     constants: ConstantsTable | None = None
+    trained: TrainedTable | None = None
     productions: dict[str, PositiveNumber] = {}
     rules: list[RuleTable] = []
     limits: LimitsTable = LimitsTable()

@@ -11,21 +11,23 @@ import functools
 import math
 import random
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
 from deap import gp
 
-from symact.expr import Expr, const, substitute, var
+from symact.expr import Expr, const, param, substitute, var
 from symact.expr.cost import flops
-from symact.expr.primitives import CONST
+from symact.expr.primitives import CONST, PARAM
 from symact.grammar import (
     HOLES,
+    TRAINED_TYPE,
     Constants,
     Derivation,
     Grammar,
     Production,
+    Trained,
     smallest_sentences,
 )
 
@@ -37,6 +39,8 @@ WRAP_STEP = 0.5
 NEGATIVE_CHANCE = 0.5
 #: Smallest magnitude of a drawn literal.
 _LEAST_LITERAL = 1e-6
+#: The name of a trained parameter among the leaves. No type has it: types are identifiers.
+_TRAINED = "trained parameter"
 
 
 class Part:
@@ -134,6 +138,7 @@ class Trees:
         self._add_leaves()
         self._variables = {name: Part(var(name), 1, 0) for name in grammar.terminals}
         leaf_types = [*grammar.terminals.values(), *self._constant_types()]
+        leaf_types += [TRAINED_TYPE] if grammar.trained is not None else []
         smallest = smallest_sentences(grammar.types, grammar.productions, leaf_types)
         self._options = {
             cls: self._options_of(name, smallest) for name, cls in self._classes.items()
@@ -164,13 +169,25 @@ class Trees:
         for name, type_ in self.grammar.terminals.items():
             self.pset.addTerminal(name, self._classes[type_], name=name)
             self._leaves[name] = self.pset.mapping[name]
-        constants = self.grammar.constants
-        if constants is None:
-            return
-        for name in self._constant_types():
-            draw = functools.partial(draw_constant, constants, name, self.rng)
-            self.pset.addEphemeralConstant(name, draw, self._classes[name])
-            self._leaves[name] = self.pset.mapping[name]
+        constants, trained = self.grammar.constants, self.grammar.trained
+        if constants is not None:
+            for name in self._constant_types():
+                draw = functools.partial(draw_constant, constants, name, self.rng)
+                self._add_drawn_leaf(name, name, draw)
+        if trained is not None:
+            start = functools.partial(draw_parameter, trained, self.rng)
+            self._add_drawn_leaf(_TRAINED, TRAINED_TYPE, start)
+
+    def _add_drawn_leaf(self, name: str, type_: str, draw: Callable[[], Any]) -> None:
+        self.pset.addEphemeralConstant(name, draw, self._classes[type_])
+        self._leaves[name] = self.pset.mapping[name]
+
+    def spec(self, leaf: Any) -> Constants:
+        """Return the distribution of a literal, or of the initial value of a trained parameter."""
+        grammar = self.grammar
+        spec = grammar.trained if isinstance(leaf.value, tuple) else grammar.constants
+        assert spec is not None, "the grammar draws no such leaf"
+        return spec
 
     def _options_of(
         self, wanted: str, smallest: dict[str, tuple[int, int, int]]
@@ -181,8 +198,9 @@ class Trees:
             if p.args:
                 least = 1 + max(smallest[arg][1] for arg in p.args)
                 options.append((self._primitives[p.name], p.weight, least))
+        types = {_TRAINED: TRAINED_TYPE, **grammar.terminals}
         for name, leaf in self._leaves.items():
-            if grammar.is_subtype(grammar.terminals.get(name, name), wanted):
+            if grammar.is_subtype(types.get(name, name), wanted):
                 options.append((leaf, 1.0, 1))
         return options
 
@@ -247,16 +265,20 @@ class Trees:
         return [node, literal, *branch] if argument else [node, *branch, literal]
 
     def _near_neutral(self, node: Any, type_: str) -> Any:
-        """Return a literal for a primitive: near 1 for products, near 0 for sums, else any."""
-        literal = self._leaves[type_]()
-        spec = self.grammar.constants
-        assert spec is not None, "no primitive takes a literal without a spec of literals"
+        """Return a literal for a primitive: near 1 for products, near 0 for sums, else any.
+
+        A trained parameter is as likely as a literal, where the grammar has both.
+        """
+        kinds = [type_] if self.grammar.constants is not None else []
+        kinds += [_TRAINED] if self.grammar.trained is not None and type_ == TRAINED_TYPE else []
+        literal = self._leaves[kinds[0] if len(kinds) == 1 else self.rng.choice(kinds)]()
+        spec = self.spec(literal)
         step = self.rng.gauss(0.0, WRAP_STEP)
         near = {"mul": math.exp(step), "add": step, "sub": step}.get(node.name.split()[0])
         if near is not None and spec.distribution != "choice":
             if type_ == "PositiveConst":
                 near = abs(near)
-            literal.value = rounded(near, spec.digits) or literal.value
+            set_number(literal, rounded(near, spec.digits))
         return literal
 
     def _around(self, own: Any, asked: Any, shifts: bool) -> tuple[list[Any], list[float]]:
@@ -268,6 +290,8 @@ class Trees:
         found = self._wraps.get((own, asked, shifts))
         if found is None:
             literals = {self._classes[name] for name in self._constant_types()}
+            if self.grammar.trained is not None:
+                literals.add(self._classes[TRAINED_TYPE])
             fitting = [
                 ((node, argument), weight)
                 for node, weight, _ in self._options[asked]
@@ -299,7 +323,7 @@ class Trees:
         node = tree[index]
         recipe = self._productions.get(node.name)
         if recipe is None:
-            return self._variables.get(node.name) or Part(expr or const(node.value), 1, 0)
+            return self._variables.get(node.name) or Part(expr or _leaf(node.value), 1, 0)
         production, work = recipe
         exprs, span = [], 1
         for _ in node.args:
@@ -332,11 +356,11 @@ class Trees:
     def _node(self, derivation: Derivation) -> Any:
         if derivation.production is not None:
             return self._primitives[derivation.production.name]
-        if derivation.expr.op != CONST:
+        if derivation.expr.op not in (CONST, PARAM):
             return self._leaves[str(derivation.expr.value)]
-        leaf = self._leaves[derivation.type]
+        leaf = self._leaves[_TRAINED if derivation.expr.op == PARAM else derivation.type]
         literal = leaf.__new__(leaf)  # its constructor would draw a random number
-        literal.value = derivation.expr.number
+        literal.value = derivation.expr.value
         return literal
 
     def fits(self, part: Part) -> bool:
@@ -380,6 +404,33 @@ def draw_constant(spec: Constants, kind: str, rng: random.Random) -> float:
         value = rounded(abs(value) if kind == "PositiveConst" else value, spec.digits)
         if value != 0 and abs(value) >= _LEAST_LITERAL:
             return value
+
+
+def draw_parameter(spec: Trained, rng: random.Random) -> tuple[float, int]:
+    """Draw the initial value and the index of a trained parameter.
+
+    Args:
+        spec: The distribution of initial values.
+        rng: Source of the random numbers.
+    """
+    initial = draw_constant(spec, TRAINED_TYPE, rng)
+    return initial, rng.randrange(spec.indices) if spec.indices > 1 else 0
+
+
+def number_of(leaf: Any) -> float:
+    """Return the number of a literal, or the initial value of a trained parameter."""
+    value = leaf.value
+    return float(value[0] if isinstance(value, tuple) else value)
+
+
+def set_number(leaf: Any, number: float) -> None:
+    """Set the number of a literal, or the initial value of a trained parameter. Ignore 0."""
+    if number:
+        leaf.value = (number, leaf.value[1]) if isinstance(leaf.value, tuple) else number
+
+
+def _leaf(value: float | tuple[float, int]) -> Expr:
+    return param(*value) if isinstance(value, tuple) else const(value)
 
 
 def _draw(spec: Constants, rng: random.Random) -> float:

@@ -19,7 +19,7 @@ from typing import Any
 from deap import gp
 
 from symact.proposers.reshape import reshape
-from symact.proposers.trees import Tree, Trees, rounded
+from symact.proposers.trees import Tree, Trees, number_of, rounded, set_number
 
 #: Maximum number of attempts of a crossover to find a branch of a suitable type.
 _TRIES = 40
@@ -83,20 +83,23 @@ def reshape_whole(tree: Tree, trees: Trees) -> None:
 
 
 def perturb_constants(tree: Tree, trees: Trees) -> None:
-    """Scale one or all literals, or draw them anew. Without literals, replace a branch."""
+    """Scale one or all literals, or draw them anew. Without literals, replace a branch.
+
+    Initial values of trained parameters are literals here.
+    """
     indices = [i for i, node in enumerate(tree) if isinstance(type(node), gp.MetaEphemeral)]
-    spec, rng = trees.grammar.constants, trees.rng
-    if not indices or spec is None:
+    rng = trees.rng
+    if not indices:
         replace_branch(tree, trees)
         return
     if rng.random() >= _ALL_SHARE:
         indices = [rng.choice(indices)]
     step = rng.choice(_STEPS)
     for index in indices:
-        new = type(tree[index])()
+        new, spec = type(tree[index])(), trees.spec(tree[index])
         if spec.distribution != "choice" and rng.random() < _SCALED_SHARE:
-            scaled = tree[index].value * math.exp(rng.gauss(0.0, step))
-            new.value = rounded(scaled, spec.digits) or new.value
+            scaled = number_of(tree[index]) * math.exp(rng.gauss(0.0, step))
+            set_number(new, rounded(scaled, spec.digits))
         tree[index] = new
 
 

@@ -112,7 +112,8 @@ class Placement:
 
 
 def _check_fixed(grammar: Grammar) -> None:
-    if any(parameters(production.template) for production in grammar.productions):
+    templates = [production.template for production in grammar.productions]
+    if grammar.trained is not None or any(map(parameters, templates)):
         raise GrammarError(
             f"grammar '{grammar.name}' has trained parameters; an enumeration compares values"
         )
@@ -137,8 +138,8 @@ class Enumeration:
             result does not depend on it.
 
     Raises:
-        GrammarError: As for :class:`symact.grammar.Language`, or a rule of the grammar has trained
-            parameters: its functions do not follow from their values.
+        GrammarError: As for :class:`symact.grammar.Language`, or the grammar has trained
+            parameters: their functions do not follow from values.
     """
 
     def __init__(
