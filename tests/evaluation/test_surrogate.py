@@ -86,3 +86,11 @@ def test_what_is_chosen_together_is_promising_and_not_nearly_the_same():
         (parse(f) for f in ("tanh(x)", "0.5*x", "tanh(x)", "sin(x)", "no formula")), 3
     )
     assert places == [0, 1, 3]
+
+
+def test_functions_that_differ_by_their_trained_parameters_are_trained_together():
+    forms = [parse("silu(x)"), parse("x*sigmoid(param(1)*x)"), parse("x*sigmoid(param(1.01)*x)")]
+    assert drop_near_duplicates(forms, 3) == [0, 1]
+    surrogate = taught(functions(60))
+    surrogate.fit()
+    assert sorted(surrogate.choose(forms, 3)) in ([0, 1], [0, 2])

@@ -246,6 +246,8 @@ def test_a_module_keeps_its_parameters_in_its_state():
     torch.testing.assert_close(other(x), swish(x, 0.25))
     torch.testing.assert_close(pickle.loads(pickle.dumps(module))(x), swish(x, 0.25))
     assert "param(1.5) = 0.25" in repr(module)
+    assert module.fixed() == parse("x*sigmoid(0.25*x)")
+    assert "sigmoid_(0.25*x)" in to_source(module.fixed(), "c")
     traced = torch.fx.symbolic_trace(module)
     torch.testing.assert_close(traced(x), swish(x, 0.25))
     exported = torch.export.export(module, (x,)).module()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from symact._shared import single_threaded
 from symact.backends import evaluate_with_slopes
 from symact.backends.sampling import SURROGATE
-from symact.expr import Expr
+from symact.expr import Expr, parameters
 from symact.tasks import scores as stats
 from symact.tasks.protocol import CLIP
 
@@ -189,6 +189,8 @@ class Surrogate:
     def choose(self, exprs: Sequence[Expr], count: int, groups: Sequence[int] = ()) -> list[int]:
         """Return the indices of the most promising functions, without near-duplicates.
 
+        Functions with different numbers of trained parameters are no near-duplicates.
+
         Functions are ranked by the lower bound of their prediction, ``CURIOSITY`` standard
         deviations below the mean.
 
@@ -206,6 +208,7 @@ class Surrogate:
         taken: Counter[int] = Counter()
         chosen: list[int] = []
         nearest = np.full(len(x), np.inf)
+        counts = np.array([len(parameters(expr)) for expr in exprs])
         # Unused places of a group go to the other groups.
         for limit in (share, count):
             for index in map(int, order):
@@ -214,7 +217,9 @@ class Surrogate:
                 if nearest[index] > MIN_DISTANCE**2 and taken[groups[index]] < limit:
                     chosen.append(index)
                     taken[groups[index]] += 1
-                    nearest = np.minimum(nearest, ((x - x[index]) ** 2).sum(axis=1))
+                    distance = ((x - x[index]) ** 2).sum(axis=1)
+                    distance[counts != counts[index]] = np.inf
+                    nearest = np.minimum(nearest, distance)
         return chosen
 
 
@@ -223,18 +228,20 @@ def drop_near_duplicates(
 ) -> list[int]:
     """Return the indices of functions without near-duplicates of earlier functions.
 
+    Functions with different numbers of trained parameters are no near-duplicates.
+
     Args:
         exprs: The functions. Iteration stops when there are enough indices.
         most: Maximum number of indices.
         features: Returns the features of a function.
     """
     kept: list[int] = []
-    seen: list[Floats] = []
+    seen: dict[int, list[Floats]] = {}
     for index, expr in enumerate(exprs):
-        own = features(expr)
-        if all(float(((own - other) ** 2).sum()) > MIN_DISTANCE**2 for other in seen):
+        own, others = features(expr), seen.setdefault(len(parameters(expr)), [])
+        if all(float(((own - other) ** 2).sum()) > MIN_DISTANCE**2 for other in others):
             kept.append(index)
-            seen.append(own)
+            others.append(own)
         if len(kept) >= most:
             break
     return kept

@@ -2,7 +2,7 @@
 
 from symact.backends.torch.functional import STATISTICS, TORCH, lower, lower_in_dtype
 from symact.backends.torch.module import Activation, ActivationOfSeveral
-from symact.backends.torch.parameters import TrainedParameters, bound_of
+from symact.backends.torch.parameters import TrainedParameters, bound_of, shortest
 
 __all__ = [
     "STATISTICS",
@@ -13,4 +13,5 @@ __all__ = [
     "bound_of",
     "lower",
     "lower_in_dtype",
+    "shortest",
 ]

@@ -20,17 +20,19 @@ from symact.backends.torch.functional import (
     narrow,
     widen,
 )
-from symact.backends.torch.parameters import TrainedParameters, bound_of
+from symact.backends.torch.parameters import TrainedParameters, bound_of, shortest
 from symact.errors import SymactError
 from symact.expr import (
     Expr,
     call,
+    const,
     parameters,
     show,
     substitute,
     uses_statistics,
     var,
     variables,
+    with_parameters,
 )
 
 #: The smallest number of elements for which a fused pass is faster than single operations. Smaller
@@ -149,6 +151,22 @@ class Activation(nn.Module):
                 self._compiled = torch.compile(partial(lower, self._of_x), dynamic=True)
             return self._compiled(x)
         return lower(self._of_x, x)
+
+    def fixed(self) -> Expr:
+        """Return the expression with the current values of its trained parameters as literals.
+
+        Formats without trained parameters, such as C source, can hold it.
+
+        Raises:
+            ParseError: A value is not finite.
+
+        Example:
+            >>> from symact import parse
+            >>> str(Activation(parse("x*sigmoid(param(1.5)*x)")).fixed())
+            'x*sigmoid(1.5*x)'
+        """
+        values = [const(shortest(own)) for own in bound_of(self).values()]
+        return with_parameters(self.expr, values)
 
     def _fuse(self, x: Tensor) -> Tensor:
         """Apply the fused CPU kernel if it supports the tensor."""

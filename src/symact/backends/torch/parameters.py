@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -44,3 +45,9 @@ def bound_of(module: nn.Module) -> dict[str, Tensor]:
     """Return the trained parameters that a module has as ``trained``, by their text."""
     trained = module._modules.get("trained")
     return trained.bound() if isinstance(trained, TrainedParameters) else {}
+
+
+def shortest(parameter: Tensor) -> float:
+    """Return the shortest decimal that equals a scalar parameter in its precision."""
+    value: float = parameter.item()
+    return value if parameter.dtype == torch.float64 else float(str(np.float32(value)))

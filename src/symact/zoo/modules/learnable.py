@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symact.backends.torch import lower_in_dtype
+from symact.backends.torch import lower_in_dtype, shortest
 from symact.expr import parse
 from symact.zoo.catalogue import Known, find
 from symact.zoo.modules.base import KnownModule, Numbers, halves, is_analytic, shown
@@ -75,7 +74,7 @@ class Formula(Parametric):
         own = {name: getattr(self, name) for name in self._names}
         if self._is_gated or any(p.dim() or p.device.type == "meta" for p in own.values()):
             return self.known.parametric or ""
-        return self.known.written_with({name: _number(p) for name, p in own.items()})
+        return self.known.written_with({name: shortest(p) for name, p in own.items()})
 
     def compute(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
         bound = self.values(x)
@@ -88,12 +87,6 @@ class Formula(Parametric):
         text = f"{self.known.name}: {self.known.parametric}"
         own = [f"{name} = {shown(getattr(self, name))}" for name in self._names]
         return ", ".join([text, *own])
-
-
-def _number(parameter: Tensor) -> float:
-    """Return the shortest decimal that is the same in the parameter's precision."""
-    value: float = parameter.item()
-    return value if parameter.dtype == torch.float64 else float(str(np.float32(value)))
 
 
 # Expansions of any size.
