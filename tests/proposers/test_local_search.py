@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from profiles import examples
 from strategies import exprs
 
-from symact.expr import Expr, fold, literals, parse, show, var, with_literals
+from symact.expr import Expr, fold, literals, parameters, parse, show, var, with_literals
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST
 from symact.grammar import Grammar, grammar_names
@@ -47,6 +47,9 @@ def test_variants_are_sentences_within_the_limits_each_once_and_none_the_candida
             assert own.parents == (show(expr),)
             if own.origin == "pruned":
                 assert own.expr.size < expr.size
+            elif own.origin in ("released", "held"):
+                change = 1 if own.origin == "released" else -1
+                assert len(parameters(own.expr)) == len(parameters(expr)) + change
             else:
                 assert own.origin in ("tuned", "rounded")
                 assert without_literals(own.expr) == without_literals(expr)
@@ -96,3 +99,14 @@ def test_parts_of_refining_can_be_left_out():
     origins = {own.origin for own in variants(expr, None, grammar("pointwise"), prune=False)}
     assert origins == {"rounded"}
     assert variants(parse("tanh(x)"), None, grammar("pointwise"), prune=False) == []
+
+
+def test_literals_become_parameters_and_parameters_literals():
+    expr = parse("param(0.5)*tanh(0.5*x) + 0.1*x")
+    found = variants(expr, None, grammar("pointwise-trained"), prune=False)
+    assert {(own.origin, str(own.expr)) for own in found} == {
+        ("released", "param(0.5)*tanh(param(0.5, 1)*x) + 0.1*x"),
+        ("released", "param(0.5)*tanh(0.5*x) + param(0.1)*x"),
+        ("held", "0.5*tanh(0.5*x) + 0.1*x"),
+    }
+    assert not variants(parse("0.5*tanh(x)"), None, grammar("pointwise"), prune=False)

@@ -1,14 +1,27 @@
 """Local search: tuned, rounded and pruned variants of a good candidate.
 
+With a grammar of trained parameters, literals also become parameters and parameters literals.
+
 Variants are candidates like all others: they are trained, recorded and selected by their score. A
 simpler variant therefore wins only if it keeps or improves the score.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
+from itertools import count
 
-from symact.expr import Expr, const, fold, show
+from symact.expr import (
+    Expr,
+    const,
+    fold,
+    literals,
+    param,
+    parameters,
+    show,
+    with_parameters,
+)
 from symact.expr.cost import flops
 from symact.expr.primitives import CONST, PRIMITIVES
 from symact.grammar import Grammar
@@ -46,6 +59,11 @@ def variants(
     for digits in DIGITS:
         own = rounded(expr, digits)
         found.setdefault(own, Proposal(own, "rounded", parents))
+    if grammar.trained is not None:
+        for own in released(expr):
+            found.setdefault(own, Proposal(own, "released", parents))
+        for own in held(expr):
+            found.setdefault(own, Proposal(own, "held", parents))
     if prune:
         for own in list(pruned(expr))[:MOST_PRUNED]:
             found.setdefault(own, Proposal(own, "pruned", parents))
@@ -70,6 +88,46 @@ def rounded(expr: Expr, digits: int) -> Expr:
         return Expr(node.op, tuple(args), node.value)
 
     return fold(expr, visit)
+
+
+def released(expr: Expr) -> list[Expr]:
+    """Return the expressions with one literal replaced by a new trained parameter of its value.
+
+    Example:
+        >>> from symact import parse
+        >>> [str(own) for own in released(parse("x*sigmoid(1.7*x) + 0.1*x"))]
+        ['x*sigmoid(param(1.7)*x) + 0.1*x', 'x*sigmoid(1.7*x) + param(0.1)*x']
+    """
+    known = parameters(expr)
+
+    def replaced(number: float) -> Expr:
+        new = next(
+            own for own in map(functools.partial(param, number), count()) if own not in known
+        )
+
+        def visit(node: Expr, args: Sequence[Expr]) -> Expr:
+            if node.op == CONST and node.number == number:
+                return new
+            return Expr(node.op, tuple(args), node.value)
+
+        return fold(expr, visit)
+
+    return [replaced(number) for number in literals(expr)]
+
+
+def held(expr: Expr) -> list[Expr]:
+    """Return the expressions with one trained parameter replaced by its initial value.
+
+    Example:
+        >>> from symact import parse
+        >>> [str(own) for own in held(parse("param(2)*tanh(param(0.5)*x)"))]
+        ['2*tanh(param(0.5)*x)', 'param(2)*tanh(0.5*x)']
+    """
+    own = parameters(expr)
+    return [
+        with_parameters(expr, [const(p.parameter[0]) if p == one else p for p in own])
+        for one in own
+    ]
 
 
 def pruned(expr: Expr) -> list[Expr]:

@@ -188,7 +188,7 @@ def of_zoo(known: Known) -> Competitor:
         "zoo",
         function,
         f"zoo:{known.name}:{digest}",
-        known.text,
+        known.text if known.trained is None else show(known.trained),
         "; ".join(notes),
         known.statistics,
     )
