@@ -11,6 +11,7 @@ from symact.cli.console import note, print_json, print_table, quoted
 from symact.cli.options import Json
 from symact.errors import StoreError
 from symact.reporting.text_table import Column, numbers, one_line
+from symact.storage.schema import SELECTION
 
 if TYPE_CHECKING:
     from symact.engine.result import Found, Result
@@ -100,20 +101,23 @@ def _share(part: str, cost: dict[str, float], total: float) -> str:
 
 
 def _print_front(result: Result) -> None:
-    columns = [*numbers("id", "OOD", "ID", "FLOPs"), Column("formula", wraps=True)]
-    rows = [_cells(str(found.id), found) for found in result.front]
+    is_judged = result.fidelity == SELECTION
+    heads = ("id", "pooled", "OOD", "ID", "FLOPs") if is_judged else ("id", "OOD", "ID", "FLOPs")
+    rows = [_cells(str(found.id), found, is_judged=is_judged) for found in result.front]
     if result.reference is not None:
-        rows.append(_cells("", result.reference))
-    if result.fidelity == "selection":
+        rows.append(_cells("", result.reference, is_judged=is_judged))
+    if is_judged:
         print("\nPareto front, errors on the validation draws; last row: GELU")
+        print("pooled: OOD error over GELU's, from the draws of the search and of the validation")
     else:
         print(f"\nbest so far, errors of fidelity '{result.fidelity}'; last row: GELU")
-    print_table(columns, rows)
+    print_table([*numbers(*heads), Column("formula", wraps=True)], rows)
 
 
-def _cells(number: str, found: Found) -> list[str]:
+def _cells(number: str, found: Found, *, is_judged: bool) -> list[str]:
+    pooled = "1" if found.pooled is None else f"{found.pooled[0]:.3f}"
     errors = (f"{found.ood:.3g}", f"{found.id_error:.2e}")
-    return [number, *errors, str(found.flops), found.formula]
+    return [number, *([pooled] if is_judged else []), *errors, str(found.flops), found.formula]
 
 
 def _print_best(result: Result) -> None:

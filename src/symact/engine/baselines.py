@@ -27,12 +27,14 @@ class Baselines:
     """The baselines of one fidelity.
 
     Attributes:
+        objective: ``"mean"`` or ``"worst"``: which family's OOD error counts.
         families: The family of each instance.
         draws: For each draw the comparison with the geometric mean of the baselines' errors.
         offset: OOD and ID error of the reference above the baselines, in log10, mean over draws.
         reference: OOD and ID error of the reference, in log10, mean over draws.
     """
 
+    objective: str
     families: tuple[str, ...]
     draws: tuple[stats.PairedComparison, ...]
     offset: Pair
@@ -40,17 +42,24 @@ class Baselines:
 
     @classmethod
     def of(
-        cls, problem: Problem, errors: Sequence[Sequence[Errors]], families: tuple[str, ...]
+        cls,
+        problem: Problem,
+        errors: Sequence[Sequence[Errors]],
+        families: tuple[str, ...],
+        objective: str = "mean",
     ) -> Baselines:
         """Return baselines from errors ``[draw][baseline]`` in the order of the problem."""
         index = list(problem.baselines).index(problem.reference)
         means = [10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in errors]
         draws = tuple(stats.PairedComparison(mean, families, problem.clip) for mean in means)
-        above = [draw.above(own[index]) for own, draw in zip(errors, draws, strict=True)]
+        above = [
+            _above(draw, own[index], objective) for own, draw in zip(errors, draws, strict=True)
+        ]
         scores = [stats.score(own[index], families) for own in errors]
         offset = float(np.mean([a[0] for a in above])), float(np.mean([a[1] for a in above]))
         ood = float(np.mean([s.ood for s in scores]))
-        return cls(families, draws, offset, (ood, float(np.mean([s.id_error for s in scores]))))
+        reference = ood, float(np.mean([s.id_error for s in scores]))
+        return cls(objective, families, draws, offset, reference)
 
     def above(self, errors: Errors, draw: int) -> tuple[Pair, tuple[float, ...]]:
         """Compare errors with the baselines on the same draw.
@@ -63,12 +72,21 @@ class Baselines:
             OOD and ID error above the reference's, and the OOD error of each family above the
             baselines', all in log10.
         """
-        ood, inside, cases = self.draws[draw % len(self.draws)].above(errors)
+        paired = self.draws[draw % len(self.draws)]
+        ood, inside, cases = _above(paired, errors, self.objective)
         return (ood - self.offset[0], inside - self.offset[1]), cases
 
     def score(self, above: Pair) -> Pair:
         """Return OOD and ID error, in log10, from the result of :meth:`above`."""
         return self.reference[0] + above[0], self.reference[1] + above[1]
+
+
+def _above(
+    paired: stats.PairedComparison, errors: Errors, objective: str
+) -> tuple[float, float, tuple[float, ...]]:
+    """Return the OOD error that counts, the ID error, and the OOD error of each family."""
+    ood, inside, cases = paired.above(errors)
+    return max(cases) if objective == "worst" else ood, inside, cases
 
 
 def penalised_score(score: Sequence[float], reference: Sequence[float]) -> float:
@@ -104,7 +122,9 @@ def train_baselines(repository: Repository, ladder: Ladder, costs: Costs) -> dic
             repository.put_baselines(errors)
         errors = repository.baselines()  # with the digits that are stored
     found = {
-        own.name: Baselines.of(ladder.problem, errors[own.name], ladder.families(own.name))
+        own.name: Baselines.of(
+            ladder.problem, errors[own.name], ladder.families(own.name), ladder.plan.objective
+        )
         for own in ladder.fidelities
     }
     _store_references(repository, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,10 @@ from symact.storage.records import (
     Candidate,
     Failure,
     ProblemRecord,
-    Reference,
     RunConfig,
     Scored,
     SearchRecord,
+    Selected,
 )
 from symact.storage.repository import Repository, open_run
 from symact.storage.schema import SELECTION
@@ -52,6 +52,9 @@ class Found:
         nodes: Nodes of the expression.
         families: OOD error of each task family; empty before the finalists are evaluated.
         inputs: Names of the inputs of the function.
+        pooled: OOD and ID error over the reference's, from all draws on which a finalist was
+            trained, those of the search included; the OOD error of the worst family with
+            ``objective=worst``. None for others.
     """
 
     id: int
@@ -62,6 +65,7 @@ class Found:
     nodes: int
     families: dict[str, float] = field(default_factory=dict)
     inputs: tuple[str, ...] = ("x",)
+    pooled: tuple[float, float] | None = None
 
     @property
     def expr(self) -> Expr:
@@ -92,7 +96,7 @@ class Result:
         fidelity_spearman: Rank correlation of the OOD errors at each fidelity and the next one,
             over the promoted candidates. Promotion removes the worst, which lowers it.
         front: The Pareto front in (OOD error, ID error, FLOPs), the lowest OOD error first. Its
-            members are finalists, or the best so far of an unfinished run.
+            members are finalists, whose errors are pooled, or the best so far of an unfinished run.
         reference: The reference function on the same draws as the front.
         costs: For each part of the search (``propose``, ``screen``, ``mini``, ``refine``,
             ``surrogate``, ``full``; ``mini baselines``, ``full baselines``; ``semifinals``,
@@ -134,19 +138,27 @@ class Result:
         pointwise = [found for found in self.front if is_pointwise(found)]
         if not pointwise or self.reference is None:
             return None
-        limit = ID_LIMIT * self.reference.id_error
-        allowed = [found for found in pointwise if found.id_error <= limit]
+        errors = {found.id: self._errors(found) for found in pointwise}
+        allowed = [found for found in pointwise if errors[found.id][1] <= ID_LIMIT]
         if allowed:
-            return min(allowed, key=lambda found: found.ood)
-        return min(pointwise, key=lambda found: found.id_error)
+            return min(allowed, key=lambda found: errors[found.id][0])
+        return min(pointwise, key=lambda found: errors[found.id][1])
+
+    def _errors(self, found: Found) -> tuple[float, float]:
+        """Return OOD and ID error over the reference's, from all that is known."""
+        if found.pooled is not None or self.reference is None:
+            return found.pooled or (found.ood, found.id_error)
+        return found.ood / self.reference.ood, found.id_error / self.reference.id_error
 
     @property
     def best(self) -> Found:
         """The pointwise function with the lowest OOD error at an acceptable ID error.
 
-        Acceptable is at most ``ID_LIMIT`` times the reference's; where no function is, the one
-        with the lowest ID error. Functions of batch statistics depend on the other elements of a
-        tensor and never are the best; they stand in the front.
+        The errors of finalists are pooled over the draws of the search and the validation draws
+        (:attr:`Found.pooled`). An acceptable ID error is at most ``ID_LIMIT`` times the
+        reference's; where no function has one, the best has the lowest ID error. Functions of
+        batch statistics depend on the other elements of a tensor and never are the best; they
+        stand in the front.
 
         Raises:
             SymactError: No function was trained yet, or none of the front is pointwise.
@@ -182,6 +194,7 @@ class Result:
                     "flops": found.flops,
                     "nodes": found.nodes,
                     "families": found.families,
+                    "pooled": found.pooled,
                 }
                 for found in self.front
             ],
@@ -302,8 +315,8 @@ def _front(
     """Return the front, the reference beside it, and their fidelity."""
     selected = run.selected()
     if selected is not None:
-        known, inputs = selected.reference, problem.variables
-        found = _finalists(selected.ids, known, scores[SELECTION], run.simplified(), inputs)
+        known = selected.reference
+        found = _finalists(run, selected, scores, problem.variables)
         reference = _reference(problem, known.ood, known.id_error, known.by_family)
         return _non_dominated(found), reference, SELECTION
     reached = [name for name, own in scores.items() if own and name != SELECTION]
@@ -324,23 +337,50 @@ def _front(
 
 
 def _finalists(
-    ids: Sequence[int],
-    reference: Reference,
-    scores: Mapping[int, Scored],
-    formulas: Mapping[int, str],
+    run: Repository,
+    selected: Selected,
+    scores: Mapping[str, Mapping[int, Scored]],
     inputs: tuple[str, ...],
 ) -> list[Found]:
+    formulas, reference = run.simplified(), selected.reference
+    pooled = _pooled(run, selected, scores)
     found = []
-    for i in ids:
-        score = stats.score(scores[i].errors, reference.families)
-        found.append(_found(i, formulas[i], score.ood, score.id_error, score.families, inputs))
+    for i in selected.ids:
+        score = stats.score(scores[SELECTION][i].errors, reference.families)
+        own = _found(i, formulas[i], score.ood, score.id_error, score.families, inputs)
+        found.append(replace(own, pooled=pooled[i]))
+    return found
+
+
+def _pooled(
+    run: Repository, selected: Selected, scores: Mapping[str, Mapping[int, Scored]]
+) -> dict[int, tuple[float, float]]:
+    """Return the errors of finalists over the reference's: means of two logs with equal weights.
+
+    One is of the validation draws, the other of all draws of the highest fidelity.
+    """
+    highest = [name for name, own in scores.items() if own and name != SELECTION][-1]
+    base, repeated, validated = run.references()[highest], run.repeated(), selected.reference
+    is_worst, found = run.config().plan.get("objective") == "worst", {}
+    for i in selected.ids:
+        own, searched = scores[SELECTION][i], scores[highest].get(i)
+        families = stats.score(own.errors, validated.families).families
+        worst = max(value - validated.by_family[name] for name, value in families.items())
+        ood = worst if is_worst else own.ood - validated.ood
+        above = [(ood, own.id_error - validated.id_error)]
+        trained = repeated.get(i) or (searched and (searched.ood, searched.id_error))
+        if trained:
+            above.append((trained[0] - base[0], trained[1] - base[1]))
+        pooled, inside = np.mean(above, axis=0)
+        found[i] = stats.plain(float(pooled)), stats.plain(float(inside))
     return found
 
 
 def _non_dominated(found: Sequence[Found]) -> list[Found]:
-    keep = non_dominated([(f.ood, f.id_error, float(f.flops)) for f in found])
-    front = [f for f, kept in zip(found, keep, strict=True) if kept]
-    return sorted(front, key=lambda f: (f.ood, f.id))
+    errors = [(f.ood, f.id_error) if f.pooled is None else f.pooled for f in found]
+    keep = non_dominated([(*own, float(f.flops)) for own, f in zip(errors, found, strict=True)])
+    front = [i for i, kept in enumerate(keep) if kept]
+    return [found[i] for i in sorted(front, key=lambda i: (errors[i], found[i].id))]
 
 
 def _reference(

@@ -77,6 +77,10 @@ class Plan:
     selection_networks: Count = Field(
         default=96, description="networks in which finalists are judged, shared by the families"
     )
+    objective: Literal["mean", "worst"] = Field(
+        default="mean",
+        description="OOD error to minimise, relative to the baselines: mean or worst family",
+    )
     ladder: bool = Field(
         default=True,
         description="promote by mini-training; without it every candidate is fully trained",
