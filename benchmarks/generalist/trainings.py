@@ -2,7 +2,8 @@
 
 The methods that are no search of symact use it. Their fitness and their choice are those of a
 search: penalised errors relative to the reference on the same draw, and the finalist with the
-lowest OOD error whose ID error is at most the reference's.
+lowest OOD error whose ID error is at most the reference's. The errors of finalists are pooled over
+the validation draws and all draws of full training.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symact.engine.budget import Budget
+from symact.engine.timetable import plan_for
 from symact.errors import SymactError
 from symact.evaluation import Failed, Ladder, Plan, Problem, Trained
 from symact.expr import Expr
@@ -53,9 +55,10 @@ class Trainings:
         self._clock = clock
         self.started = clock()
         self.end = self.started + seconds
-        self.ladder = Ladder(problem, seed, Plan())
+        # A short run has the plan of a short search.
+        self.ladder = Ladder(problem, seed, plan_for(Budget(seconds=seconds), Plan()))
         self.counts: Counter[str] = Counter()
-        self._references: dict[tuple[str, int], NDArray[np.float64]] = {}
+        self._known: dict[tuple[str, int, Expr], Trained] = {}
 
     @property
     def seconds(self) -> float:
@@ -78,80 +81,92 @@ class Trainings:
             For each function its penalised error relative to the reference, in log10. That of a
             function that cannot be trained is :data:`WORST` times the clip of the problem.
         """
-        draw %= self.ladder.draws.fidelity(name).draws
-        trained, reference = self._train(name, exprs, draw)
-        problem, families = self.ladder.problem, self.ladder.families(name)
-        compared = stats.PairedComparison(reference, families, problem.clip)
-        return [
-            WORST * problem.clip if isinstance(own, Failed) else _penalised(own, compared)
-            for own in trained
-        ]
+        compared = self._compared(name, exprs, draw)
+        worst = WORST * self.ladder.problem.clip
+        return [worst if own is None else float(stats.penalise(*own)) for own in compared]
 
-    def finals_end(self, finalists: int) -> float:
-        """Train the reference on the validation draws; return when to stop searching.
+    def finals_end(self, finalists: int, like: Sequence[Expr] = ()) -> float:
+        """Return when to stop searching, by the measured costs of finalists.
 
         Args:
             finalists: Number of functions for which time is kept.
+            like: Functions that cost as much as finalists, one for each worker. If there is none,
+                the reference measures the cost. It is trained in any case.
         """
-        began = self._clock()
-        self._train(self.ladder.final.name, [], 0)
-        each = self._clock() - began
+        each = self._seconds_of([])
+        if like:
+            each = self._seconds_of(like)
         groups = -(-finalists // self.ladder.workers)
         return self.end - min(MARGIN * groups * each, FINALS_SHARE * self.left())
 
     def choose(self, exprs: Sequence[Expr]) -> Expr:
-        """Train functions on the validation draws in order, as many as fit, and return the best.
+        """Train finalists in order, as many as fit, and return the best.
 
         At least one function is trained.
 
         Raises:
             SymactError: None of those that fit can be trained.
         """
-        name = self.ladder.final.name
-        families, workers = self.ladder.families(name), self.ladder.workers
-        found: list[tuple[Expr, stats.Score]] = []
-        limit, each = 0.0, 0.0
+        found: dict[Expr, tuple[float, float]] = {}
+        workers, each = self.ladder.workers, 0.0
         for first in range(0, len(exprs), workers):
             began = self._clock()
             if first and began + each > self.end:
                 break
-            group = exprs[first : first + workers]
-            trained, reference = self._train(name, group, 0)
-            limit = stats.score(reference, families).id_error + float(np.log10(ID_LIMIT))
-            found += [
-                (expr, stats.score(own, families))
-                for expr, own in zip(group, trained, strict=True)
-                if not isinstance(own, Failed)
-            ]
+            found |= self._pooled(exprs[first : first + workers])
             each = self._clock() - began
         if not found:
             raise SymactError("no function trains on the validation draws; give more time")
-        allowed = [own for own in found if own[1].id_error <= limit]
+        allowed = [own for own in found if found[own][1] <= np.log10(ID_LIMIT)]
         if allowed:
-            return min(allowed, key=lambda own: own[1].ood)[0]
-        return min(found, key=lambda own: own[1].id_error)[0]
+            return min(allowed, key=lambda own: found[own][0])
+        return min(found, key=lambda own: found[own][1])
 
     def close(self) -> None:
         """Release the workers."""
         self.ladder.close()
 
-    def _train(
-        self, name: str, exprs: Sequence[Expr], draw: int
-    ) -> tuple[list[Trained], NDArray[np.float64]]:
-        """Train functions; return their results and the errors of the reference on this draw."""
+    def _seconds_of(self, exprs: Sequence[Expr]) -> float:
+        began = self._clock()
+        self._pooled(exprs)
+        return self._clock() - began
+
+    def _pooled(self, exprs: Sequence[Expr]) -> dict[Expr, tuple[float, float]]:
+        """Return OOD and ID error above the reference's, in log10, without functions that fail.
+
+        They are means of two values: that of the validation draws, and that of all draws of the
+        highest fidelity.
+        """
+        final, highest = self.ladder.final.name, self.ladder.fidelities[-1]
+        validated = self._compared(final, exprs, 0, clip=np.inf)
+        trained = [self._compared(highest.name, exprs, draw) for draw in range(highest.draws)]
+        found = {}
+        for place, expr in enumerate(exprs):
+            first, others = validated[place], [own[place] for own in trained]
+            searched = [own for own in others if own is not None]
+            if first is not None and len(searched) == len(others):
+                ood, inside = np.mean([first, np.mean(searched, axis=0)], axis=0)
+                found[expr] = float(ood), float(inside)
+        return found
+
+    def _compared(
+        self, name: str, exprs: Sequence[Expr], draw: int, *, clip: float | None = None
+    ) -> list[tuple[float, float] | None]:
+        """Return OOD and ID error above the reference's on a draw; None after a failure."""
         problem = self.ladder.problem
-        is_new = (name, draw) not in self._references
-        first = [problem.baselines[problem.reference]] if is_new else []
-        trained = self.ladder.train(name, [*first, *exprs], draw)
-        self.counts[name] += len(trained)
-        if is_new:
-            reference = trained.pop(0)
-            if isinstance(reference, Failed):
-                raise SymactError(f"{problem.reference} cannot be trained: {reference.reason}")
-            self._references[name, draw] = reference
-        return trained, self._references[name, draw]
+        known = problem.baselines[problem.reference]
+        reference, *trained = self._errors(name, [known, *exprs], draw)
+        if isinstance(reference, Failed):
+            raise SymactError(f"{problem.reference} cannot be trained: {reference.reason}")
+        families = self.ladder.families(name)
+        paired = stats.PairedComparison(reference, families, problem.clip if clip is None else clip)
+        return [None if isinstance(own, Failed) else paired.above(own)[:2] for own in trained]
 
-
-def _penalised(errors: NDArray[np.float64], compared: stats.PairedComparison) -> float:
-    ood, inside, _ = compared.above(errors)
-    return float(stats.penalise(ood, inside))
+    def _errors(self, name: str, exprs: Sequence[Expr], draw: int) -> list[Trained]:
+        """Return the errors of functions on a draw; train those that are not known."""
+        draw %= self.ladder.draws.fidelity(name).draws
+        new = [own for own in dict.fromkeys(exprs) if (name, draw, own) not in self._known]
+        trained = self.ladder.train(name, new, draw)
+        self.counts[name] += len(new)
+        self._known |= {(name, draw, own): e for own, e in zip(new, trained, strict=True)}
+        return [self._known[name, draw, own] for own in exprs]
