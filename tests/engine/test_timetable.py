@@ -140,8 +140,10 @@ def test_finalists_are_judged_while_there_is_time_the_first_in_any_case(seconds,
     assert found == list("abcdef")[:judged]
 
 
-def test_only_short_times_shrink_the_plan_and_only_its_defaults():
-    assert plan_for(Budget(candidates=8), Plan()) == plan_for(Budget(seconds=300), Plan()) == Plan()
+def test_only_short_budgets_shrink_the_plan_and_only_its_defaults():
+    assert plan_for(Budget(candidates=500), Plan()) == Plan()
+    assert plan_for(Budget(seconds=300), Plan()) == Plan()
+    assert plan_for(Budget(candidates=8), Plan()) == Plan(start="seeds")
     assert plan_for(Budget(seconds=60), Plan()) == Plan(**SHORT_SETTINGS)
     assert plan_for(Budget(seconds=60), Plan(full_draws=2)) == Plan(
         **SHORT_SETTINGS | {"full_draws": 2}

@@ -31,7 +31,7 @@ from symact.evaluation import (
 )
 from symact.grammar import Grammar
 from symact.proposers import AbstractProposer, Evolution, Proposer, adapt, make_proposer
-from symact.proposers.seeds import seed_exprs
+from symact.proposers.seeds import known_exprs, seed_exprs
 from symact.storage.records import RunConfig, SearchRecord
 from symact.storage.repository import Repository, create, in_memory, open_run
 from symact.storage.schema import CONFIG_FILE
@@ -110,7 +110,7 @@ def search(
     settings = SearchConfig(chosen_plan, evolution or settings.evolution)
     own = None if isinstance(proposer, str) else adapt(proposer, chosen)
     if isinstance(proposer, str):  # a faulty proposer is refused before anything is made
-        _proposer(proposer, chosen, seed, settings.evolution).close()
+        _proposer(proposer, chosen, seed, settings.evolution, chosen_plan).close()
     if seed < 0:
         raise TaskError(f"seed must be at least 0, got {seed}")
     stored = RunConfig(
@@ -273,14 +273,15 @@ def _run(
     report: OnProgress = on_progress or (lambda progress: None)
     config = run.config()
     with run.understood():
-        # Runs of earlier versions have no such setting; they continue as they began.
-        settings = _stored_settings({"dedupe_mirrors": False} | config.plan, config.evolution)
+        # Runs of earlier versions have no such settings; they continue as they began.
+        earlier = {"dedupe_mirrors": False, "start": "seeds"}
+        settings = _stored_settings(earlier | config.plan, config.evolution)
     plan, evolution = settings.plan, settings.evolution
     if run.problem() is None:
         with run.transaction():
             run.put_problem(problem.record())
     with ExitStack() as stack:
-        proposer = proposer or _proposer(config.proposer, grammar, config.seed, evolution)
+        proposer = proposer or _proposer(config.proposer, grammar, config.seed, evolution, plan)
         stack.callback(proposer.close)
         ladder = stack.enter_context(closing(Ladder(problem, config.seed, plan, **workers)))
         _diagnose(run, ladder, report)
@@ -340,8 +341,11 @@ def _spend(search: Search) -> None:
         search.progress("search", used, _why_it_ends(search) if search.exhausted else "")
 
 
-def _proposer(text: str, grammar: Grammar, seed: int, evolution: Evolution) -> AbstractProposer:
-    seeds = seed_exprs(grammar)
+def _proposer(
+    text: str, grammar: Grammar, seed: int, evolution: Evolution, plan: Plan
+) -> AbstractProposer:
+    known = known_exprs(grammar) if plan.start == "known" else ()
+    seeds = tuple(dict.fromkeys((*seed_exprs(grammar), *known)))
     return make_proposer(text, grammar, seed=seed, evolution=evolution, seeds=seeds)
 
 

@@ -28,22 +28,28 @@ MARGIN = 1.2
 #: A budget of fewer seconds has fewer draws and shorter finals, or baselines would take most of it.
 SHORT = 180.0
 #: The settings of a short budget.
-SHORT_SETTINGS: dict[str, Any] = {"mini_draws": 4, "full_draws": 1}
+SHORT_SETTINGS: dict[str, Any] = {"mini_draws": 4, "full_draws": 1, "start": "seeds"}
+#: With a budget of fewer candidates, known functions would take too large a part of it.
+FEW = 500
+FEW_SETTINGS: dict[str, Any] = {"start": "seeds"}
 
 
 def plan_for(budget: Budget, plan: Plan) -> Plan:
-    """Return the plan of a run: with a short budget of time, default settings are replaced.
+    """Return the plan of a run: with a short budget, some default settings are replaced.
 
     Args:
         budget: The budget at the start of the run.
         plan: The plan of the user. Settings that differ from the defaults stay.
     """
-    if budget.seconds is None or budget.seconds >= SHORT:
-        return plan
+    settings: dict[str, Any] = {}
+    if budget.seconds is not None and budget.seconds < SHORT:
+        settings = SHORT_SETTINGS
+    elif budget.candidates is not None and budget.candidates < FEW:
+        settings = FEW_SETTINGS
     usual = Plan()
     changes = {
         name: value
-        for name, value in SHORT_SETTINGS.items()
+        for name, value in settings.items()
         if getattr(plan, name) == getattr(usual, name)
     }
     return replace(plan, **changes)

@@ -68,6 +68,10 @@ class Plan:
         default=48,
         description="proposals for each trained candidate; 1 for no surrogate",
     )
+    start: Literal["known", "seeds"] = Field(
+        default="known",
+        description="first candidates: the seeds of the grammar, then known functions; or seeds",
+    )
     refine_share: Share = Field(
         default=0.01, description="share of mini-trained candidates that is refined"
     )

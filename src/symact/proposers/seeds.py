@@ -1,4 +1,4 @@
-"""The seeds of a grammar: the functions that a search starts from."""
+"""The functions that a search starts from: the seeds of its grammar, and known functions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,27 @@ from symact import zoo
 from symact.errors import GrammarError, ParseError, ZooError
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
+
+#: Language models searched activation functions from this year on. Their functions are no start.
+_FIRST_FOUND = 2026
+
+
+def known_exprs(grammar: Grammar) -> tuple[Expr, ...]:
+    """Return the pointwise functions of the zoo that were published before 2026.
+
+    There are none for a grammar of other terminals than ``x``.
+
+    Example:
+        >>> len(known_exprs(Grammar.load("pointwise"))) > 50
+        True
+    """
+    if set(grammar.terminals) != {"x"}:
+        return ()
+    return tuple(
+        known.expr
+        for known in zoo.known()
+        if known.kind == "pointwise" and (known.year or 0) < _FIRST_FOUND
+    )
 
 
 def seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:
