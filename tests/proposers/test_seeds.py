@@ -26,7 +26,9 @@ def test_no_function_that_a_language_model_found_is_a_start():
 
 
 def test_a_grammar_of_other_inputs_has_no_known_functions():
-    other = Grammar.parse('name = "two"\n[terminals]\ny = "Real"\nz = "Real"\n[productions]\nadd = 1\n')
+    other = Grammar.parse(
+        'name = "two"\n[terminals]\ny = "Real"\nz = "Real"\n[productions]\nadd = 1\n'
+    )
     assert known_exprs(other) == ()
 
 
