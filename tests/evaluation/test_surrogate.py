@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from symact.backends.sampling import SURROGATE
 from symact.evaluation import Surrogate, drop_near_duplicates, features, screen, statistics
 from symact.expr import Expr, parse
 from symact.grammar import Grammar
@@ -94,3 +95,16 @@ def test_functions_that_differ_by_their_trained_parameters_are_trained_together(
     surrogate = taught(functions(60))
     surrogate.fit()
     assert sorted(surrogate.choose(forms, 3)) in ([0, 1], [0, 2])
+
+
+def test_the_slope_along_a_trained_parameter_is_a_feature():
+    """A function and the same with a trained parameter have different features."""
+    fixed, trained = features(parse("x*sigmoid(x)")), features(parse("x*sigmoid(param(1)*x)"))
+    np.testing.assert_allclose(fixed[:122], trained[:122])
+    assert not fixed[122:].any()
+    x = SURROGATE.points(1)[0]
+    own = x**2 / (4 * np.cosh(x / 2) ** 2)  # the derivative of x*sigmoid(p*x) at p = 1
+    np.testing.assert_allclose(trained[122:], np.arcsinh(own) * np.exp(-np.abs(x) / 4), atol=1e-12)
+    two = features(parse("param(3)*x + sin(x) + param(4)"))
+    rss = np.sqrt(x**2 + 1)
+    np.testing.assert_allclose(two[122:], np.arcsinh(rss) * np.exp(-np.abs(x) / 4))

@@ -9,7 +9,7 @@ from symact import zoo
 from symact.engine.budget import Budget
 from symact.engine.timetable import plan_for
 from symact.evaluation import Plan
-from symact.expr import parse
+from symact.expr import parameters, parse
 from symact.grammar import Grammar
 from symact.proposers import GeneticProposer
 from symact.proposers.seeds import known_exprs, seed_exprs
@@ -23,6 +23,12 @@ def test_no_function_that_a_language_model_found_is_a_start():
         if "2602.05688" in known.source or "symact" in known.source:
             assert known.expr not in exprs, known.name
     assert {zoo.find(name).expr for name in ("Logish", "Mish", "ELU", "CELU")} <= exprs
+
+
+def test_a_grammar_with_trained_parameters_starts_from_learnable_functions_too():
+    trained = set(known_exprs(Grammar.load("pointwise-trained"))) - set(known_exprs(GRAMMAR))
+    assert {zoo.find(name).trained for name in ("ACON-C", "PReLU", "Swish-beta")} <= trained
+    assert all(parameters(expr) for expr in trained)
 
 
 def test_a_grammar_of_other_inputs_has_no_known_functions():

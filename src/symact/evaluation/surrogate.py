@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from symact._shared import single_threaded
 from symact.backends import evaluate_with_slopes
 from symact.backends.sampling import SURROGATE
-from symact.expr import Expr, parameters
+from symact.expr import Expr, parameters, var, with_parameters
 from symact.tasks import scores as stats
 from symact.tasks.protocol import CLIP
 
@@ -48,19 +48,29 @@ MIN_DISTANCE = 0.28
 
 
 def features(expr: Expr, inputs: tuple[str, ...] = ("x",)) -> Floats:
-    """Return the features of a function: its values and its slopes along each input on a grid.
+    """Return the features of a function on a grid.
 
-    Features are compressed by ``arcsinh`` and weighted. They have the type float64, and the shape
-    [122] for one input.
+    They are its values, its slopes along each input, and the root of the sum of its squared slopes
+    along the trained parameters, 0 for a function without them. Features are compressed by
+    ``arcsinh`` and weighted. They have the type float64, and the shape [183] for one input.
     """
     points = SURROGATE.points(len(inputs))
+    trained = parameters(expr)
+    names = tuple(f"parameter{place}" for place in range(len(trained)))
+    free = with_parameters(expr, [var(name) for name in names])
+    starts = [np.full_like(points[0], own.parameter[0]) for own in trained]
+    every = (*inputs, *names)
     with np.errstate(all="ignore"):
-        pairs = [evaluate_with_slopes(expr, *points, inputs=inputs, wrt=name) for name in inputs]
-    both = np.stack([pairs[0][0], *(slope for _, slope in pairs)])
-    if not np.isfinite(both).all():
-        both = np.nan_to_num(both, nan=0.0, posinf=1e6, neginf=-1e6)
-    seen: Floats = (np.arcsinh(both) * _WEIGHT).reshape(-1)
-    return seen
+        pairs = [
+            evaluate_with_slopes(free, *points, *starts, inputs=every, wrt=name) for name in every
+        ]
+        slopes = [slope for _, slope in pairs]
+        moved = np.sqrt(sum((own**2 for own in slopes[len(inputs) :]), np.zeros(len(points[0]))))
+    seen = np.stack([pairs[0][0], *slopes[: len(inputs)], moved])
+    if not np.isfinite(seen).all():
+        seen = np.nan_to_num(seen, nan=0.0, posinf=1e6, neginf=-1e6)
+    features: Floats = (np.arcsinh(seen) * _WEIGHT).reshape(-1)
+    return features
 
 
 class Surrogate:
@@ -189,8 +199,6 @@ class Surrogate:
     def choose(self, exprs: Sequence[Expr], count: int, groups: Sequence[int] = ()) -> list[int]:
         """Return the indices of the most promising functions, without near-duplicates.
 
-        Functions with different numbers of trained parameters are no near-duplicates.
-
         Functions are ranked by the lower bound of their prediction, ``CURIOSITY`` standard
         deviations below the mean.
 
@@ -208,7 +216,6 @@ class Surrogate:
         taken: Counter[int] = Counter()
         chosen: list[int] = []
         nearest = np.full(len(x), np.inf)
-        counts = np.array([len(parameters(expr)) for expr in exprs])
         # Unused places of a group go to the other groups.
         for limit in (share, count):
             for index in map(int, order):
@@ -217,9 +224,7 @@ class Surrogate:
                 if nearest[index] > MIN_DISTANCE**2 and taken[groups[index]] < limit:
                     chosen.append(index)
                     taken[groups[index]] += 1
-                    distance = ((x - x[index]) ** 2).sum(axis=1)
-                    distance[counts != counts[index]] = np.inf
-                    nearest = np.minimum(nearest, distance)
+                    nearest = np.minimum(nearest, ((x - x[index]) ** 2).sum(axis=1))
         return chosen
 
 
@@ -228,20 +233,18 @@ def drop_near_duplicates(
 ) -> list[int]:
     """Return the indices of functions without near-duplicates of earlier functions.
 
-    Functions with different numbers of trained parameters are no near-duplicates.
-
     Args:
         exprs: The functions. Iteration stops when there are enough indices.
         most: Maximum number of indices.
         features: Returns the features of a function.
     """
     kept: list[int] = []
-    seen: dict[int, list[Floats]] = {}
+    seen: list[Floats] = []
     for index, expr in enumerate(exprs):
-        own, others = features(expr), seen.setdefault(len(parameters(expr)), [])
-        if all(float(((own - other) ** 2).sum()) > MIN_DISTANCE**2 for other in others):
+        own = features(expr)
+        if all(float(((own - other) ** 2).sum()) > MIN_DISTANCE**2 for other in seen):
             kept.append(index)
-            others.append(own)
+            seen.append(own)
         if len(kept) >= most:
             break
     return kept

@@ -14,7 +14,8 @@ _FIRST_FOUND = 2026
 def known_exprs(grammar: Grammar) -> tuple[Expr, ...]:
     """Return the pointwise functions of the zoo that were published before 2026.
 
-    There are none for a grammar of other terminals than ``x``.
+    There are none for a grammar of other terminals than ``x``. A grammar with trained parameters
+    has the learnable functions too.
 
     Example:
         >>> len(known_exprs(Grammar.load("pointwise"))) > 50
@@ -22,11 +23,10 @@ def known_exprs(grammar: Grammar) -> tuple[Expr, ...]:
     """
     if set(grammar.terminals) != {"x"}:
         return ()
-    return tuple(
-        known.expr
-        for known in zoo.known()
-        if known.kind == "pointwise" and (known.year or 0) < _FIRST_FOUND
-    )
+    earlier = [known for known in zoo.known() if (known.year or 0) < _FIRST_FOUND]
+    fixed = [known.expr for known in earlier if known.kind == "pointwise"]
+    trained = [known.trained for known in earlier] if grammar.trained is not None else []
+    return (*fixed, *(expr for expr in trained if expr is not None))
 
 
 def seed_exprs(grammar: Grammar) -> tuple[Expr, ...]:
