@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -142,10 +144,19 @@ def _alone(own: Run, seconds: float) -> dict[str, Any]:
 
 
 def _run(own: Run, seconds: float, started: float) -> Chosen:
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     # The monotonic clock is that of the machine: it has one value in all processes.
     problem = own.problem()
     left = max(seconds - (time.monotonic() - started), 1.0)
     return own.method.run(problem, left, own.seed)
+
+
+def _end_with_the_parent() -> None:
+    """End this process when its parent was killed, so that it takes no time of later runs."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def records(folder: Path, methods: Iterable[str]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,29 @@ def test_a_run_is_made_judged_and_reported_once(scripts, tmp_path):
     ratio = 10 ** float((again.ood(own["formula"]) - again.ood("SiLU")).mean())
     assert row.startswith("| two | 3 |")
     assert f" {ratio:.2f} [" in row
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_killed_comparison_leaves_no_process_and_no_file(tmp_path):
+    words = ["run", "--methods", "zoo", "--seeds", "0", "--results", str(tmp_path)]
+    command = [sys.executable, str(SCRIPTS / "rivals.py"), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert "zoo-0: 300 s" in parent.stdout.readline()
+        (children,) = Path(f"/proc/{parent.pid}/task/{parent.pid}").glob("children")
+        for _ in range(200):
+            started = [Path("/proc", pid) for pid in children.read_text().split()]
+            if any(b"spawn_main" in (own / "cmdline").read_bytes() for own in started):
+                break
+            time.sleep(0.1)
+        time.sleep(1)
+        parent.kill()
+    for _ in range(200):
+        if not any(own.exists() for own in started):
+            break
+        time.sleep(0.1)
+    assert not any(own.exists() for own in started)
+    assert list((tmp_path / "runs").glob("*.json")) == []
 
 
 def test_an_unknown_method_and_an_empty_folder_are_one_line(scripts, tmp_path):
