@@ -42,6 +42,8 @@ PUBLISHED = (
     "log1p(relu(x)) - log1p(relu(-x)) + 0.2*gaussian(0.7071068*x)*sin(2*x)",
 )
 
+#: The plan of searches that start from the seeds of their grammar alone.
+OWN_START = Plan(start="seeds")
 #: Number of functions that are judged on the validation draws, as in a search.
 FINALISTS = Plan().finalists
 #: Initial standard deviation of CMA-ES, and significant digits of constants.
@@ -75,13 +77,13 @@ def plain_deap(problem: Problem, seconds: float, seed: int) -> Chosen:
 
 def former(problem: Problem, seconds: float, seed: int) -> Chosen:
     """Search with symact on the former fitness, whatever the problem."""
-    return search(FormerProblem(), seconds, seed)
+    return search(FormerProblem(), seconds, seed, plan=OWN_START)
 
 
 def replay(problem: Problem, seconds: float, seed: int) -> Chosen:
     """Search with symact from the published functions of a language model."""
     grammar = replace(Grammar.load("pointwise"), seeds=PUBLISHED)
-    return search(problem, seconds, seed, grammar=grammar)
+    return search(problem, seconds, seed, grammar=grammar, plan=OWN_START)
 
 
 def evolve_constants(
