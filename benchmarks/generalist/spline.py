@@ -270,7 +270,7 @@ class MetaLearner:
         states = [State.of(own.layers) for own in stacks]
         for step in range(max(own.training.steps for own in stacks)):
             active = [i for i, own in enumerate(stacks) if step < own.training.steps]
-            if is_over():
+            if step and is_over():
                 return
             if step and step % PERIOD == 0:
                 found = [knot_gradient(stacks[i], states[i], step, self.values) for i in active]
@@ -310,7 +310,7 @@ def _learned(trainings: Trainings, end: float, seed: int, number: int) -> list[E
     lowest, draws = trainings.ladder.fidelities[0], trainings.ladder.draws
     learner = MetaLearner(STARTS[number % len(STARTS)])
     seen = [formula(learner.values)]
-    while trainings.left(end) > 0:
+    while len(seen) == 1 or trainings.left(end) > 0:
         first = number + TOGETHER * (len(seen) - 1)
         taken = range(first, first + TOGETHER)
         sets = [own for draw in taken for own in draws.sets(lowest.name, draw % lowest.draws)]
