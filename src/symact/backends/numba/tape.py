@@ -390,17 +390,17 @@ def _points_of(
         names = ", ".join(inputs)
         raise ValueError(f"got {len(arrays)} arrays for {len(inputs)} inputs ({names})")
     if len(arrays) == 1:
-        first = np.asarray(arrays[0], order="C")
-        points = first.reshape(1, -1)
+        points = np.asarray(arrays[0], order="C")[None]
     else:
         # A Python number takes the dtype of the arrays.
         known = [a if isinstance(a, int | float) else np.asarray(a) for a in arrays]
-        parts, dtype = np.broadcast_arrays(*known), np.result_type(*known)
-        first = parts[0]
-        points = np.stack([part.reshape(-1) for part in parts]).astype(dtype, copy=False)
+        shape = np.broadcast_shapes(*map(np.shape, known))
+        points = np.empty((len(known), *shape), np.result_type(*known))
+        for place, values in enumerate(known):
+            points[place] = values
     if points.dtype not in (np.float32, np.float64):
         raise ValueError(f"expected float32 or float64 arrays, got {points.dtype}")
-    return points, first.shape
+    return points.reshape(len(points), -1), points.shape[1:]
 
 
 def _seed_of(wrt: str | None, inputs: tuple[str, ...]) -> int:
