@@ -101,23 +101,26 @@ def _share(part: str, cost: dict[str, float], total: float) -> str:
 
 
 def _print_front(result: Result) -> None:
-    is_judged = result.fidelity == SELECTION
-    heads = ("id", "pooled", "OOD", "ID", "FLOPs") if is_judged else ("id", "OOD", "ID", "FLOPs")
-    rows = [_cells(str(found.id), found, is_judged=is_judged) for found in result.front]
+    is_pooled = result.front[0].pooled is not None
+    heads = ("id", "pooled", "OOD", "ID", "FLOPs") if is_pooled else ("id", "OOD", "ID", "FLOPs")
+    rows = [_cells(str(found.id), found, is_pooled=is_pooled) for found in result.front]
     if result.reference is not None:
-        rows.append(_cells("", result.reference, is_judged=is_judged))
-    if is_judged:
+        rows.append(_cells("", result.reference, is_pooled=is_pooled))
+    if result.fidelity == SELECTION:
         print("\nPareto front, errors on the validation draws; last row: GELU")
-        print("pooled: OOD error over GELU's, from the draws of the search and of the validation")
+        if is_pooled:
+            print(
+                "pooled: OOD error over GELU's, from the draws of the search and of the validation"
+            )
     else:
         print(f"\nbest so far, errors of fidelity '{result.fidelity}'; last row: GELU")
     print_table([*numbers(*heads), Column("formula", wraps=True)], rows)
 
 
-def _cells(number: str, found: Found, *, is_judged: bool) -> list[str]:
+def _cells(number: str, found: Found, *, is_pooled: bool) -> list[str]:
     pooled = "1" if found.pooled is None else f"{found.pooled[0]:.3f}"
     errors = (f"{found.ood:.3g}", f"{found.id_error:.2e}")
-    return [number, *([pooled] if is_judged else []), *errors, str(found.flops), found.formula]
+    return [number, *([pooled] if is_pooled else []), *errors, str(found.flops), found.formula]
 
 
 def _print_best(result: Result) -> None:

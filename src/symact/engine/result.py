@@ -32,7 +32,7 @@ from symact.storage.records import (
 from symact.storage.repository import Repository, open_run
 from symact.storage.schema import SELECTION
 from symact.tasks import scores as stats
-from symact.tasks.protocol import ID_LIMIT
+from symact.tasks.protocol import ID_LIMIT, LADDER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ class Found:
         inputs: Names of the inputs of the function.
         pooled: OOD and ID error over the reference's, from all draws on which a finalist was
             trained, those of the search included; the OOD error of the worst family with
-            ``objective=worst``. None for others.
+            ``objective=worst``. None for others, and for runs of an earlier ladder.
     """
 
     id: int
@@ -343,12 +343,13 @@ def _finalists(
     inputs: tuple[str, ...],
 ) -> list[Found]:
     formulas, reference = run.simplified(), selected.reference
-    pooled = _pooled(run, selected, scores)
+    # Runs of an earlier ladder keep the front that they had.
+    pooled = _pooled(run, selected, scores) if run.config().ladder == LADDER else {}
     found = []
     for i in selected.ids:
         score = stats.score(scores[SELECTION][i].errors, reference.families)
         own = _found(i, formulas[i], score.ood, score.id_error, score.families, inputs)
-        found.append(replace(own, pooled=pooled[i]))
+        found.append(replace(own, pooled=pooled.get(i)))
     return found
 
 
