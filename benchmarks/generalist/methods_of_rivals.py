@@ -26,6 +26,7 @@ from symact.engine.budget import Budget
 from symact.evaluation import Plan, Problem
 from symact.expr import Expr, parse, show
 from symact.grammar import Grammar
+from symact.proposers import Evolution
 
 # The textbook baseline is that of the study of the search.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "search_study"))
@@ -173,6 +174,11 @@ def choose(trainings: Trainings, exprs: Sequence[Expr]) -> Chosen:
 
 METHODS = (
     Method("symact", "the search", search),
+    Method(
+        "trained",
+        "the search with trained parameters",
+        partial(search, grammar="pointwise-trained"),
+    ),
     Method("random", "random functions, no surrogate", random_proposals),
     Method("plain-deap", "DEAP's eaMuPlusLambda, all fully trained", plain_deap),
     Method("former", "the search on the networks and families of protocol 1.0", former),
@@ -192,4 +198,29 @@ METHODS = (
     ),
     Method("zoo", "the best of 40 known functions", partial(best_known, known_functions)),
     Method("replay", "the search from published functions of a language model", replay),
+)
+
+
+def _without(name: str, says: str, **changes: dict[str, Any]) -> Method:
+    """Return the search with other settings of its plan or of genetic programming."""
+    settings = {"plan": Plan, "evolution": Evolution}
+    made = {part: settings[part](**values) for part, values in changes.items()}
+    return Method(name, says, partial(search, **made))
+
+
+#: The search without one of its parts.
+ABLATIONS = (
+    Method("no-evolution", "random proposals, with surrogate", partial(search, proposer="random")),
+    _without("no-surrogate", "no model of fitness", plan={"pool": 1}),
+    _without("seeds-alone", "known functions are no start", plan={"start": "seeds"}),
+    _without("no-refinement", "neither tuning nor pruning", plan={"refine_share": 0.0}),
+    _without("no-tuning", "constants are not tuned in training", plan={"tune": False}),
+    _without("no-pruning", "branches are not pruned", plan={"prune": False}),
+    _without("one-draw", "one draw of mini-training", plan={"mini_draws": 1}),
+    _without("mirrors", "mirror images are trained too", plan={"dedupe_mirrors": False}),
+    _without("one-island", "one population", evolution={"islands": 1}),
+    _without("no-diversity", "no age objective", evolution={"diversity": "none"}),
+    _without("no-archive", "no archive of behaviours", evolution={"archive": False}),
+    _without("no-reshaping", "no changes of whole functions", evolution={"reshape": False}),
+    _without("lexicase", "epsilon-lexicase selection", evolution={"selection": "lexicase"}),
 )

@@ -8,6 +8,9 @@ interrupted. Results are in ``benchmarks/results/generalist/rivals``.
 - ``judge``: judge what they chose by the quick form of protocol 2.0, once, on the split ``test``.
 - ``report``: print the table.
 
+``run --methods symact one-island no-archive`` shows what parts of the search are worth.
+``ABLATIONS`` in methods_of_rivals.py lists them.
+
 To try it out, judge and report with ``--split search --first 96``. These families are in no draw
 of a method.
 """
@@ -22,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from contest import RESULTS, Judged, Method, Run, in_words, interval, markdown, records, run_all
-from methods_of_rivals import METHODS
+from methods_of_rivals import ABLATIONS, METHODS
 
 from symact.atlas.board import form_of
 from symact.errors import SymactError, choices
@@ -43,7 +46,7 @@ def main() -> None:
             runs = [
                 Run(own, seed, generalist)
                 for seed in given.seeds
-                for own in methods_of(given.methods, METHODS)
+                for own in methods_of(given.methods, (*METHODS, *ABLATIONS))
             ]
             run_all(runs, given.seconds, given.results / "runs", say)
             return

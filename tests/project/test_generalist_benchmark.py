@@ -26,6 +26,7 @@ from symact.evaluation.cells import CellJudge
 from symact.evaluation.training.mlp import MLPTrainer
 from symact.expr import parse, show
 from symact.grammar import Grammar
+from symact.proposers import Evolution
 from symact.proposers.random import sentences_of
 from symact.tasks.families import population
 
@@ -120,6 +121,16 @@ def test_an_unknown_method_and_an_empty_folder_are_one_line(scripts, tmp_path):
         rivals.methods_of(["cma-silo"], rivals.METHODS)
     with pytest.raises(SymactError, match="has no run of zoo; use the step run first"):
         contest.records(tmp_path, ["zoo"])
+
+
+def test_each_ablation_differs_from_the_search_and_from_the_others(scripts):
+    methods = scripts["methods_of_rivals"].ABLATIONS
+    changes = [json.dumps(own.run.keywords, default=dataclasses.asdict) for own in methods]
+    usual = {"plan": Plan(), "evolution": Evolution()}
+    assert len(set(changes)) == len(changes)
+    for own in methods:
+        for part, value in own.run.keywords.items():
+            assert value != usual.get(part), own.name
 
 
 def test_constants_come_nearer_to_a_target(scripts):
