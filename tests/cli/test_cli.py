@@ -503,3 +503,30 @@ def test_a_search_with_a_time_prints_its_plan(tmp_path):
     assert "0 s: " in done.stderr
     assert " search" in done.stderr
     assert "not finished" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--goal", "specialist"), "--goal specialist needs --task, such as --task polynomial"),
+        (("--goal", "specialist", "--task", "generalist"), "--goal specialist needs --task"),
+        (
+            ("--goal", "generalist", "--task", "polynomial"),
+            "use --goal specialist for 'polynomial'",
+        ),
+        (("--goal", "specialst"), "unknown goal 'specialst'; did you mean 'specialist'?"),
+    ],
+)
+def test_a_goal_that_does_not_fit_the_task_is_one_line(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = called("search", *words, "--budget", 8)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_specialist_is_searched_on_its_task(tmp_path):
+    words = ("--goal", "specialist", "--task", "polynomial", "--budget", 4, "--no-compare")
+    assert called("search", *words, *SMALL, "--out", tmp_path / "run").returncode == 0
+    assert symact_library.load(tmp_path / "run").config["task"] == "polynomial"

@@ -19,11 +19,13 @@ from symact.cli.options import (
     trains,
 )
 from symact.cli.progress import Reporter
-from symact.errors import SymactError
+from symact.errors import SymactError, choices
 
 if TYPE_CHECKING:
     from symact.engine.result import Result
 
+#: What a search may look for.
+_GOALS = ("generalist", "specialist")
 #: Seconds of a budget of time for the comparison at the end on the generated families, where the
 #: package has judgements of the known functions.
 _COMPARISON_SECONDS = 20.0
@@ -36,7 +38,16 @@ def search(
     grammar: Annotated[
         str, typer.Option(help="A packaged grammar (symact grammar list) or a TOML file.")
     ] = "pointwise",
-    task: Annotated[str, typer.Option(help="A task (symact tasks).")] = "generalist",
+    task: Annotated[
+        str | None, typer.Option(help="A task (symact tasks). Default: generalist.")
+    ] = None,
+    goal: Annotated[
+        str | None,
+        typer.Option(
+            help="generalist: one function for many kinds of targets, the default; specialist: one "
+            "for the families of --task."
+        ),
+    ] = None,
     budget: Annotated[
         str,
         typer.Option(
@@ -75,6 +86,7 @@ def search(
         _print_settings()
         return
     config = SearchConfig.of(changes or ())
+    task = _task_for(goal, task)
     folder = out or new_folder(grammar, task, seed)
     before = time.monotonic() - started
     try:
@@ -147,6 +159,23 @@ def new_folder(grammar: str, task: str, seed: int) -> Path:
             folder.mkdir(parents=True)
             break
     return folder
+
+
+def _task_for(goal: str | None, task: str | None) -> str:
+    """Return the task of a search.
+
+    Raises:
+        SymactError: The goal is unknown, or the task does not fit it.
+    """
+    from symact.tasks import GENERALIST
+
+    if goal not in (None, *_GOALS):
+        raise SymactError(f"unknown goal '{goal}'; {choices(goal, _GOALS)}")
+    if goal == "specialist" and task in (None, GENERALIST):
+        raise SymactError("--goal specialist needs --task, such as --task polynomial")
+    if goal == "generalist" and task not in (None, GENERALIST):
+        raise SymactError(f"--goal generalist has its own task; use --goal specialist for '{task}'")
+    return task or GENERALIST
 
 
 def _task_of(run: Path) -> str:
