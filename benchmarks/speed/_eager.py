@@ -11,12 +11,44 @@ Activation = Callable[[torch.Tensor], torch.Tensor]
 
 
 def stacked(
-    networks: int, inputs: int, width: int, points: int, steps: int, activation: Activation
+    networks: int,
+    inputs: int,
+    width: int,
+    points: int,
+    steps: int,
+    activation: Activation,
+    depth: int = 2,
+    *,
+    residual: bool = False,
 ) -> Callable[[], None]:
-    """Return what trains a stack of two-layer networks by batched products and autograd."""
+    """Return what trains a stack of networks by batched products and autograd.
+
+    Args:
+        networks: Their number.
+        inputs: Inputs of a network.
+        width: Units of a hidden layer.
+        points: Training points.
+        steps: Steps of Adam.
+        activation: The activation function.
+        depth: Hidden layers, or blocks of residual networks.
+        residual: Whether the networks have blocks with LayerNorm.
+    """
     torch.manual_seed(0)
     x, y = torch.randn(networks, inputs, points), torch.randn(networks, 1, points)
-    sizes = [(width, inputs), (width, width), (1, width)]
+    sizes = layers(inputs, width, depth, residual=residual)
+
+    def forward(weights: list[torch.Tensor], biases: list[torch.Tensor]) -> torch.Tensor:
+        h = torch.baddbmm(biases[0], weights[0], x)
+        if not residual:
+            for weight, bias in zip(weights[1:], biases[1:], strict=True):
+                h = torch.baddbmm(bias, weight, activation(h))
+            return h
+        for place in range(1, 2 * depth, 2):
+            centred = h - h.mean(1, keepdim=True)
+            normed = centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-5)
+            inner = activation(torch.baddbmm(biases[place], weights[place], normed))
+            h = h + torch.baddbmm(biases[place + 1], weights[place + 1], inner)
+        return torch.baddbmm(biases[-1], weights[-1], h)
 
     def work() -> None:
         torch.set_num_threads(os.cpu_count() or 1)
@@ -25,13 +57,16 @@ def stacked(
         optimiser = torch.optim.Adam([*weights, *biases], lr=1e-3, fused=True)
         for _ in range(steps):
             optimiser.zero_grad()
-            h = activation(torch.baddbmm(biases[0], weights[0], x))
-            h = activation(torch.baddbmm(biases[1], weights[1], h))
-            residual = torch.baddbmm(biases[2], weights[2], h) - y
-            (residual.square().sum() / points).backward()
+            (forward(weights, biases).sub(y).square().sum() / points).backward()
             optimiser.step()
 
     return work
+
+
+def layers(inputs: int, width: int, depth: int, *, residual: bool) -> list[tuple[int, int]]:
+    """Return outputs and inputs of the matrices of a network."""
+    inner = 2 * depth if residual else depth - 1
+    return [(width, inputs), *[(width, width)] * inner, (1, width)]
 
 
 class _Function(torch.nn.Module):
@@ -88,7 +123,14 @@ def products(networks: int, inputs: int, width: int, points: int) -> Callable[[]
     return work
 
 
-def flops(networks: int, inputs: int, width: int, points: int) -> int:
-    """Count the operations of :func:`products`."""
-    first, middle, last = 2 * inputs * width, 2 * width * width, 2 * width
-    return networks * points * (2 * first + 3 * middle + 3 * last)
+def flops(
+    networks: int, inputs: int, width: int, points: int, depth: int = 2, *, residual: bool = False
+) -> int:
+    """Count the operations of the matrix products of a training step.
+
+    A matrix has three products: forward, and those of both gradients. The inputs of a network have
+    no gradient.
+    """
+    first, *others = layers(inputs, width, depth, residual=residual)
+    each = 2 * 2 * first[0] * first[1] + sum(3 * 2 * o * i for o, i in others)
+    return networks * points * each
