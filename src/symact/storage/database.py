@@ -147,20 +147,27 @@ class Database:
     def read(self, table: str, which: str = "", values: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield rows without their checksums.
 
+        After the last row, their number is compared with that of the table's index.
+
         Args:
             table: Its name.
             which: SQL that follows the name, such as ``"WHERE key = ? ORDER BY rowid"``.
             values: The parameters of ``which``.
 
         Raises:
-            DamagedError: A row does not have its checksum.
+            DamagedError: A row does not have its checksum, or rows are missing.
         """
+        count = f"SELECT COUNT(*) FROM {table} {which}"  # SQLite takes an index where there is one
+        sql, seen, total = f"SELECT *, ({count}) FROM {table} {which}", 0, 0
         with self._guard():
-            for *row, stored in self._db.execute(f"SELECT * FROM {table} {which}", values):
+            for *row, stored, number in self._db.execute(sql, (*values, *values)):
                 if checksum(row) != stored:
                     said = f"damaged: a row of '{table}' is not what was written"
                     raise _damaged(self._file, said)
+                seen, total = seen + 1, number
                 yield row
+        if seen != total:
+            raise _damaged(self._file, f"damaged: '{table}' has {seen} rows, its index {total}")
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a query that computes, such as a count. No checksum is compared."""
