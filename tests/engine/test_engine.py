@@ -172,6 +172,8 @@ def test_a_larger_budget_extends_a_finished_run(tmp_path):
     first = run(tmp_path / "run", budget=20, plan=BRIEF)
     extended = go_on(tmp_path / "run", budget=32)
     assert extended.counts["mini"] == 32
+    assert first.finished
+    assert extended.finished
     kept = extended.to_frame()[: len(first.to_frame())]
     columns = ["formula", "outcome", "mini_ood"]
     assert kept[columns].equals(first.to_frame()[columns])

@@ -12,6 +12,7 @@ from symact.cli.options import Json
 from symact.errors import StoreError
 from symact.reporting.text_table import Column, numbers, one_line
 from symact.storage.schema import SELECTION
+from symact.tasks.protocol import LADDER
 
 if TYPE_CHECKING:
     from symact.engine.result import Found, Result
@@ -57,8 +58,10 @@ def print_run(result: Result) -> None:
     _print_counts(result)
     _print_failures(result)
     _print_costs(result)
-    if not result.finished:
+    if not result.finished and result.config["ladder"] == LADDER:
         print(f"not finished; continue with: symact resume {quoted(result.path)}")
+    elif not result.finished:
+        print("not finished; only the version that made it can continue it")
     if result.front:
         _print_front(result)
         _print_best(result)
@@ -109,9 +112,9 @@ def _print_front(result: Result) -> None:
     if result.fidelity == SELECTION:
         print("\nPareto front, errors on the validation draws; last row: GELU")
         if is_pooled:
-            print(
-                "pooled: OOD error over GELU's, from the draws of the search and of the validation"
-            )
+            is_worst = result.config["plan"].get("objective") == "worst"
+            which = " of the worst family" if is_worst else ""
+            print(f"pooled: OOD error{which} over GELU's, on the draws of search and validation")
     else:
         print(f"\nbest so far, errors of fidelity '{result.fidelity}'; last row: GELU")
     print_table([*numbers(*heads), Column("formula", wraps=True)], rows)

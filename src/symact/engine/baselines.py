@@ -31,6 +31,7 @@ class Baselines:
         families: The family of each instance.
         draws: For each draw the comparison with the geometric mean of the baselines' errors.
         offset: OOD and ID error of the reference above the baselines, in log10, mean over draws.
+        cases: OOD error of each family of the reference above the baselines, in the same way.
         reference: OOD and ID error of the reference, in log10, mean over draws.
     """
 
@@ -38,6 +39,7 @@ class Baselines:
     families: tuple[str, ...]
     draws: tuple[stats.PairedComparison, ...]
     offset: Pair
+    cases: tuple[float, ...]
     reference: Pair
 
     @classmethod
@@ -52,14 +54,13 @@ class Baselines:
         index = list(problem.baselines).index(problem.reference)
         means = [10.0 ** np.mean(stats.log_errors(np.array(own)), axis=0) for own in errors]
         draws = tuple(stats.PairedComparison(mean, families, problem.clip) for mean in means)
-        above = [
-            _above(draw, own[index], objective) for own, draw in zip(errors, draws, strict=True)
-        ]
+        above = [draw.above(own[index]) for own, draw in zip(errors, draws, strict=True)]
         scores = [stats.score(own[index], families) for own in errors]
         offset = float(np.mean([a[0] for a in above])), float(np.mean([a[1] for a in above]))
+        cases = tuple(map(float, np.mean([a[2] for a in above], axis=0)))
         ood = float(np.mean([s.ood for s in scores]))
         reference = ood, float(np.mean([s.id_error for s in scores]))
-        return cls(objective, families, draws, offset, reference)
+        return cls(objective, families, draws, offset, cases, reference)
 
     def above(self, errors: Errors, draw: int) -> tuple[Pair, tuple[float, ...]]:
         """Compare errors with the baselines on the same draw.
@@ -70,23 +71,18 @@ class Baselines:
 
         Returns:
             OOD and ID error above the reference's, and the OOD error of each family above the
-            baselines', all in log10.
+            baselines', all in log10. With the objective "worst", the OOD error is that of the
+            family with the largest difference to the reference.
         """
-        paired = self.draws[draw % len(self.draws)]
-        ood, inside, cases = _above(paired, errors, self.objective)
-        return (ood - self.offset[0], inside - self.offset[1]), cases
+        ood, inside, cases = self.draws[draw % len(self.draws)].above(errors)
+        ood -= self.offset[0]
+        if self.objective == "worst":
+            ood = max(own - known for own, known in zip(cases, self.cases, strict=True))
+        return (ood, inside - self.offset[1]), cases
 
     def score(self, above: Pair) -> Pair:
         """Return OOD and ID error, in log10, from the result of :meth:`above`."""
         return self.reference[0] + above[0], self.reference[1] + above[1]
-
-
-def _above(
-    paired: stats.PairedComparison, errors: Errors, objective: str
-) -> tuple[float, float, tuple[float, ...]]:
-    """Return the OOD error that counts, the ID error, and the OOD error of each family."""
-    ood, inside, cases = paired.above(errors)
-    return max(cases) if objective == "worst" else ood, inside, cases
 
 
 def penalised_score(score: Sequence[float], reference: Sequence[float]) -> float:

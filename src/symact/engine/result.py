@@ -138,14 +138,19 @@ class Result:
         pointwise = [found for found in self.front if is_pointwise(found)]
         if not pointwise or self.reference is None:
             return None
-        errors = {found.id: self._errors(found) for found in pointwise}
-        allowed = [found for found in pointwise if errors[found.id][1] <= ID_LIMIT]
-        if allowed:
-            return min(allowed, key=lambda found: errors[found.id][0])
-        return min(pointwise, key=lambda found: errors[found.id][1])
+        return min(pointwise, key=self.rank)
 
-    def _errors(self, found: Found) -> tuple[float, float]:
-        """Return OOD and ID error over the reference's, from all that is known."""
+    def rank(self, found: Found) -> tuple[bool, float]:
+        """Return the key that orders functions of the front, the best first.
+
+        Those within the limit of the ID error come first, by their OOD error. The others follow by
+        their ID error.
+        """
+        ood, inside = self.ratios(found)
+        return (False, ood) if inside <= ID_LIMIT else (True, inside)
+
+    def ratios(self, found: Found) -> tuple[float, float]:
+        """Return OOD and ID error over the reference's, pooled for a finalist."""
         if found.pooled is not None or self.reference is None:
             return found.pooled or (found.ood, found.id_error)
         return found.ood / self.reference.ood, found.id_error / self.reference.id_error

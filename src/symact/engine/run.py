@@ -273,9 +273,7 @@ def _run(
     report: OnProgress = on_progress or (lambda progress: None)
     config = run.config()
     with run.understood():
-        # Runs of earlier versions have no such settings; they continue as they began.
-        earlier = {"dedupe_mirrors": False, "start": "seeds"}
-        settings = _stored_settings(earlier | config.plan, config.evolution)
+        settings = _stored_settings(config.plan, config.evolution)
     plan, evolution = settings.plan, settings.evolution
     if run.problem() is None:
         with run.transaction():
@@ -291,7 +289,7 @@ def _run(
         # The finals of a time differ from call to call, so they are held once.
         if not (is_finished and timetable.is_timed):
             conduct(search)
-        if not is_finished:
+        if run.finished_generation() != search.state.generation:
             search.store()
             with run.transaction():
                 run.put_finished_generation(search.state.generation)

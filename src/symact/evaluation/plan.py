@@ -83,7 +83,7 @@ class Plan:
     )
     objective: Literal["mean", "worst"] = Field(
         default="mean",
-        description="OOD error to minimise, relative to the baselines: mean or worst family",
+        description="OOD error to minimise, relative to the reference: mean or worst family",
     )
     ladder: bool = Field(
         default=True,

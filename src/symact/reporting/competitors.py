@@ -17,7 +17,7 @@ from symact.errors import SymactError, ZooError
 from symact.evaluation import Function, Trainable
 from symact.expr import Expr, parameters, show, uses_statistics
 from symact.storage.repository import is_run
-from symact.tasks.protocol import COMPARED, ID_LIMIT, REFERENCE
+from symact.tasks.protocol import COMPARED, REFERENCE
 from symact.zoo import Known
 
 if TYPE_CHECKING:
@@ -153,11 +153,8 @@ def best_of(result: Result, count: int) -> list[Found]:
     """
     if not result.front or result.reference is None:
         return []
-    limit = ID_LIMIT * result.reference.id_error
-    allowed = [found for found in result.front if found.id_error <= limit and is_pointwise(found)]
-    first = [] if result.chosen is None else [result.chosen]
-    ordered = [*first, *sorted(allowed, key=lambda f: f.ood), *result.front]
-    return list({found.id: found for found in ordered}.values())[:count]
+    pointwise = sorted(filter(is_pointwise, result.front), key=result.rank)
+    return list({found.id: found for found in (*pointwise, *result.front)}.values())[:count]
 
 
 def of_zoo(known: Known) -> Competitor:
