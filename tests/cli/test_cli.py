@@ -530,3 +530,8 @@ def test_a_specialist_is_searched_on_its_task(tmp_path):
     words = ("--goal", "specialist", "--task", "polynomial", "--budget", 4, "--no-compare")
     assert called("search", *words, *SMALL, "--out", tmp_path / "run").returncode == 0
     assert symact_library.load(tmp_path / "run").config["task"] == "polynomial"
+
+
+def test_a_function_with_trained_parameters_is_known_at_their_initial_values():
+    said = called("zoo", "--like", "x*sigmoid(param(1)*x)").stdout
+    assert said == "SiLU (at the initial values of its parameters)\n"

@@ -178,6 +178,7 @@ def test_where_the_slope_vanishes_faster_than_the_density_the_variation_is_infin
         ("sign(x)", {}, "flat everywhere"),
         ("2 + 0*x", {}, "flat everywhere"),
         ("x - mean(x)", {}, "has batch statistics"),
+        ("x*sigmoid(param(1)*x)", {}, "has trained parameters; write numbers in their place"),
         ("log(x)", {}, "not finite"),
         ("1/x", {}, "not finite"),
     ],

@@ -146,11 +146,15 @@ def _cost(entry: Known) -> str:
 
 def _print_like(formula: str, as_json: bool) -> None:
     from symact import zoo as functions
+    from symact.expr import parameters
     from symact.zoo.recognise import recognise
 
-    found = recognise(functions.function(formula)[1])
+    expr = functions.function(formula)[1]
+    found = recognise(expr)
     if as_json:
         print_json({"formula": formula, "known": None if found is None else str(found)})
+    elif parameters(expr):
+        print(f"{found or 'not in the zoo'} (at the initial values of its parameters)")
     else:
         print(found or "not in the zoo")
 

@@ -51,7 +51,7 @@ from symact.backends import collected, derivative, evaluate, evaluate_with_slope
 from symact.backends.sampling import ENTROPY_CELLS, ENTROPY_FINE, ENTROPY_PROBE
 from symact.backends.simplify import TimeUp, simplify, time_limit
 from symact.errors import SymactError
-from symact.expr import Expr, call, const, parse, show, uses_statistics, var
+from symact.expr import Expr, call, const, parameters, parse, show, uses_statistics, var
 
 #: The initial value of the trained eps of CRReLU.
 EPS = 0.01
@@ -149,8 +149,8 @@ def correct(expr: Expr, *, eps: float = EPS, form: str | None = None) -> Correct
             stationary points.
 
     Raises:
-        SymactError: The function has batch statistics, is flat everywhere, or has no derivative in
-            the expression language; or the form is not finite for the function.
+        SymactError: The function has batch statistics or trained parameters, is flat everywhere, or
+            has no derivative in the expression language; or the form is not finite for the function.
 
     Example:
         >>> str(correct(parse("relu(x)")).expr)
@@ -229,6 +229,8 @@ def _check(expr: Expr) -> None:
             f"'{show(expr)}' has batch statistics; the entropy is defined only for pointwise "
             "functions"
         )
+    if parameters(expr):
+        raise SymactError(f"'{show(expr)}' has trained parameters; write numbers in their place")
     with np.errstate(all="ignore"):
         value, slope = evaluate_with_slopes(expr, _FINE)
         at_cells = evaluate(expr, _CELLS)  # poles are likely at round numbers
