@@ -150,7 +150,7 @@ def correct(expr: Expr, *, eps: float = EPS, form: str | None = None) -> Correct
 
     Raises:
         SymactError: The function has batch statistics or trained parameters, is flat everywhere, or
-            has no derivative in the expression language; or the form is not finite for the function.
+            has no derivative in the expression language. Or the form is not finite for it.
 
     Example:
         >>> str(correct(parse("relu(x)")).expr)
