@@ -193,6 +193,7 @@ def test_the_former_fitness_has_the_networks_of_protocol_1(scripts):
         assert {(t.initialisation, t.residual) for t in networks} == {("torch", False)}
         sizes = [(t.width, t.depth, t.steps) for t in networks]
         assert sizes == [(24, 2, 400), (24, 3, 400), (32, 2, 1000), (64, 3, 1000)]
+        assert len(ladder.families(ladder.final.name)) == 96
         families = {ladder.families(own.name) for own in (*ladder.fidelities, ladder.final)}
         assert {name for own in families for name in own} == {"polynomial", "harmonic", "feynman"}
         (errors,) = ladder.train("mini", [parse("gelu(x)")])
