@@ -4,7 +4,8 @@
 form of protocol 2.0, on 96 templates of the split ``search`` that no search draws from. It prints
 the rank correlation of this judgement with each measurement of the search and with all of them
 pooled, and the regret of each choice: the judged OOD error of the chosen finalist over that of the
-best one. The results are in ``benchmarks/results/generalist/choice``; ``--report`` reads them all.
+best one. The results are in ``benchmarks/results/generalist/choice``. Without runs it prints the
+table of the stored results.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from contest import RESULTS
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -27,7 +29,7 @@ from symact.tasks import scores as stats
 from symact.tasks.families import population
 from symact.tasks.protocol2 import QUICK, REFERENCE
 
-FOLDER = Path("benchmarks/results/generalist/choice")
+FOLDER = RESULTS / "generalist" / "choice"
 #: The first template that no search draws from. Searches use eight of each stratum.
 FIRST = 96
 
