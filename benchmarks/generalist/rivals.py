@@ -42,12 +42,9 @@ REFERENCES = ("GELU", "SiLU", "Swish-beta")
 def main() -> None:
     given = parser_of(__doc__, METHODS, RESULTS / "generalist" / "rivals").parse_args()
     try:
+        methods = methods_of(given.methods, (*METHODS, *ABLATIONS))
         if given.step == "run":
-            runs = [
-                Run(own, seed, generalist)
-                for seed in given.seeds
-                for own in methods_of(given.methods, (*METHODS, *ABLATIONS))
-            ]
+            runs = [Run(own, seed, generalist) for seed in given.seeds for own in methods]
             run_all(runs, given.seconds, given.results / "runs", say)
             return
         form = form_of("quick", given.families)

@@ -72,13 +72,14 @@ def main() -> None:
     parser.set_defaults(seeds=[0])
     given = parser.parse_args()
     try:
+        methods = methods_of(given.methods, METHODS)
         numbers = lot(given.first)[: given.families]
         if given.step == "run":
             runs = [
                 Run(own, seed, partial(family_problem, given.split, number), name)
                 for number, name in zip(numbers, names(given.split, numbers), strict=True)
                 for seed in given.seeds
-                for own in methods_of(given.methods, METHODS)
+                for own in methods
             ]
             run_all(runs, given.seconds, given.results / "runs", say)
             return

@@ -115,10 +115,17 @@ def test_a_killed_comparison_leaves_no_process_and_no_file(tmp_path):
     assert list((tmp_path / "runs").glob("*.json")) == []
 
 
-def test_an_unknown_method_and_an_empty_folder_are_one_line(scripts, tmp_path):
-    rivals, contest = scripts["rivals"], scripts["contest"]
-    with pytest.raises(SymactError, match=r"unknown method 'cma-silo'; did you mean"):
-        rivals.methods_of(["cma-silo"], rivals.METHODS)
+@pytest.mark.parametrize("step", ["run", "judge", "report"])
+@pytest.mark.parametrize("script", ["rivals", "specialists"])
+def test_each_step_refuses_an_unknown_method(scripts, tmp_path, monkeypatch, script, step):
+    words = [step, "--methods", "zoom", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [script, *words])
+    with pytest.raises(SystemExit, match=r"error: unknown method 'zoom'; did you mean 'zoo'"):
+        scripts[script].main()
+
+
+def test_an_empty_folder_is_one_line(scripts, tmp_path):
+    contest = scripts["contest"]
     with pytest.raises(SymactError, match="has no run of zoo; use the step run first"):
         contest.records(tmp_path, ["zoo"])
 
