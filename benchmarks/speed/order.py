@@ -19,13 +19,14 @@ import numpy as np
 
 from symact.cli.benchmark import Bench
 from symact.evaluation import Executor
-from symact.evaluation.futures import done, gather, then
+from symact.evaluation.futures import done, then
 
 sys.path.insert(0, str(Path(__file__).parent))
 from _simulated import errors, timed
 
-#: Core-seconds of a candidate at each fidelity, jobs and share of full training (docs/search.md).
-MINI, FULL, PARTS, SHARE = 0.33, 4.7, 4, 0.06
+#: Core-seconds of a candidate at each fidelity, measured with ladder 6, and share of full training.
+#: A candidate is one job, as for processes and Ray.
+MINI, FULL, SHARE = 0.33, 4.7, 0.06
 #: Standard deviation of the logarithm of a time.
 SPREAD = 0.3
 WORKERS = (2, 16, 128, 1024)
@@ -50,10 +51,9 @@ class Sleepers(Executor):
         result = errors(self._draws, job)
         if job.fidelity not in ("mini", "full"):
             return done(result)
-        mean, parts = (MINI, 1) if job.fidelity == "mini" else (FULL / PARTS, PARTS)
+        mean = MINI if job.fidelity == "mini" else FULL
         seconds = FASTER * mean * self._rng.lognormal(-(SPREAD**2) / 2, SPREAD)
-        slept = gather([self._pool.submit(self._sleep, seconds) for _ in range(parts)])
-        return then(slept, lambda _: result)
+        return then(self._pool.submit(self._sleep, seconds), lambda _: result)
 
     def _sleep(self, seconds):
         begun = time.monotonic()
@@ -102,8 +102,7 @@ def busy(workers: int, generation: int, generations: int = 60) -> float:
         now = max(now, current)
         earned += SHARE * generation
         promoted, earned = int(earned), earned % 1.0
-        jobs = np.repeat(times(FULL / PARTS, promoted), PARTS)
-        now = max(now, end_of(jobs, now))
+        now = max(now, end_of(times(FULL, promoted), now))
     return work / (workers * max(now, *free))
 
 
