@@ -23,7 +23,8 @@ class ActivationProblem(Problem):
     """Search activation functions: candidates are functions of ``x`` that networks train with.
 
     A network has a target, an initialisation, an architecture and a learning rate. Each draw
-    combines them anew. The number of networks does not depend on the number of families.
+    combines them anew. Families share the networks of a plan evenly: the number for each is
+    rounded, and at least one.
 
     Args:
         task: The task that the networks learn.

@@ -15,7 +15,8 @@ def known_exprs(grammar: Grammar) -> tuple[Expr, ...]:
     """Return the pointwise functions of the zoo that were published before 2026.
 
     There are none for a grammar of other terminals than ``x``. A grammar with trained parameters
-    has the learnable functions too.
+    has the learnable functions too. Not all are sentences of the grammar; proposers skip the
+    others.
 
     Example:
         >>> len(known_exprs(Grammar.load("pointwise"))) > 50
