@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from small_runs import SHORT, go_on
@@ -107,17 +106,6 @@ def test_a_resumed_search_knows_the_mirror_images_of_what_was_trained(tmp_path):
     assert outcomes(begun) == ["passed", "passed"]
     expected = ["passed", "passed", "duplicate", "passed", "duplicate", "passed"]
     assert outcomes(go_on(begun.path, budget=20)) == expected
-
-
-def test_a_run_that_began_without_the_setting_goes_on_without_it(tmp_path):
-    begun = searched(tmp_path, ["gelu(x)", "tanh(x)", "x - gelu(x)", "sin(x)"], budget=2)
-    store = open_run(begun.path)
-    config = store.config()
-    plan = {name: value for name, value in config.plan.items() if name != "dedupe_mirrors"}
-    with store.transaction():
-        store.put_config(replace(config, plan=plan))
-    store.close()
-    assert outcomes(go_on(begun.path, budget=20)) == ["passed"] * 4
 
 
 def test_the_best_known_function_is_not_found_again_as_its_image():
