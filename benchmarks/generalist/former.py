@@ -8,8 +8,10 @@ rates are weighted by ID error.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from symact.evaluation import ActivationProblem, Fidelity, Plan
-from symact.storage.schema import FIDELITIES, SELECTION
+from symact.storage.schema import SELECTION
 from symact.tasks import OOD_SUITE, task
 from symact.tasks.protocol import Training
 
@@ -38,17 +40,10 @@ class FormerProblem(ActivationProblem):
         super().__init__(task(OOD_SUITE))
 
     def fidelities(self, plan: Plan) -> tuple[Fidelity, ...]:
+        mini, full = super().fidelities(plan)
         return (
-            Fidelity(FIDELITIES[0], _INSTANCES, MINI, draws=plan.mini_draws, entropy=1),
-            Fidelity(
-                FIDELITIES[1],
-                _INSTANCES,
-                FULL,
-                draws=plan.full_draws,
-                share=plan.full_share,
-                entropy=501,
-                uses_gpu=True,
-            ),
+            replace(mini, instances=_INSTANCES, networks=MINI),
+            replace(full, instances=_INSTANCES, networks=FULL),
         )
 
     def final_fidelity(self, plan: Plan) -> Fidelity:
